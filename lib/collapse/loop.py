@@ -1,0 +1,354 @@
+"""Generation after generation: train on the previous generation's text, evaluate, write the next.
+
+A finished generation lies in the cache under the hash of everything that determined it, so a
+killed run goes on after its last finished generation, and runs that begin alike share their
+beginning. Between generations only the synthetic tokens travel.
+"""
+
+import copy
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from collapse import assets, corpus, decode, metrics, model, provenance, records
+from collapse.progress import Clock
+from collapse.protocol import Protocol, ProtocolError, digest
+from collapse.records import Record
+
+SAMPLES = 6  # prompts whose continuations a record keeps
+_PURPOSES = ("training", "writing", "retention")  # of random numbers; the order is part of them
+
+
+@dataclass(frozen=True)
+class Run:
+    """A record, and whether it was computed in this build or read from `records/`."""
+
+    record: Record
+    computed: bool
+
+
+@dataclass
+class _Chain:
+    """What stays the same from generation to generation."""
+
+    protocol: Protocol
+    text: corpus.Text
+    base: model.Base
+    blocks: corpus.Blocks
+    clock: Clock
+    pretrained: dict[str, torch.Tensor]
+    reference: dict[str, torch.Tensor] = field(default_factory=dict)  # weights of generation 0
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """A finished generation as the cache holds it."""
+
+    tokens: np.ndarray  # int32, (training blocks, block_length): the text it wrote
+    row: dict[str, float]
+    arrays: dict[str, np.ndarray]  # test_nll (test blocks,), text_nll (training blocks,)
+    seconds: float
+
+
+def run(protocol: Protocol, scale: str = "paper") -> Record:
+    """Compute a run, or what is missing of it, and leave its record in the build folder.
+
+    Raises:
+        BookError: an asset cannot be had, or the disk is full; finished generations are kept.
+    """
+    _check_disk(protocol)
+    clock = Clock(protocol)
+    text = corpus.load_text(protocol.corpus)
+    base = model.load(protocol, text, clock.tell)
+    if protocol.prompts == "bos" and base.tokenizer.bos_token_id is None:
+        raise ProtocolError(f"prompts='bos' needs a start token, which {base.name} lacks")
+    blocks = corpus.load_blocks(protocol, text, base.tokenizer)
+    base.model.to(model.device())
+    chain = _Chain(
+        protocol, text, base, blocks, clock, pretrained=copy.deepcopy(base.model.state_dict())
+    )
+    zero_shot = metrics.perplexity(model.score(base.model, blocks.test, protocol).nll)
+    done: list[_Generation] = []
+    previous_key = ""
+    for number in range(protocol.generations):
+        train = training_blocks(blocks.train, [g.tokens for g in done], protocol)
+        key = _key(chain, train, number, previous_key)
+        folder = _folder(key)
+        if not folder.exists() or (protocol.init == "previous" and not _weights_path(key).exists()):
+            shutil.rmtree(folder, ignore_errors=True)
+            _compute(chain, train, number, folder, previous_key)
+        done.append(_read_generation(folder))
+        clock.generation_done(number, done[-1].row)
+        previous_key = key
+    record = _record(chain, done, zero_shot, scale)
+    records.write(record, records.built())
+    return record
+
+
+def arm(
+    protocol: Protocol, seeds: Iterable[int], compute: str = "missing", scale: str = "paper"
+) -> list[Run]:
+    """The runs of one arm, one a seed, from `records/` or computed here.
+
+    Args:
+        protocol: its seed is the one that `compute="seed"` computes.
+        compute: `missing` takes from `records/` what is there and computes the rest; `seed`
+            computes the protocol's seed and shows others only if they are recorded; `all`
+            computes every seed; `none` only reads.
+
+    Raises:
+        ProtocolError: `compute` is none of these.
+    """
+    if compute not in ("missing", "seed", "all", "none"):
+        raise ProtocolError(f"compute={compute!r} is not one of: missing, seed, all, none")
+    runs = []
+    for seed in sorted({*seeds, protocol.seed} if compute == "seed" else set(seeds)):
+        wanted = protocol.replace(seed=seed)
+        stored = None
+        if compute != "all" and not (compute == "seed" and seed == protocol.seed):
+            stored = records.find(wanted, records.published())
+        if stored is not None:
+            runs.append(Run(stored, computed=False))
+        elif compute in ("all", "missing") or (compute == "seed" and seed == protocol.seed):
+            runs.append(Run(run(wanted, scale), computed=True))
+    return runs
+
+
+def training_blocks(human: np.ndarray, written: list[np.ndarray], protocol: Protocol) -> np.ndarray:
+    """The blocks that the next generation is trained on.
+
+    With `replace`, block i is the continuation that the last generation wrote for prompt i, or,
+    for a random share `retained` drawn anew each generation, human block i; the size is constant
+    (released code, `dataset.py`: the first batches of a shuffled loader keep their blocks). With
+    `accumulate` it is all human and all synthetic blocks so far; `accumulate-subsample` draws as
+    many of these as there are human blocks.
+
+    Args:
+        human: tokens, (blocks, block_length).
+        written: what each earlier generation wrote, each shaped like `human`.
+
+    Returns:
+        tokens, (blocks, block_length); with `accumulate`, more blocks.
+    """
+    if not written:
+        return human
+    random = np.random.default_rng(_seed(protocol, len(written), "retention"))
+    if protocol.regime == "replace":
+        kept = retained_rows(len(human), protocol, len(written))
+        mixed = written[-1].copy()
+        mixed[kept] = human[kept]
+        return mixed
+    pool = np.concatenate([human, *written])
+    if protocol.regime == "accumulate":
+        return pool
+    return pool[np.sort(random.permutation(len(pool))[: len(human)])]
+
+
+def retained_rows(blocks: int, protocol: Protocol, generation: int) -> np.ndarray:
+    """Which human blocks a generation keeps: sorted indices, drawn without replacement."""
+    random = np.random.default_rng(_seed(protocol, generation, "retention"))
+    return np.sort(random.permutation(blocks)[: round(blocks * protocol.retained)])
+
+
+def _seed(protocol: Protocol, generation: int, purpose: str) -> int:
+    entropy = [protocol.seed, generation, _PURPOSES.index(purpose)]
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+
+def _key(chain: _Chain, train: np.ndarray, number: int, previous_key: str) -> str:
+    """The hash of everything that determines a generation's weights, measures and text."""
+    p, blocks = chain.protocol, chain.blocks
+    start = previous_key if p.init == "previous" and number else chain.base.identity
+    writing: list[Any] = [p.decoding, p.prompts, p.repetition_penalty, p.eos]
+    writing += {"beam": [p.beams], "sample": [p.temperature, p.top_p], "greedy": []}[p.decoding]
+    return digest(
+        [
+            [_sha256(array) for array in (train, blocks.train, blocks.valid, blocks.test)],
+            [start, p.epochs, p.lr, p.lr_end, p.batch, p.precision, p.selection],
+            [p.seed, number, writing],
+            provenance.numerics(),
+        ]
+    )[:24]
+
+
+def _sha256(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+
+
+def _compute(
+    chain: _Chain, train: np.ndarray, number: int, folder: Path, previous_key: str
+) -> None:
+    """Train, evaluate and write one generation, then store it in one step."""
+    p, net, clock, blocks = chain.protocol, chain.base.model, chain.clock, chain.blocks
+    started = time.perf_counter()
+    clock.start(number)
+    chained = p.init == "previous" and number > 0
+    net.load_state_dict(_stored_weights(previous_key) if chained else chain.pretrained)
+    seed = _seed(p, number, "training")
+    history = model.fine_tune(net, train, blocks.valid, p, seed, clock.tell)
+    test = model.score(net, blocks.test, p)
+    eos = chain.base.tokenizer.eos_token_id
+    prompts = {
+        "human": blocks.train,
+        "synthetic": train[-len(blocks.train) :],
+        "bos": np.full((len(blocks.train), 1), chain.base.tokenizer.bos_token_id or 0),
+    }[p.prompts]
+    tokens = decode.generate(
+        net, prompts, p.block_length, p, eos, _seed(p, number, "writing"), clock.tell
+    )
+    own = model.score(net, tokens, p)
+    keeps_weights = number == 0 or p.init == "previous"
+    state = copy.deepcopy(net.state_dict()) if keeps_weights else {}
+    if number == 0:
+        chain.reference = state
+    else:
+        net.load_state_dict(_reference_weights(chain))
+    text = model.score(net, tokens, p)
+    text_nll = text.nll.mean(1).astype(np.float16)
+    row = _row(chain, number, train, history, test, own, tokens, text_nll)
+    with assets.atomic(folder) as temporary:
+        temporary.mkdir()
+        np.save(temporary / "tokens.npy", tokens)
+        np.savez(temporary / "arrays.npz", test_nll=test.nll.mean(1), text_nll=text_nll)
+        if keeps_weights:
+            torch.save(state, temporary / "weights.pt")
+        facts = {"row": row, "history": history, "seconds": time.perf_counter() - started}
+        (temporary / "facts.json").write_text(json.dumps(facts))
+
+
+def _row(
+    chain: _Chain,
+    number: int,
+    train: np.ndarray,
+    history: list[dict[str, float]],
+    test: model.Scores,
+    own: model.Scores,
+    tokens: np.ndarray,
+    text_nll: np.ndarray,
+) -> dict[str, float]:
+    p, blocks, tokenizer = chain.protocol, chain.blocks, chain.base.tokenizer
+    targets = blocks.test[:, 1:]
+    writable = targets != tokenizer.eos_token_id if p.eos == "suppress" else targets >= 0
+    low, high = metrics.perplexity_interval(test.nll.mean(1))
+    best = min(history, key=lambda epoch: epoch["valid_nll"])
+    selected = best if p.selection == "best" else history[-1]
+    token_counts = metrics.counts(tokens, len(tokenizer))
+    return {
+        "generation": number,
+        "human_share": _human_share(train, blocks.train),
+        "best_epoch": int(selected["epoch"]),
+        "valid_perplexity": metrics.perplexity(np.array(selected["valid_nll"])),
+        "test_perplexity": metrics.perplexity(test.nll),
+        "test_perplexity_low": low,
+        "test_perplexity_high": high,
+        "test_perplexity_no_eos": metrics.perplexity(test.nll[writable]),
+        "bits_per_byte": metrics.bits_per_byte(test.nll, targets, corpus.token_bytes(tokenizer)),
+        "predictive_entropy": metrics.bits(test.entropy),
+        "own_text_perplexity": metrics.perplexity(own.nll),
+        "own_text_entropy": metrics.bits(own.entropy),
+        "text_perplexity_median": float(np.exp(np.median(text_nll.astype(np.float64)))),
+        "unigram_entropy": metrics.unigram_entropy(token_counts),
+        "distinct_tokens": metrics.distinct_tokens(tokens, blocks.train.size),
+    }
+
+
+def _human_share(train: np.ndarray, human: np.ndarray) -> float:
+    """The share of training blocks that a human wrote."""
+    written_by_human = {row.tobytes() for row in human}
+    return sum(row.tobytes() in written_by_human for row in train) / len(train)
+
+
+def _folder(key: str) -> Path:
+    return assets.cache_dir() / "generations" / key
+
+
+def _weights_path(key: str) -> Path:
+    return _folder(key) / "weights.pt"
+
+
+def _stored_weights(key: str) -> dict[str, torch.Tensor]:
+    return torch.load(_weights_path(key), map_location=model.device(), weights_only=True)
+
+
+def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
+    """Generation 0's weights; trained again where the cache came from elsewhere without them."""
+    if not chain.reference:
+        key = _key(chain, chain.blocks.train, 0, "")
+        if _weights_path(key).exists():
+            chain.reference = _stored_weights(key)
+        else:
+            p, net = chain.protocol, chain.base.model
+            net.load_state_dict(chain.pretrained)
+            seed = _seed(p, 0, "training")
+            model.fine_tune(net, chain.blocks.train, chain.blocks.valid, p, seed, chain.clock.tell)
+            chain.reference = copy.deepcopy(net.state_dict())
+    return chain.reference
+
+
+def _read_generation(folder: Path) -> _Generation:
+    try:
+        facts = json.loads((folder / "facts.json").read_text())
+        with np.load(folder / "arrays.npz") as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        tokens = np.load(folder / "tokens.npy")
+    except (OSError, ValueError, KeyError) as error:
+        raise assets.AssetError(
+            f"the finished generation {folder} cannot be read ({error}); remove that folder, "
+            "it will be computed again"
+        ) from error
+    return _Generation(tokens, facts["row"], arrays, facts["seconds"])
+
+
+def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str) -> Record:
+    blocks, tokenizer = chain.blocks, chain.base.tokenizer
+    return Record(
+        protocol=chain.protocol,
+        generations=pd.DataFrame([g.row for g in done]),
+        arrays={
+            "test_nll": np.stack([g.arrays["test_nll"] for g in done]),
+            "text_nll": np.stack([g.arrays["text_nll"] for g in done]),
+            "text_counts": np.stack([metrics.counts(g.tokens, len(tokenizer)) for g in done]),
+        },
+        samples=[
+            {
+                "prompt": tokenizer.decode(blocks.train[row]),
+                "human": tokenizer.decode(blocks.following[row]),
+                "generations": [tokenizer.decode(g.tokens[row]) for g in done],
+            }
+            for row in np.linspace(0, len(blocks.train) - 1, SAMPLES).astype(int)
+        ],
+        base={
+            "name": chain.base.name,
+            "parameters": chain.base.parameters,
+            "identity": chain.base.identity,
+            "zero_shot_perplexity": zero_shot,
+        },
+        corpus={
+            "sha256": chain.text.sha256,
+            "blocks": {name: len(getattr(blocks, name)) for name in corpus.SPLITS},
+        },
+        provenance=provenance.describe(scale, [round(g.seconds, 2) for g in done]),
+    )
+
+
+def _check_disk(protocol: Protocol) -> None:
+    """Refuse before any compute if the text of all generations cannot be stored."""
+    blocks = protocol.train_blocks or 40_000
+    needed = protocol.generations * blocks * protocol.block_length * 4 + 200 * 2**20
+    folder = assets.cache_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise assets.AssetError(
+            f"{free / 2**20:.0f} MB are free in {folder} and this run needs "
+            f"{needed / 2**20:.0f} MB; free some, or set COLLAPSE_CACHE to another disk"
+        )

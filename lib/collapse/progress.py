@@ -1,0 +1,66 @@
+"""Progress of a run in lines of text, with an estimate of the time left."""
+
+import time
+
+from collapse.protocol import Protocol
+
+SILENCE = 10.0  # seconds between two lines
+TRAINING_SHARE = 0.8  # of one generation's time, roughly; the rest is writing
+
+
+def _minutes(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"about {seconds / 3600:.1f} h"
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+
+
+class Clock:
+    """Tells how far a run is: at most one line in ten seconds, and one a generation."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self.began = self.spoke = time.perf_counter()
+        self.number = 0
+        self.first: int | None = None  # generation computed here
+        p = protocol
+        print(
+            f"seed {p.seed}: {p.generations} generations, {p.epochs} epochs, "
+            f"{p.retained:.0%} of the human blocks retained, decoding by {p.decoding}",
+            flush=True,
+        )
+
+    def start(self, number: int) -> None:
+        """A generation is about to be computed."""
+        self.number = number
+        if self.first is None:
+            self.first, self.began = number, time.perf_counter()
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        """Part of a step is done: `pretraining ...`, `training` or `writing`."""
+        now = time.perf_counter()
+        if now - self.spoke < SILENCE:
+            return
+        self.spoke = now
+        if self.first is None:  # before the chain: pretraining
+            left = (now - self.began) * (total - done) / done
+            print(f"  {what}: {done / total:.0%}, {_minutes(left)} left", flush=True)
+            return
+        inside = {
+            "training": TRAINING_SHARE * done / total,
+            "writing": TRAINING_SHARE + (1 - TRAINING_SHARE) * done / total,
+        }[what]
+        fraction = (self.number - self.first + inside) / (self.protocol.generations - self.first)
+        left = (now - self.began) * (1 - fraction) / fraction
+        print(
+            f"  generation {self.number} of 0-{self.protocol.generations - 1}, {what} "
+            f"{done / total:.0%}, {_minutes(left)} left in this run",
+            flush=True,
+        )
+
+    def generation_done(self, number: int, row: dict[str, float]) -> None:
+        """A generation is finished, or was found finished."""
+        origin = "done" if self.first is not None and number >= self.first else "from the cache"
+        print(
+            f"  generation {number}: test perplexity {row['test_perplexity']:.1f} ({origin})",
+            flush=True,
+        )

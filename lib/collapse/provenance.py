@@ -1,0 +1,82 @@
+"""Where and with what a run was computed: for its record, and for finding finished generations."""
+
+import datetime
+import functools
+import hashlib
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from collapse import __version__
+from collapse.assets import ROOT
+
+# The modules whose code decides the numbers of a generation.
+_NUMERICAL = ("corpus.py", "decode.py", "metrics.py", "model.py")
+
+
+@functools.cache
+def numerics() -> dict[str, str]:
+    """What else than the protocol decides a generation's bits: code, versions, kind of device."""
+    code = hashlib.sha256()
+    for name in _NUMERICAL:
+        code.update((Path(__file__).parent / name).read_bytes())
+    return {
+        "code": code.hexdigest(),
+        "torch": torch.__version__,
+        "transformers": version("transformers"),
+        "device": device_name() if torch.cuda.is_available() else f"cpu {platform.machine()}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def describe(scale: str, seconds: list[float]) -> dict[str, Any]:
+    """The provenance of a record.
+
+    Args:
+        scale: of the chapter that asked for the run.
+        seconds: wall time of each generation.
+    """
+    packages = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
+    return {
+        "scale": scale,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": commit(),
+        "device": device_name(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {"collapse": __version__, **{name: version(name) for name in packages}},
+        "seconds": seconds,
+    }
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout, with `+` if it was changed since; None outside of git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+@functools.cache
+def device_name() -> str:
+    """The GPU's name, else the processor's with its number of usable cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # not Linux
+    return f"{name}, {torch.get_num_threads()} threads"

@@ -1,0 +1,269 @@
+"""A run on disk: write, read, list, find, verify.
+
+A record is a folder of three files: `record.json` (protocol, base model, corpus, samples,
+provenance, checksums), `generations.csv` (one row a generation) and `arrays.npz` (per-sequence
+values). Everything but the provenance is a function of the protocol; the fingerprint covers it.
+"""
+
+import functools
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from collapse.assets import ROOT, atomic, build_dir
+from collapse.protocol import BookError, Protocol, ProtocolError, digest
+
+SCHEMA = 1
+
+# Columns of generations.csv: name -> what it holds.
+COLUMNS = {
+    "generation": "0 is trained on human text, n on text written by n-1",
+    "human_share": "share of its training blocks that a human wrote",
+    "best_epoch": "epoch whose checkpoint was selected",
+    "valid_perplexity": "of the selected checkpoint on human validation blocks",
+    "test_perplexity": "on human test blocks, token-weighted",
+    "test_perplexity_low": "lower end of the 95 % bootstrap interval over test blocks",
+    "test_perplexity_high": "upper end of the same",
+    "test_perplexity_no_eos": "the same without the tokens that generation may not write",
+    "bits_per_byte": "on human test blocks",
+    "predictive_entropy": "of the next token on human test blocks, bits",
+    "own_text_perplexity": "of its text under the model that wrote it",
+    "own_text_entropy": "predictive entropy on the text it wrote, bits",
+    "text_perplexity_median": "median over blocks, its text scored by generation 0",
+    "unigram_entropy": "plug-in, of its text, bits",
+    "distinct_tokens": "in its text, at equal length in all generations",
+}
+# Arrays: name -> (number of axes, dtype). The first axis is the generation.
+ARRAYS = {
+    "test_nll": (2, "float32"),  # (generations, test blocks): mean nats a token
+    "text_nll": (2, "float16"),  # (generations, training blocks): its text under generation 0
+    "text_counts": (2, "int32"),  # (generations, vocabulary): tokens of its text
+}
+_KEYS = ("schema", "protocol", "base", "corpus", "samples", "provenance", "fingerprint")
+
+
+class RecordError(BookError):
+    """A record is missing, incomplete, or not what its fingerprint says."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run leaves behind.
+
+    generations: one row a generation, columns as in `COLUMNS`.
+    arrays: as in `ARRAYS`.
+    samples: prompts with the human continuation and that of each generation, decoded.
+    base: name, parameters, identity (hashes) and zero-shot test perplexity of the base model.
+    corpus: SHA-256 of the text and number of blocks, by split.
+    provenance: versions, commit, device, threads, date, scale, seconds of each generation.
+    """
+
+    protocol: Protocol
+    generations: pd.DataFrame
+    arrays: dict[str, np.ndarray]
+    samples: list[dict[str, Any]]
+    base: dict[str, Any]
+    corpus: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The folder's name: what a reader wants to know first, then the protocol's hash."""
+        p = self.protocol
+        return (
+            f"{Path(p.corpus).stem}-{Path(p.model).name}-{p.decoding}-{p.epochs}ep-"
+            f"{p.retained:.0%}-s{p.seed}-{p.hash}".replace("%", "pct")
+        )
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that the protocol determines: all but the provenance."""
+        return _fingerprint(self, _csv(self.generations), _npz(self.arrays))
+
+    def truncated(self, generations: int) -> "Record":
+        """The record of the same run stopped earlier: a chain's beginning is a chain."""
+        return Record(
+            protocol=self.protocol.replace(generations=generations),
+            generations=self.generations.iloc[:generations].reset_index(drop=True),
+            arrays={name: array[:generations] for name, array in self.arrays.items()},
+            samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
+            base=self.base,
+            corpus=self.corpus,
+            provenance={
+                **self.provenance,
+                "seconds": self.provenance["seconds"][:generations],
+            },
+        )
+
+
+def published() -> Path:
+    """The folder of committed records."""
+    return ROOT / "records"
+
+
+def built() -> Path:
+    """The folder of records that this checkout has computed."""
+    return build_dir() / "records"
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Write a record below a folder in one step, in place of one of the same name.
+
+    Raises:
+        AssetError: the disk is full or cannot be written.
+    """
+    path = folder / record.name
+    if path.exists():
+        try:
+            if read(path).fingerprint == record.fingerprint:
+                return path
+        except RecordError:
+            pass  # a damaged one is replaced
+        _remove(path)
+    generations, arrays = _csv(record.generations), _npz(record.arrays)
+    head = {
+        "schema": SCHEMA,
+        "fingerprint": record.fingerprint,
+        "protocol": record.protocol.to_dict(),
+        "base": record.base,
+        "corpus": record.corpus,
+        "provenance": record.provenance,
+        "samples": record.samples,
+    }
+    with atomic(path) as temporary:
+        temporary.mkdir()
+        (temporary / "generations.csv").write_bytes(generations)
+        (temporary / "arrays.npz").write_bytes(arrays)
+        text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
+        (temporary / "record.json").write_text(text, encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> Record:
+    """Read a record and check its schema and fingerprint.
+
+    Raises:
+        RecordError: a file is missing, malformed, or differs from the fingerprint.
+    """
+    try:
+        head = json.loads((path / "record.json").read_text(encoding="utf-8"))
+        csv = (path / "generations.csv").read_bytes()
+        npz = (path / "arrays.npz").read_bytes()
+        missing = [key for key in _KEYS if key not in head]
+        if missing or head["schema"] != SCHEMA:
+            what = f"lacks {missing[0]!r}" if missing else f"has schema {head['schema']!r}"
+            raise RecordError(f"record {path.name} {what}; this version reads schema {SCHEMA}")
+        table = pd.read_csv(io.BytesIO(csv), float_precision="round_trip")
+        with np.load(io.BytesIO(npz), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        protocol = Protocol.from_dict(head["protocol"])
+    except FileNotFoundError as error:
+        raise RecordError(
+            f"record {path.name} has no {Path(str(error.filename)).name}; "
+            "restore the folder from git or compute the run again"
+        ) from error
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile, ProtocolError) as error:
+        raise RecordError(
+            f"record {path.name} cannot be read ({error}); "
+            "restore the folder from git or compute the run again"
+        ) from error
+    record = Record(
+        protocol=protocol,
+        generations=table,
+        arrays=arrays,
+        samples=head["samples"],
+        base=head["base"],
+        corpus=head["corpus"],
+        provenance=head["provenance"],
+    )
+    _check_shape(record, path)
+    if _fingerprint(record, csv, npz) != head["fingerprint"]:
+        raise RecordError(
+            f"record {path.name} was changed after it was written: its fingerprint differs; "
+            "restore the folder from git or compute the run again"
+        )
+    return record
+
+
+verify = read  # to read is to verify
+
+
+def list_records(folder: Path) -> list[Path]:
+    """The record folders in a folder, by name."""
+    return sorted(path.parent for path in folder.glob("*/record.json"))
+
+
+def find(protocol: Protocol, folder: Path) -> Record | None:
+    """The run of a protocol in a folder; a longer chain of the same run is cut to length.
+
+    Raises:
+        RecordError: a record that could be the one is damaged.
+    """
+    for path in list_records(folder):
+        stored = _protocol(path)
+        if stored.seed == protocol.seed and stored.arm_hash == protocol.arm_hash:
+            if stored.generations >= protocol.generations:
+                return read(path).truncated(protocol.generations)
+    return None
+
+
+def _protocol(path: Path) -> Protocol:
+    try:
+        head = json.loads((path / "record.json").read_text(encoding="utf-8"))
+        return Protocol.from_dict(head["protocol"])
+    except (ValueError, KeyError, OSError, ProtocolError) as error:
+        raise RecordError(
+            f"record {path.name} cannot be read ({error}); restore the folder from git"
+        ) from error
+
+
+def _check_shape(record: Record, path: Path) -> None:
+    length = record.protocol.generations
+    missing = [name for name in COLUMNS if name not in record.generations]
+    if missing or len(record.generations) != length:
+        what = f"lacks the column {missing[0]!r}" if missing else f"has not {length} rows"
+        raise RecordError(f"generations.csv of record {path.name} {what}; compute the run again")
+    for name, (axes, dtype) in ARRAYS.items():
+        array = record.arrays.get(name)
+        if array is None or array.ndim != axes or array.dtype != dtype or len(array) != length:
+            raise RecordError(
+                f"arrays.npz of record {path.name} has no {name!r} with {axes} axes of {dtype} "
+                f"and {length} generations; compute the run again"
+            )
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # entries carry a fixed date: same values, same bytes
+    return buffer.getvalue()
+
+
+def _fingerprint(record: Record, csv: bytes, npz: bytes) -> str:
+    import hashlib
+
+    return digest(
+        [
+            record.protocol.to_dict(),
+            record.base,
+            record.corpus,
+            record.samples,
+            hashlib.sha256(csv).hexdigest(),
+            hashlib.sha256(npz).hexdigest(),
+        ]
+    )
+
+
+def _remove(path: Path) -> None:
+    import shutil
+
+    shutil.rmtree(path)
