@@ -1,0 +1,378 @@
+"""One chapter: read its parameters, check what is asked of it, execute it, normalise the result.
+
+A chapter is `chapters/NAME.md`, a MyST notebook. Its first code cell is tagged `parameters` and
+holds the paper's settings, one `name: type = value  # help` a line. A smaller scale is a file of
+overrides, `params/SCALE.yml`, so no chapter has a branch for a test run.
+"""
+
+import copy
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import papermill
+import yaml
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+from collapse.assets import ROOT, atomic, sha256_file
+from collapse.parameters import (
+    Parameter,
+    ParameterError,
+    Scalars,
+    Value,
+    convert,
+    nearest,
+    parse,
+    written,
+)
+from collapse.protocol import BookError, Protocol
+
+SCALES = ("smoke", "laptop", "paper")
+# What a chapter's numbers and figures depend on, besides its own text and this package.
+DEPENDENCIES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "seaborn")
+
+
+class ChapterError(BookError):
+    """A chapter cannot be found, read or executed."""
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+def names(root: Path = ROOT) -> list[str]:
+    """The chapters with code, in the order of the table of contents."""
+    return [Path(page).name for page in pages(root) if has_code(Path(page).name, root)]
+
+
+def pages(root: Path = ROOT) -> list[str]:
+    """Every page of `_toc.yml`, in order, as written there: `chapters/index`, ..."""
+
+    def walk(node: Any) -> Iterable[str]:
+        if isinstance(node, list):
+            for item in node:
+                yield from walk(item)
+        elif isinstance(node, dict):
+            yield from (node[key] for key in ("root", "file") if key in node)
+            for item in node.values():
+                yield from walk(item)
+
+    return list(walk(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))))
+
+
+def read(name: str, root: Path = ROOT) -> NotebookNode:
+    """The chapter as a notebook, not executed.
+
+    Raises:
+        ChapterError: there is no such chapter.
+    """
+    path = root / "chapters" / f"{name}.md"
+    if not path.is_file():
+        known = sorted(other.stem for other in path.parent.glob("*.md"))
+        raise ChapterError(
+            f"there is no chapter {name!r}{nearest(name, known)} (the chapters: {', '.join(known)})"
+        )
+    # The format is given, or jupytext would take the shell examples of a plain page for code.
+    return jupytext.read(path, fmt="md:myst")
+
+
+def has_code(name: str, root: Path = ROOT) -> bool:
+    """Whether the chapter has anything to execute."""
+    return any(cell.cell_type == "code" for cell in read(name, root).cells)
+
+
+def title(name: str, root: Path = ROOT) -> str:
+    """The chapter's first heading."""
+    text = "\n".join(cell.source for cell in read(name, root).cells if cell.cell_type != "code")
+    found = re.search(r"^# +(.+)$", text, flags=re.MULTILINE)
+    return found[1].strip() if found else name
+
+
+def parameters(name: str, root: Path = ROOT) -> dict[str, Parameter]:
+    """The chapter's parameters in the order of its parameters cell; none for a page without code.
+
+    Raises:
+        ParameterError: the parameters cell is missing, or a line is not `name: type = value`.
+    """
+    code = [cell for cell in read(name, root).cells if cell.cell_type == "code"]
+    if not code:
+        return {}
+    if "parameters" not in code[0].metadata.get("tags", []):
+        raise ParameterError(
+            f"the first code cell of chapter {name} lacks the tag 'parameters'; add it"
+        )
+    try:
+        found = parse(code[0].source)
+    except ParameterError as error:
+        raise ParameterError(f"chapter {name}: {error}") from error
+    if "scale" not in found:
+        raise ParameterError(
+            f'the parameters cell of chapter {name} lacks the line `scale: str = "paper"`; add it'
+        )
+    return found
+
+
+# -- checking --------------------------------------------------------------------------------
+
+
+def check(name: str, overrides: Mapping[str, Any], root: Path = ROOT) -> dict[str, Value]:
+    """All parameters of a chapter with some overridden, each of the declared type and in range.
+
+    Raises:
+        ParameterError: an unknown name, a wrong type, a value out of range, or `scale`.
+    """
+    known = parameters(name, root)
+    values = {parameter.name: parameter.default for parameter in known.values()}
+    for key, value in overrides.items():
+        if key not in known:
+            raise ParameterError(
+                f"chapter {name} has no parameter {key!r}{nearest(key, known)} "
+                f"(its parameters: {', '.join(known) or 'none'})"
+            )
+        if key == "scale":
+            raise ParameterError(
+                f"scale={value} cannot be set as a parameter, for it decides which overrides "
+                f"apply; choose it with --scale {', '.join(SCALES)}"
+            )
+        kind = known[key].type
+        try:
+            values[key] = convert(value, kind)
+        except TypeError as error:
+            raise ParameterError(
+                f"parameter {key!r} of chapter {name} takes a value of type {kind}, "
+                f"not {value!r}; write for example {key}={written(known[key].default)}"
+            ) from error
+    in_protocol = {field.name for field in dataclasses.fields(Protocol)} & set(values)
+    try:
+        Protocol(**{key: values[key] for key in values if key in in_protocol})  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ParameterError(f"chapter {name}: {error}") from error
+    return values
+
+
+def scale_overrides(name: str, scale: str, root: Path = ROOT) -> dict[str, Any]:
+    """What `params/SCALE.yml` overrides in a chapter; nothing at scale `paper`.
+
+    Raises:
+        ParameterError: the scale is unknown, or its file names an unknown chapter or parameter.
+    """
+    if scale not in SCALES:
+        raise ParameterError(f"there is no scale {scale!r}; choose one of {', '.join(SCALES)}")
+    if scale == "paper":
+        return {}
+    path = root / "params" / f"{scale}.yml"
+    sections = yaml.load(path.read_text(encoding="utf-8"), Scalars) or {}
+    sections = {section: values or {} for section, values in sections.items()}
+    common = sections.pop("all", {})
+    chapters = names(root)
+    for section in sections:
+        if section not in chapters:
+            raise ParameterError(
+                f"params/{scale}.yml has a section for the chapter {section!r}, which does not "
+                f"exist{nearest(section, chapters)}"
+            )
+    declared = {key for chapter in chapters for key in parameters(chapter, root)}
+    for key in common:
+        if key not in declared:
+            raise ParameterError(
+                f"params/{scale}.yml overrides {key!r} under `all`, but no chapter has that "
+                f"parameter{nearest(key, declared)}"
+            )
+    mine = parameters(name, root)
+    return {key: common[key] for key in common if key in mine} | sections.get(name, {})
+
+
+def settings(
+    name: str, scale: str, overrides: Mapping[str, Any], root: Path = ROOT
+) -> dict[str, Value]:
+    """All parameters of a chapter at a scale: paper values, then the scale's, then the overrides.
+
+    Raises:
+        ParameterError: as `check` and `scale_overrides` do.
+        ChapterError: the page has no code.
+    """
+    if not has_code(name, root):
+        raise ChapterError(f"page {name} has no code, so there is nothing to execute")
+    from_scale = scale_overrides(name, scale, root)
+    try:
+        check(name, from_scale, root)
+    except ParameterError as error:
+        raise ParameterError(f"params/{scale}.yml: {error}") from error
+    return check(name, from_scale | dict(overrides), root) | {"scale": scale}
+
+
+def changed(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str, Value]:
+    """Those of `values` that differ from the paper's."""
+    known = parameters(name, root)
+    return {key: value for key, value in values.items() if value != known[key].default}
+
+
+# -- executing -------------------------------------------------------------------------------
+
+
+def stamp(name: str, values: Mapping[str, Value], root: Path = ROOT) -> str:
+    """SHA-256 of all that decides what an execution of the chapter gives."""
+    package = Path(__file__).parent
+    inputs = [root / "chapters" / f"{name}.md", *sorted(package.glob("*.py"))]
+    inputs += sorted(path for path in (root / "records").rglob("*") if path.is_file())
+    described = {
+        "values": dict(values),
+        "files": [[path.name, path.parent.name, sha256_file(path)] for path in inputs],
+        "versions": {package: importlib.metadata.version(package) for package in DEPENDENCIES},
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def execute(
+    name: str,
+    scale: str,
+    overrides: Mapping[str, Any],
+    build_dir: Path,
+    *,
+    force: bool = False,
+    root: Path = ROOT,
+) -> bool:
+    """Execute a chapter into `build_dir/executed/NAME.ipynb`; say whether there was need to.
+
+    Raises:
+        ParameterError: the parameters are refused; no kernel has started then.
+        ChapterError: the chapter stopped; `NAME.failed.ipynb` shows where, and an earlier
+            `NAME.ipynb` is left as it was.
+    """
+    values = settings(name, scale, overrides, root)
+    folder = build_dir.resolve() / "executed"
+    folder.mkdir(parents=True, exist_ok=True)
+    done, mark = folder / f"{name}.ipynb", folder / f"{name}.stamp"
+    failed = folder / f"{name}.failed.ipynb"
+    now = stamp(name, values, root)
+    if not force and done.exists() and mark.exists() and mark.read_text() == now:
+        return False
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        notebook = papermill.execute_notebook(
+            read(name, root),
+            failed,  # saved after every cell, so that a stop leaves what was reached
+            parameters=changed(name, values, root),
+            kernel_name="python3",
+            kernel_manager_class=_kernel_manager(build_dir.resolve()),
+            cwd=root / "chapters",
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            execution_timeout=None,  # a generation may take hours
+        )
+    except PapermillExecutionError as error:
+        last = (str(error.evalue).strip().splitlines() or ["no message"])[-1]
+        raise ChapterError(
+            f"chapter {name} stopped with {error.ename}: {last} (see {failed})"
+        ) from error
+    except DeadKernelError as error:
+        raise ChapterError(
+            f"the kernel of chapter {name} died, most often for want of memory; close other "
+            "programs or choose a smaller scale, then run the same command again"
+        ) from error
+    mark.unlink(missing_ok=True)  # never an old stamp beside a new notebook
+    _write(done, nbformat.writes(normalise(notebook)) + "\n")
+    _write(mark, now)
+    failed.unlink(missing_ok=True)
+    return True
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _kernel_manager(build_dir: Path) -> type[AsyncKernelManager]:
+    # A kernelspec named python3 may belong to another Python of the reader's: use none.
+    # The log level hides two harmless messages, about TCP and about the shutdown.
+    class OwnPython(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            spec = KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]))
+            spec.env = {"COLLAPSE_BUILD": str(build_dir)}
+            return spec
+
+    return OwnPython
+
+
+# -- normalising -----------------------------------------------------------------------------
+
+
+def normalise(notebook: NotebookNode) -> NotebookNode:
+    """A copy without timings, host paths and stderr, so that equal executions give equal bytes.
+
+    Figures get their number, caption and alt text here: an output with the metadata
+    `collapse: {id, caption, alt}` becomes the figure `id`, in a cell that shows nothing else.
+    """
+    result = copy.deepcopy(notebook)
+    result.nbformat, result.nbformat_minor = 4, 5
+    kept = {"kernelspec", "mystnb"} & set(result.metadata)
+    result.metadata = NotebookNode({key: result.metadata[key] for key in sorted(kept)})
+    result.metadata.language_info = NotebookNode(name="python", pygments_lexer="ipython3")
+    cells: list[NotebookNode] = []
+    for cell in result.cells:
+        for key in ("papermill", "execution", "lines_to_next_cell"):
+            cell.metadata.pop(key, None)
+        tags = cell.metadata.pop("tags", [])
+        if "injected-parameters" in tags and "hide-input" not in tags:
+            tags.append("hide-input")
+        if tags:
+            cell.metadata["tags"] = tags
+        if cell.cell_type == "code":
+            cell.outputs = _merge_streams(cell.outputs)
+            cells += _split_at_figures(cell)
+        else:
+            cells.append(cell)
+    for number, cell in enumerate(cells, start=1):
+        cell.id = f"cell-{number:04d}"
+    result.cells = cells
+    return result
+
+
+def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    # How a kernel cuts its standard output into messages depends on the clock.
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream" and output.name == "stderr":
+            continue
+        if output.output_type == "stream" and merged and merged[-1].output_type == "stream":
+            merged[-1].text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def _split_at_figures(cell: NotebookNode) -> list[NotebookNode]:
+    # MyST-NB makes a figure of every output of a cell with figure options, so whatever else the
+    # cell displays moves on into cells whose input is not shown (an empty cell would be dropped).
+    parts = [cell]
+    outputs, cell.outputs = cell.outputs, []
+    for output in outputs:
+        figure = output.get("metadata", {}).get("collapse")
+        displays = [shown for shown in parts[-1].outputs if shown.output_type != "stream"]
+        if displays and (figure or "mystnb" in parts[-1].metadata):
+            part = nbformat.v4.new_code_cell("# displayed by the cell above")
+            part.metadata["tags"] = ["remove-input"]
+            part.execution_count = cell.execution_count
+            parts.append(part)
+        parts[-1].outputs.append(output)
+        if figure:
+            parts[-1].metadata["mystnb"] = NotebookNode(
+                figure={"name": figure["id"], "caption": figure["caption"]},
+                image={"alt": figure["alt"]},
+            )
+    return parts

@@ -1,0 +1,106 @@
+"""The site: a toy book builds without a warning, and its pages load nothing from another host."""
+
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
+
+from collapse import book, chapter
+from collapse.assets import ROOT
+from test_chapter import make_book
+
+PNG = (  # one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+FIGURE = {"id": "fig-toy", "caption": "A *line* after {cite:t}`toy2024`.", "alt": "A line."}
+
+
+class Loads(HTMLParser):
+    """Collects what a browser fetches when it opens a page, and the images' alt texts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.urls: list[str] = []
+        self.alts: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "img":
+            self.alts.append(values.get("alt"))
+        loads = tag in ("script", "img", "iframe", "source", "audio", "video", "embed")
+        if loads or (tag == "link" and values.get("rel") not in ("canonical", "author")):
+            self.urls += [url for url in (values.get("src"), values.get("href")) if url]
+
+
+def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1$.") -> Path:
+    """A book whose chapter is already executed; returns its build folder."""
+    make_book(root)
+    for name in ("_config.yml", "_static"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, root / name)
+    entry = "@misc{toy2024, author={Doe, Jane}, title={Toys}, year={2024}}"
+    (root / "references.bib").write_text(entry)
+    (root / "chapters/index.md").write_text("# Start\n\n```{bibliography}\n```\n")
+    build = root / "_build"
+    (build / "figures").mkdir(parents=True)
+    (build / "figures/fig-toy.csv").write_text("x,y\n1,2\n")
+    (build / "executed").mkdir()
+    shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
+    cells = [new_markdown_cell(f"# Toy\n\n{text}"), new_code_cell("plot()", outputs=[shown])]
+    notebook = chapter.normalise(new_notebook(cells=cells))
+    (build / "executed/toy.ipynb").write_text(writes(notebook))
+    return build
+
+
+def test_a_toy_site_is_numbered_captioned_and_self_contained(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    index = book.site(build, tmp_path)
+    templates = index.parent / "_static"  # the theme leaves a template there
+    pages = [page for page in index.parent.rglob("*.html") if templates not in page.parents]
+    assert index in pages
+    for page in pages:
+        loads = Loads()
+        loads.feed(page.read_text(encoding="utf-8"))
+        foreign = [url for url in loads.urls if url.startswith(("http:", "https:", "//"))]
+        assert foreign == [], f"{page.name} loads from another host"
+        for url in loads.urls:
+            if not url.startswith(("data:", "#")):
+                target = page.parent / url.split("?")[0].split("#")[0]
+                assert target.exists(), f"{page.name} loads {url}, which is not among the pages"
+    page = (index.parent / "chapters/toy.html").read_text(encoding="utf-8")
+    assert 'alt="A line."' in page
+    assert "Fig. 1.1" in page
+    assert "<em>line</em>" in page
+    assert "mathjax/tex-chtml.js" in page
+    assert (index.parent / "figures/fig-toy.csv").read_text() == "x,y\n1,2\n"
+
+
+def test_a_second_build_leaves_no_stale_page(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    stale = build / "html/chapters/gone.html"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("stale")
+    (build / "book/chapters").mkdir(parents=True)
+    (build / "book/chapters/gone.md").write_text("# Gone")
+    book.site(build, tmp_path)
+    assert not stale.exists()
+    assert (build / "html/chapters/toy.html").exists()
+
+
+def test_a_warning_refuses_the_site_and_keeps_the_earlier_pages(tmp_path: Path) -> None:
+    build = toy_site(tmp_path, text="See {numref}`fig-none`.")
+    (build / "html").mkdir()
+    (build / "html/index.html").write_text("earlier")
+    with pytest.raises(book.SiteError, match="fig-none"):
+        book.site(build, tmp_path)
+    assert (build / "html/index.html").read_text() == "earlier"
+
+
+def test_a_chapter_that_was_not_executed_is_named_with_the_remedy(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    (build / "executed/toy.ipynb").unlink()
+    with pytest.raises(book.SiteError, match="run `book run toy --scale laptop` first"):
+        book.stage(build, tmp_path)
