@@ -50,8 +50,7 @@ chapter: install  ## run one chapter: make chapter NAME=no-retention PARAMS="see
 
 records: install  ## compute the committed laptop-scale records again, and publish them in records/
 	$(BOOK) assets
-	$(BOOK) run --scale laptop --force -p compute=all
-	$(BOOK) publish
+	$(BOOK) recompute --scale laptop
 
 serve:  ## show the pages in a browser
 	@if [ ! -e $(BUILD)/html/index.html ]; then echo "There are no pages yet; run 'make book' first." >&2; exit 2; fi

@@ -1,6 +1,7 @@
 """The command line: run chapters, build the site, keep the records."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -255,10 +256,17 @@ def verify_command(folder: Path | None) -> None:
         click.echo(f"{path.name}: verified")
 
 
-@main.command("publish")
-def publish_command() -> None:
-    """Verify the runs of this build and copy them into records/."""
-    for name in publish(build_dir()):
+@main.command("recompute")
+@scale_option
+def recompute_command(scale: str) -> None:
+    """Compute all runs of all chapters at one scale and copy them into records/."""
+    # A build folder of its own, so that nobody's experiments are published with them.
+    folder = build_dir() / "recompute"
+    shutil.rmtree(folder, ignore_errors=True)
+    os.environ["COLLAPSE_BUILD"] = str(folder)
+    names = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
+    run_chapters(names, scale, {"compute": "all"}, force=True)
+    for name in publish(folder):
         click.echo(f"records/{name}")
 
 

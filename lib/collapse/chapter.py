@@ -1,11 +1,10 @@
-"""One chapter: read its parameters, check what is asked of it, execute it, normalise the result.
+"""One chapter: read its parameters, check what is asked of it, execute it.
 
 A chapter is `chapters/NAME.md`, a MyST notebook. Its first code cell is tagged `parameters` and
 holds the paper's settings, one `name: type = value  # help` a line. A smaller scale is a file of
 overrides, `params/SCALE.yml`, so no chapter has a branch for a test run.
 """
 
-import copy
 import dataclasses
 import hashlib
 import importlib.metadata
@@ -29,6 +28,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 from collapse.assets import ROOT, atomic, sha256_file
+from collapse.notebook import normalise
 from collapse.parameters import (
     Parameter,
     ParameterError,
@@ -220,6 +220,28 @@ def changed(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[s
     return {key: value for key, value in values.items() if value != known[key].default}
 
 
+def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, list[Any]]:
+    """The committed runs of a chapter's own settings at scales other than the one at hand.
+
+    Args:
+        protocol: what the chapter computes; an arm that it belongs to is left out.
+
+    Returns:
+        label -> `loop.Run`s; a scale without records is left out.
+    """
+    from collapse import loop
+
+    found = {}
+    for scale in ("paper", "laptop"):
+        values = settings(name, scale, {}, root)
+        theirs = Protocol.among(values)
+        if theirs.arm_hash != protocol.arm_hash:
+            runs = loop.arm(theirs, values["seeds"], compute="none")  # type: ignore[arg-type]
+            if runs:
+                found[f"published, {scale} scale"] = runs
+    return found
+
+
 # -- executing -------------------------------------------------------------------------------
 
 
@@ -307,72 +329,3 @@ def _kernel_manager(build_dir: Path) -> type[AsyncKernelManager]:
             return spec
 
     return OwnPython
-
-
-# -- normalising -----------------------------------------------------------------------------
-
-
-def normalise(notebook: NotebookNode) -> NotebookNode:
-    """A copy without timings, host paths and stderr, so that equal executions give equal bytes.
-
-    Figures get their number, caption and alt text here: an output with the metadata
-    `collapse: {id, caption, alt}` becomes the figure `id`, in a cell that shows nothing else.
-    """
-    result = copy.deepcopy(notebook)
-    result.nbformat, result.nbformat_minor = 4, 5
-    kept = {"kernelspec", "mystnb"} & set(result.metadata)
-    result.metadata = NotebookNode({key: result.metadata[key] for key in sorted(kept)})
-    result.metadata.language_info = NotebookNode(name="python", pygments_lexer="ipython3")
-    cells: list[NotebookNode] = []
-    for cell in result.cells:
-        for key in ("papermill", "execution", "lines_to_next_cell"):
-            cell.metadata.pop(key, None)
-        tags = cell.metadata.pop("tags", [])
-        if "injected-parameters" in tags and "hide-input" not in tags:
-            tags.append("hide-input")
-        if tags:
-            cell.metadata["tags"] = tags
-        if cell.cell_type == "code":
-            cell.outputs = _merge_streams(cell.outputs)
-            cells += _split_at_figures(cell)
-        else:
-            cells.append(cell)
-    for number, cell in enumerate(cells, start=1):
-        cell.id = f"cell-{number:04d}"
-    result.cells = cells
-    return result
-
-
-def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    # How a kernel cuts its standard output into messages depends on the clock.
-    merged: list[NotebookNode] = []
-    for output in outputs:
-        if output.output_type == "stream" and output.name == "stderr":
-            continue
-        if output.output_type == "stream" and merged and merged[-1].output_type == "stream":
-            merged[-1].text += output.text
-        else:
-            merged.append(output)
-    return merged
-
-
-def _split_at_figures(cell: NotebookNode) -> list[NotebookNode]:
-    # MyST-NB makes a figure of every output of a cell with figure options, so whatever else the
-    # cell displays moves on into cells whose input is not shown (an empty cell would be dropped).
-    parts = [cell]
-    outputs, cell.outputs = cell.outputs, []
-    for output in outputs:
-        figure = output.get("metadata", {}).get("collapse")
-        displays = [shown for shown in parts[-1].outputs if shown.output_type != "stream"]
-        if displays and (figure or "mystnb" in parts[-1].metadata):
-            part = nbformat.v4.new_code_cell("# displayed by the cell above")
-            part.metadata["tags"] = ["remove-input"]
-            part.execution_count = cell.execution_count
-            parts.append(part)
-        parts[-1].outputs.append(output)
-        if figure:
-            parts[-1].metadata["mystnb"] = NotebookNode(
-                figure={"name": figure["id"], "caption": figure["caption"]},
-                image={"alt": figure["alt"]},
-            )
-    return parts

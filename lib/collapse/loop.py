@@ -69,8 +69,7 @@ def run(protocol: Protocol, scale: str = "paper") -> Record:
     clock = Clock(protocol)
     text = corpus.load_text(protocol.corpus)
     base = model.load(protocol, text, clock.tell)
-    if protocol.prompts == "bos" and base.tokenizer.bos_token_id is None:
-        raise ProtocolError(f"prompts='bos' needs a start token, which {base.name} lacks")
+    _check_model(protocol, base)
     blocks = corpus.load_blocks(protocol, text, base.tokenizer)
     base.model.to(model.device())
     chain = _Chain(
@@ -141,7 +140,6 @@ def training_blocks(human: np.ndarray, written: list[np.ndarray], protocol: Prot
     """
     if not written:
         return human
-    random = np.random.default_rng(_seed(protocol, len(written), "retention"))
     if protocol.regime == "replace":
         kept = retained_rows(len(human), protocol, len(written))
         mixed = written[-1].copy()
@@ -150,6 +148,7 @@ def training_blocks(human: np.ndarray, written: list[np.ndarray], protocol: Prot
     pool = np.concatenate([human, *written])
     if protocol.regime == "accumulate":
         return pool
+    random = np.random.default_rng(_seed(protocol, len(written), "retention"))
     return pool[np.sort(random.permutation(len(pool))[: len(human)])]
 
 
@@ -241,7 +240,7 @@ def _row(
     low, high = metrics.perplexity_interval(test.nll.mean(1))
     best = min(history, key=lambda epoch: epoch["valid_nll"])
     selected = best if p.selection == "best" else history[-1]
-    token_counts = metrics.counts(tokens, len(tokenizer))
+    token_counts = metrics.counts(tokens, _vocabulary(chain.base))
     return {
         "generation": number,
         "human_share": _human_share(train, blocks.train),
@@ -310,13 +309,14 @@ def _read_generation(folder: Path) -> _Generation:
 
 def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str) -> Record:
     blocks, tokenizer = chain.blocks, chain.base.tokenizer
+    vocabulary = _vocabulary(chain.base)
     return Record(
         protocol=chain.protocol,
         generations=pd.DataFrame([g.row for g in done]),
         arrays={
             "test_nll": np.stack([g.arrays["test_nll"] for g in done]),
             "text_nll": np.stack([g.arrays["text_nll"] for g in done]),
-            "text_counts": np.stack([metrics.counts(g.tokens, len(tokenizer)) for g in done]),
+            "text_counts": np.stack([metrics.counts(g.tokens, vocabulary) for g in done]),
         },
         samples=[
             {
@@ -338,6 +338,25 @@ def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str
         },
         provenance=provenance.describe(scale, [round(g.seconds, 2) for g in done]),
     )
+
+
+def _check_model(protocol: Protocol, base: model.Base) -> None:
+    """Refuse before any compute what the base model cannot do."""
+    if protocol.prompts == "bos" and base.tokenizer.bos_token_id is None:
+        raise ProtocolError(
+            f"prompts='bos' needs a start token, which {base.name} lacks; use prompts='human'"
+        )
+    longest = getattr(base.model.config, "max_position_embeddings", None)
+    if longest and 2 * protocol.block_length > longest:
+        raise ProtocolError(
+            f"block_length={protocol.block_length} makes a prompt and its continuation longer "
+            f"than the {longest} tokens of {base.name}; give at most {longest // 2}"
+        )
+
+
+def _vocabulary(base: model.Base) -> int:
+    # A model may have more outputs than its tokeniser has tokens.
+    return max(len(base.tokenizer), base.model.config.vocab_size)
 
 
 def _check_disk(protocol: Protocol) -> None:

@@ -1,4 +1,4 @@
-"""A causal language model: load, pretrain the small one, fine-tune, score.
+"""A causal language model: load, pretrain a small one, fine-tune, score.
 
 Fine-tuning follows the released code of Shumailov et al. (`main.py`): AdamW with PyTorch's default
 betas and weight decay, no warm-up, no clipping, a cosine learning rate stepped once an epoch, and
@@ -28,18 +28,25 @@ Progress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 @dataclass(frozen=True)
-class TinyRecipe:
-    """How the `tiny` base is made; its hash names the cached weights."""
+class Recipe:
+    """How a small base is made; the hash of the recipe names the cached weights."""
 
     layers: int = 4
     width: int = 160
     heads: int = 5
     vocabulary: int = 3072
     steps: int = 600
-    batch: int = 32
+    batch: int = 16
+    length: int = 128  # tokens: a prompt and its continuation, so that all positions are trained
     lr: float = 2e-3
     warmup: int = 50
     seed: int = 0
+
+
+RECIPES = {
+    "tiny": Recipe(),  # laptop scale: minutes to pretrain
+    "mini": Recipe(layers=2, width=48, heads=3, vocabulary=768, steps=60, warmup=10),  # tests
+}
 
 
 @dataclass(frozen=True)
@@ -76,8 +83,8 @@ def load(protocol: Protocol, text: corpus.Text, progress: Progress | None = None
     Raises:
         AssetError: it cannot be had.
     """
-    if protocol.model == "tiny":
-        return load_tiny(text, progress=progress)
+    if protocol.model in RECIPES:
+        return load_small(protocol.model, text, progress)
     if protocol.model == "smollm2-135m":
         return _load_smollm2()
     folder = Path(protocol.model).expanduser()
@@ -137,10 +144,8 @@ def _load_smollm2() -> Base:
     return _base(plain, loaded.tokenizer, loaded.name, identity)
 
 
-def load_tiny(
-    text: corpus.Text, recipe: TinyRecipe | None = None, progress: Progress | None = None
-) -> Base:
-    """An OPT-architecture model of about two million parameters, pretrained here once, then cached.
+def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -> Base:
+    """An OPT-architecture model pretrained here once, then cached; `tiny` has 1.8 M parameters.
 
     It is pretrained on other human text than the task's: State of the Union addresses, or the
     training part of WikiText-2 where the task is about those addresses. Lines with thirteen words
@@ -149,17 +154,19 @@ def load_tiny(
     Raises:
         AssetError: the text cannot be had or the weights cannot be stored.
     """
-    recipe = recipe or TinyRecipe()
+    recipe = RECIPES[name]
     source = corpus.load_text("wikitext2" if text.name == "sotu" else "sotu")
-    code = [inspect.getsource(part) for part in (_tiny_tokenizer, _pretrain, corpus.disjoint_lines)]
+    code = [
+        inspect.getsource(part) for part in (_small_tokenizer, _pretrain, corpus.disjoint_lines)
+    ]
     key = digest([dataclasses.asdict(recipe), source.sha256, text.sha256, torch.__version__, code])
-    folder = assets.cache_dir() / "tiny" / key[:12]
+    folder = assets.cache_dir() / name / key[:12]
     if not folder.exists():
         task = [line for lines in text.splits.values() for line in lines]
         other = [line for lines in source.splits.values() for line in lines]
         lines = corpus.disjoint_lines(other, task)
         with assets.atomic(folder) as temporary:
-            tokenizer = _tiny_tokenizer(lines, recipe)
+            tokenizer = _small_tokenizer(lines, recipe)
             model = _pretrain(lines, tokenizer, recipe, progress)
             tokenizer.save_pretrained(temporary)
             model.save_pretrained(temporary)
@@ -169,12 +176,12 @@ def load_tiny(
         "recipe": key[:12],
         "sha256:model.safetensors": weights,
     }
-    loaded = _load_folder(folder, "tiny", identity)
+    loaded = _load_folder(folder, name, identity)
     millions = f"{loaded.parameters / 1e6:.1f} M"
-    return dataclasses.replace(loaded, name=f"tiny OPT ({millions} parameters)")
+    return dataclasses.replace(loaded, name=f"{name} OPT ({millions} parameters)")
 
 
-def _tiny_tokenizer(lines: list[str], recipe: TinyRecipe) -> Any:
+def _small_tokenizer(lines: list[str], recipe: Recipe) -> Any:
     """Byte-level BPE with OPT's special tokens and OPT's `</s>` before each text."""
     from tokenizers import ByteLevelBPETokenizer
     from tokenizers.processors import TemplateProcessing
@@ -195,9 +202,7 @@ def _tiny_tokenizer(lines: list[str], recipe: TinyRecipe) -> Any:
     )
 
 
-def _pretrain(
-    lines: list[str], tokenizer: Any, recipe: TinyRecipe, progress: Progress | None
-) -> Any:
+def _pretrain(lines: list[str], tokenizer: Any, recipe: Recipe, progress: Progress | None) -> Any:
     from transformers import OPTConfig, OPTForCausalLM
     from transformers.utils import logging
 
@@ -217,7 +222,7 @@ def _pretrain(
             pad_token_id=1,
         )
     ).to(device())
-    blocks = corpus.tokenise(lines, tokenizer, 64)
+    blocks = corpus.tokenise(lines, tokenizer, recipe.length)
     order = np.random.default_rng(recipe.seed).permutation(len(blocks))
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), fused=True)
     model.train()
@@ -232,12 +237,12 @@ def _pretrain(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         if progress and step % 10 == 9:
-            progress("pretraining the tiny base, once", step + 1, recipe.steps)
+            progress("pretraining the small base, once", step + 1, recipe.steps)
     logging.disable_progress_bar()
     return model.cpu()
 
 
-def _pretraining_lr(step: int, recipe: TinyRecipe) -> float:
+def _pretraining_lr(step: int, recipe: Recipe) -> float:
     if step < recipe.warmup:
         return recipe.lr * (step + 1) / recipe.warmup
     share = (step - recipe.warmup) / (recipe.steps - recipe.warmup)

@@ -90,6 +90,12 @@ class Protocol:
             raise ProtocolError(f"a protocol has no field {sorted(unknown)[0]!r}; remove it")
         return cls(**values)
 
+    @classmethod
+    def among(cls, names: dict[str, Any]) -> "Protocol":
+        """The protocol whose fields stand among some names, such as a chapter's `globals()`."""
+        fields = (field.name for field in dataclasses.fields(cls))
+        return cls(**{name: names[name] for name in fields if name in names})
+
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that name the run: SHA-256 of all fields."""

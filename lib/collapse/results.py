@@ -122,6 +122,38 @@ def tails(run: Run) -> pd.DataFrame:
     )
 
 
+def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
+    """Numbers for the prose of a chapter, named `prefix` + what they are.
+
+    Perplexities, entropies and token counts are means over seeds, in generation 0 (`first`) and in
+    the last one (`last`).
+    """
+    rows = table(runs)
+    end = int(rows["generation"].max())
+    values: dict[str, float | str] = {
+        "seeds": len(runs),
+        "end": end,
+        "zero_shot": float(np.mean([r.record.base["zero_shot_perplexity"] for r in runs])),
+        "ratio": str(ratio(runs)),
+    }
+    columns = {
+        "test": "test_perplexity", "no_eos": "test_perplexity_no_eos", "bpb": "bits_per_byte",
+        "distinct": "distinct_tokens", "unigram": "unigram_entropy",
+        "predictive": "predictive_entropy", "text": "text_perplexity_median",
+    }  # fmt: skip
+    for name, column in columns.items():
+        for when, generation in (("first", 0), ("last", end)):
+            picked = rows.loc[rows["generation"] == generation, column]
+            values[f"{name}_{when}"] = float(picked.mean())
+        values[f"{name}_change"] = values[f"{name}_last"] / values[f"{name}_first"]  # type: ignore[operator]
+    return {prefix + name: value for name, value in values.items()}
+
+
+def kept_share(run: Run) -> float:
+    """The share of human blocks among the training blocks of the last generation."""
+    return float(run.record.generations["human_share"].iloc[-1])
+
+
 def describe(runs: list[Run]) -> str:
     """One line from the records: scale, model, corpus, decoding, and where each seed comes from."""
     if not runs:

@@ -1,0 +1,311 @@
+"""The one plot style, the book's figures, and saving a figure with its data and its card.
+
+Every figure is drawn from records and says by itself which ones. Colour is never alone: arms
+differ in marker and line style too, generations in lightness.
+"""
+
+import html
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML, display
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from collapse import results
+from collapse.assets import atomic, build_dir
+from collapse.loop import Run
+from collapse.results import Reference
+
+# Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+MARKERS = ("o", "s", "^", "D")
+LINES = ("-", "--", "-.", ":")
+BAND = "#999999"
+
+Arms = dict[str, list[Run]]  # label -> runs that differ by seed alone
+
+
+def style() -> None:
+    """Set the book's plot style for all figures that follow."""
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        rc={
+            "figure.dpi": 100,
+            "savefig.dpi": 200,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "font.size": 11,
+            "legend.frameon": False,
+            "svg.hashsalt": "collapse",  # the same figure, the same bytes
+        },
+    )
+
+
+def perplexity(
+    arms: Arms, references: Sequence[Reference] = (), background: Arms | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Test perplexity by generation, absolute and relative to generation 0, every seed drawn.
+
+    Thin lines are seeds, with the 95 % bootstrap interval over test blocks on the left; thick
+    lines are means over seeds; grey ones are published runs to compare with. References are drawn
+    as bands at the right-hand ratio axis.
+
+    Returns:
+        the figure and its data: one row an arm, seed and generation.
+    """
+    style()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    data = []
+    for index, (label, runs) in enumerate(arms.items()):
+        if not runs:
+            continue
+        rows = results.table(runs)
+        rows.insert(0, "arm", label)
+        data.append(rows)
+        colour, marker, line = COLOURS[index], MARKERS[index], LINES[index]
+        for _, one in rows.groupby("seed"):
+            x = one["generation"] + 0.06 * (index - (len(arms) - 1) / 2)
+            error = np.abs(
+                one[["test_perplexity_low", "test_perplexity_high"]].to_numpy().T
+                - one["test_perplexity"].to_numpy()
+            )
+            left.errorbar(
+                x, one["test_perplexity"], error, color=colour, lw=0.8, alpha=0.55, ls=line,
+                marker=marker, ms=3, capsize=2,
+            )  # fmt: skip
+            right.plot(
+                x, one["ratio"], color=colour, lw=0.8, alpha=0.55, ls=line, marker=marker, ms=3
+            )
+        mean = rows.groupby("generation")[["test_perplexity", "ratio"]].mean()
+        thick = {"color": colour, "lw": 2.4, "ls": line, "marker": marker, "ms": 6, "label": label}
+        left.plot(mean.index, mean["test_perplexity"], **thick)
+        right.plot(mean.index, mean["ratio"], **thick)
+    for index, (label, runs) in enumerate((background or {}).items()):
+        rows = results.table(runs)
+        rows.insert(0, "arm", label)
+        data.append(rows)
+        mean = rows.groupby("generation")[["test_perplexity", "ratio"]].mean()
+        grey = {"color": "#777777", "lw": 1.8, "ls": LINES[index], "zorder": 1}
+        left.plot(mean.index, mean["test_perplexity"], label=label, **grey)
+        right.plot(mean.index, mean["ratio"], **grey)
+    for reference in references:
+        _band(right, reference)
+    left.set(ylabel="test perplexity on human text", title="Absolute")
+    right.set(ylabel="test perplexity ÷ that of generation 0", title="Relative to generation 0")
+    for axes in (left, right):
+        axes.set_xlabel("generation (0 = trained on human text)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if data:
+        left.legend(loc="upper left", fontsize=9)
+    _sign(figure, [run for runs in arms.values() for run in runs])
+    return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
+
+
+def _band(axes: Axes, reference: Reference) -> None:
+    if reference.low == reference.high:
+        axes.axhline(reference.low, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
+    else:
+        axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
+    axes.annotate(
+        reference.label, (0.01, reference.high), xycoords=("axes fraction", "data"),
+        fontsize=8, color="#444444", va="bottom",
+    )  # fmt: skip
+
+
+def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
+    """Perplexity of each generation's text under generation 0, and the weight of its tails.
+
+    Returns:
+        the figure and its data: one row a generation and histogram bin, tails repeated.
+    """
+    style()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    nll = run.record.arrays["text_nll"].astype(np.float64)
+    edges = np.linspace(nll.min() / np.log(10), nll.max() / np.log(10), 41)
+    centres = 10 ** ((edges[1:] + edges[:-1]) / 2)
+    shades = sns.color_palette("viridis", len(nll))
+    tails = results.tails(run)
+    parts = []
+    for number, row in enumerate(nll):
+        share = np.histogram(row / np.log(10), edges)[0] / len(row)
+        ends = number in (0, len(nll) - 1)
+        left.plot(
+            centres, share, color=shades[number], lw=2.4 if ends else 1.2,
+            ls=LINES[number % 4], drawstyle="steps-mid", label=f"generation {number}",
+        )  # fmt: skip
+        parts.append(
+            pd.DataFrame({"generation": number, "perplexity": centres, "share_of_blocks": share})
+        )
+    left.set(xscale="log", ylabel="share of blocks", title="Distribution")
+    left.set_xlabel("perplexity under generation 0")
+    left.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    left.legend(fontsize=8)
+    for index, (column, label) in enumerate(
+        (("below", "less perplexing than 99 %"), ("above", "more perplexing than 99 %"))
+    ):
+        right.plot(
+            tails["generation"], 100 * tails[column], color=COLOURS[index], lw=2.2,
+            marker=MARKERS[index], ls=LINES[index], label=f"{label} of generation 0's text",
+        )  # fmt: skip
+    right.set(ylabel="blocks in the tail (%)", title="Tails")
+    right.set_xlabel("generation that wrote the text")
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_ylim(bottom=0)
+    right.legend(fontsize=8)
+    _sign(figure, [run])
+    return figure, pd.concat(parts, ignore_index=True).merge(tails, on="generation")
+
+
+def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+    """Several measures of one run on one axis, each divided by its value in generation 0.
+
+    Args:
+        columns: column of the record -> label.
+
+    Returns:
+        the figure and its data: the columns, divided.
+    """
+    style()
+    figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    rows = run.record.generations
+    data = rows[["generation"]].copy()
+    for index, (column, label) in enumerate(columns.items()):
+        data[column] = rows[column] / rows[column].iloc[0]
+        axes.plot(
+            data["generation"], data[column], color=COLOURS[index], marker=MARKERS[index],
+            ls=LINES[index], lw=2.2, label=label,
+        )  # fmt: skip
+    axes.set(yscale="log", ylabel="value ÷ that of generation 0")
+    axes.set_xlabel("generation (0 = trained on human text)")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=9)
+    _sign(figure, [run])
+    return figure, data
+
+
+def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figure, pd.DataFrame]:
+    """The last generation's ratio by arm: every seed a point, the mean with its 95 % interval.
+
+    Returns:
+        the figure and its data: one row an arm and seed.
+    """
+    style()
+    figure, axes = plt.subplots(figsize=(8, 0.9 + 0.75 * len(arms)), layout="constrained")
+    data = []
+    for index, (label, runs) in enumerate(arms.items()):
+        if not runs:
+            continue
+        ratio = results.ratio(runs)
+        seeds = list(ratio.by_seed)
+        values = [ratio.by_seed[seed] for seed in seeds]
+        axes.plot(values, [index - 0.14] * len(values), "o", ms=5, mfc="none", color="#333333")
+        axes.plot([ratio.low, ratio.high], [index + 0.1] * 2, lw=2.4, color=COLOURS[index])
+        axes.plot(ratio.mean, index + 0.1, marker=MARKERS[index], ms=9, color=COLOURS[index])
+        data.append(pd.DataFrame({"arm": label, "seed": seeds, "ratio": values}))
+    for reference in references:
+        axes.axvspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
+    axes.axvline(1, color="#333333", lw=1)
+    axes.set_yticks(range(len(arms)), list(arms))
+    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.set_xlabel("test perplexity of the last generation ÷ that of generation 0")
+    _sign(figure, [run for runs in arms.values() for run in runs])
+    return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
+
+
+def _sign(figure: Figure, runs: list[Run]) -> None:
+    """Write below the figure what it shows, as the records tell it."""
+    text = results.describe(runs)
+    head, _, seeds = text.rpartition("; ") if len(text) > 120 else (text, "", "")
+    figure.supxlabel(f"{head}\n{seeds}" if seeds and head else text, fontsize=7.5, color="#555555")
+
+
+def show(
+    figure: Figure, data: pd.DataFrame, *, id: str, caption: str, alt: str, runs: list[Run]
+) -> None:
+    """Save a figure as SVG, PNG, CSV and a card in JSON, and display it.
+
+    The caption is completed with what the records say about the runs; `id` names the files, the
+    figure's number and its address for good.
+
+    Raises:
+        AssetError: the disk is full or cannot be written.
+    """
+    caption = f"{caption} *Shown: {results.describe(runs)}.*"
+    card = {
+        "id": id,
+        "caption": caption,
+        "alt": alt,
+        "runs": [
+            {
+                "record": run.record.name,
+                "fingerprint": run.record.fingerprint,
+                "computed_in_this_build": run.computed,
+                "protocol": run.record.protocol.to_dict(),
+                "base": run.record.base,
+                "provenance": {
+                    k: run.record.provenance[k]
+                    for k in ("scale", "date", "commit", "device", "versions")
+                },
+            }
+            for run in runs
+        ],
+    }
+    files = {
+        "svg": _rendered(figure, "svg"),
+        "png": _rendered(figure, "png"),
+        "csv": data.to_csv(index=False, lineterminator="\n").encode(),
+        "json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
+    }
+    for suffix, content in files.items():
+        with atomic(build_dir() / "figures" / f"{id}.{suffix}") as temporary:
+            temporary.write_bytes(content)
+    plt.close(figure)
+    display(
+        {"image/svg+xml": files["svg"].decode(), "text/plain": alt},
+        raw=True,
+        metadata={"collapse": {"id": id, "caption": caption, "alt": alt}},
+    )
+
+
+def _rendered(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
+    figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def strip(run: Run, sample: int) -> HTML:
+    """One prompt, what its human author wrote next, and what each generation wrote instead."""
+    shown = run.record.samples[sample]
+    rows = [("prompt", shown["prompt"]), ("human author", shown["human"])]
+    rows += [(f"generation {n}", text) for n, text in enumerate(shown["generations"])]
+    body = "".join(
+        f'<tr><th scope="row">{name}</th><td>{html.escape(_one_line(text))}</td></tr>'
+        for name, text in rows
+    )
+    seed = run.record.protocol.seed
+    return HTML(
+        f'<table class="strip"><caption>Continuations of one prompt, seed {seed} '
+        f"({html.escape(results.describe([run]))})</caption>{body}</table>"
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("</s>", " ¶ ").split())
