@@ -15,6 +15,8 @@ from collapse import chapter
 from collapse.assets import ROOT, build_dir
 from collapse.protocol import BookError
 
+MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
+
 # -- the site --------------------------------------------------------------------------------
 
 
@@ -259,7 +261,10 @@ def verify_command(folder: Path | None) -> None:
 @main.command("recompute")
 @scale_option
 def recompute_command(scale: str) -> None:
-    """Compute all runs of all chapters at one scale and copy them into records/."""
+    """Compute all runs of all chapters at one scale and copy them into records/.
+
+    The picture in the README is drawn again from them.
+    """
     # A build folder of its own, so that nobody's experiments are published with them.
     folder = build_dir() / "recompute"
     shutil.rmtree(folder, ignore_errors=True)
@@ -268,6 +273,8 @@ def recompute_command(scale: str) -> None:
     run_chapters(names, scale, {"compute": "all"}, force=True)
     for name in publish(folder):
         click.echo(f"records/{name}")
+    run_chapters(["index"], scale, {}, force=True)  # for the picture in the README
+    shutil.copyfile(folder / "figures" / f"{MAIN_FIGURE}.svg", ROOT / "records" / "results.svg")
 
 
 if __name__ == "__main__":

@@ -233,7 +233,7 @@ def _sign(figure: Figure, runs: list[Run]) -> None:
     """Write below the figure what it shows, as the records tell it."""
     text = results.describe(runs)
     head, _, seeds = text.rpartition("; ") if len(text) > 120 else (text, "", "")
-    figure.supxlabel(f"{head}\n{seeds}" if seeds and head else text, fontsize=7.5, color="#555555")
+    figure.supxlabel(f"{head}\n{seeds}" if seeds and head else text, fontsize=9, color="#444444")
 
 
 def show(

@@ -6,6 +6,7 @@ beginning. Between generations only the synthetic tokens travel.
 """
 
 import copy
+import functools
 import hashlib
 import json
 import shutil
@@ -24,6 +25,7 @@ from collapse.progress import Clock
 from collapse.protocol import Protocol, ProtocolError, digest
 from collapse.records import Record
 
+_MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
 SAMPLES = 6  # prompts whose continuations a record keeps
 _PURPOSES = ("training", "writing", "retention")  # of random numbers; the order is part of them
 
@@ -66,15 +68,14 @@ def run(protocol: Protocol, scale: str = "paper") -> Record:
         BookError: an asset cannot be had, or the disk is full; finished generations are kept.
     """
     _check_disk(protocol)
-    clock = Clock(protocol)
-    text = corpus.load_text(protocol.corpus)
-    base = model.load(protocol, text, clock.tell)
-    _check_model(protocol, base)
-    blocks = corpus.load_blocks(protocol, text, base.tokenizer)
-    base.model.to(model.device())
-    chain = _Chain(
-        protocol, text, base, blocks, clock, pretrained=copy.deepcopy(base.model.state_dict())
+    text, base, blocks, pretrained = _materials(
+        Protocol(**{name: getattr(protocol, name) for name in _MATERIAL_FIELDS})
     )
+    _check_model(protocol, base)
+    clock = Clock(protocol)
+    clock.announce()
+    chain = _Chain(protocol, text, base, blocks, clock, pretrained)
+    base.model.load_state_dict(pretrained)
     zero_shot = metrics.perplexity(model.score(base.model, blocks.test, protocol).nll)
     done: list[_Generation] = []
     previous_key = ""
@@ -91,6 +92,18 @@ def run(protocol: Protocol, scale: str = "paper") -> Record:
     record = _record(chain, done, zero_shot, scale)
     records.write(record, records.built())
     return record
+
+
+@functools.lru_cache(maxsize=1)  # the runs of a chapter share them
+def _materials(
+    what: Protocol,
+) -> tuple[corpus.Text, model.Base, corpus.Blocks, dict[str, torch.Tensor]]:
+    """Text, base model, blocks, and the base's weights, which training overwrites."""
+    text = corpus.load_text(what.corpus)
+    base = model.load(what, text, Clock(what).tell)
+    blocks = corpus.load_blocks(what, text, base.tokenizer)
+    base.model.to(model.device())
+    return text, base, blocks, copy.deepcopy(base.model.state_dict())
 
 
 def arm(

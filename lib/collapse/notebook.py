@@ -18,12 +18,15 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     result.metadata = NotebookNode({key: result.metadata[key] for key in sorted(kept)})
     result.metadata.language_info = NotebookNode(name="python", pygments_lexer="ipython3")
     cells: list[NotebookNode] = []
+    hidden = False  # whether the parameters cell is not shown; the injected one follows it
     for cell in result.cells:
         for key in ("papermill", "execution", "lines_to_next_cell"):
             cell.metadata.pop(key, None)
         tags = cell.metadata.pop("tags", [])
-        if "injected-parameters" in tags and "hide-input" not in tags:
-            tags.append("hide-input")
+        if "parameters" in tags:
+            hidden = "remove-cell" in tags
+        if "injected-parameters" in tags:
+            tags = ["injected-parameters", "remove-cell" if hidden else "hide-input"]
         if tags:
             cell.metadata["tags"] = tags
         if cell.cell_type == "code":

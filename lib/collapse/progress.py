@@ -22,7 +22,10 @@ class Clock:
         self.began = self.spoke = time.perf_counter()
         self.number = 0
         self.first: int | None = None  # generation computed here
-        p = protocol
+
+    def announce(self) -> None:
+        """Say what is about to be computed."""
+        p = self.protocol
         print(
             f"seed {p.seed}: {p.generations} generations, {p.epochs} epochs, "
             f"{p.retained:.0%} of the human blocks retained, decoding by {p.decoding}",

@@ -45,6 +45,8 @@ class Ratio:
     high: float
 
     def __str__(self) -> str:
+        if not self.by_seed:
+            return "not run yet"
         if math.isnan(self.low):
             return f"{self.mean:.2f} (one seed, no interval)"
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"

@@ -1,0 +1,61 @@
+"""The settings of the paper at every scale, from committed records: what the landing page shows."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from IPython.display import HTML
+
+from collapse import chapter, loop, results
+from collapse.loop import Run
+from collapse.protocol import Protocol
+from collapse.results import Reference
+
+# Chapter -> the range that the paper gives for its setting.
+SETTINGS = {
+    "no-retention": results.NOTHING_RETAINED,
+    "ten-percent-retention": results.MINOR_DEGRADATION,
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting at one scale; `runs` is empty where nothing has been run."""
+
+    scale: str
+    setting: str
+    protocol: Protocol
+    reference: Reference
+    runs: list[Run]
+
+
+def rows() -> list[Row]:
+    """Both settings at paper and at laptop scale, with the committed runs of each."""
+    found = []
+    for scale in ("paper", "laptop"):
+        for name, reference in SETTINGS.items():
+            values = chapter.settings(name, scale, {})
+            protocol = Protocol.among(values)
+            setting = f"{protocol.epochs} epochs, {protocol.retained:.0%} retained"
+            runs = loop.arm(protocol, values["seeds"], compute="none")  # type: ignore[arg-type]
+            found.append(Row(scale, setting, protocol, reference, runs))
+    return found
+
+
+def table(overview: list[Row]) -> HTML:
+    """The rows as a table for a page."""
+    shown = []
+    for row in overview:
+        p, runs = row.protocol, row.runs
+        shown.append(
+            {
+                "setting": row.setting,
+                "scale": row.scale,
+                "model": runs[0].record.base["name"] if runs else p.model,
+                "models in the chain": p.generations,
+                "seeds": ", ".join(str(r.record.protocol.seed) for r in runs) or "none",
+                "last ÷ first perplexity": str(results.ratio(runs)) if runs else "not run yet",
+                "in the paper": f"{row.reference.low:.2f} to {row.reference.high:.2f}",
+                "verdict": results.verdict(results.ratio(runs), row.reference),
+            }
+        )
+    return HTML(pd.DataFrame(shown).to_html(index=False, classes="overview", border=0))
