@@ -172,8 +172,8 @@ def hub_answers(endpoint: str | None = None) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(address, method="HEAD")
         try:
+            request = urllib.request.Request(address, method="HEAD")
             urllib.request.urlopen(request, timeout=HUB_PATIENCE).close()
         except urllib.error.HTTPError:
             pass  # an answer, if an unfriendly one

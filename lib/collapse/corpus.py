@@ -11,6 +11,7 @@ One difference: a protocol may ask for fewer blocks; they are then spread evenly
 import gzip
 import hashlib
 import importlib.resources
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def load_text(name: str) -> Text:
         return Text(name, _sotu())
     path = Path(name).expanduser()
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = _lines(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise assets.AssetError(
             f"corpus {name!r} is neither wikitext2 nor sotu nor a file here; give one of these"
@@ -90,6 +91,11 @@ def load_text(name: str) -> Text:
 def fetch() -> None:
     """Bring the book's text into the cache, so that later steps need no network."""
     load_text("wikitext2")
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines(), which also splits at separators that are part of a line.
+    return list(io.StringIO(text, newline="\n"))
 
 
 def _wikitext2() -> dict[str, list[str]]:
@@ -109,9 +115,12 @@ def _wikitext2() -> dict[str, list[str]]:
                 temporary.write_bytes(content)
     splits = {}
     for split in SPLITS:
-        content = (folder / f"{split}.raw").read_bytes()
-        assets.check_sha256(content, WIKITEXT2_SHA256[split], str(folder / f"{split}.raw"))
-        lines = content.decode().splitlines(keepends=True)
+        file = folder / f"{split}.raw"
+        if assets.sha256_file(file) != WIKITEXT2_SHA256[split]:
+            raise assets.AssetError(
+                f"{file} has another SHA-256 than when it was fetched; remove {file} and try again"
+            )
+        lines = _lines(file.read_text(encoding="utf-8"))
         # As the hub's loader of this corpus gives it: a line of white space alone is empty.
         splits[split] = [line if line.strip() else "" for line in lines]
     return splits
@@ -151,7 +160,7 @@ def _sotu() -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for index, speech in enumerate(speeches):  # every tenth speech to each of valid and test
         split = {8: "valid", 9: "test"}.get(index % 10, "train")
-        lines = speech.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = _lines(speech.read_text(encoding="utf-8"))
         splits[split] += [line for line in lines if line.strip()]
     return splits
 
@@ -203,13 +212,19 @@ def token_bytes(tokenizer: Any) -> np.ndarray:
     from tokenizers.pre_tokenizers import ByteLevel
 
     alphabet = set(ByteLevel.alphabet())  # one character of it stands for one byte
-    special = set(tokenizer.all_special_ids)
+    added = set(tokenizer.get_added_vocab().values())  # these stand for themselves
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    bytewise = all(set(token) <= alphabet for i, token in enumerate(tokens) if i not in added)
     sizes = np.zeros(len(tokenizer), np.int64)
-    for index, token in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer)))):
-        if index in special:
+    for index, token in enumerate(tokens):
+        if index in tokenizer.all_special_ids:
             continue
-        bytewise = set(token) <= alphabet
-        sizes[index] = len(token) if bytewise else len(tokenizer.decode([index]).encode())
+        if bytewise and index not in added:
+            sizes[index] = len(token)
+        elif re.fullmatch(r"<0x[0-9A-F]{2}>", token):  # SentencePiece's single bytes
+            sizes[index] = 1
+        else:
+            sizes[index] = len(token.replace("\u2581", " ").encode())  # and its word starts
     return sizes
 
 

@@ -77,7 +77,7 @@ def perplexity(
         rows = results.table(runs)
         rows.insert(0, "arm", label)
         data.append(rows)
-        colour, marker, line = COLOURS[index], MARKERS[index], LINES[index]
+        colour, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
         for _, one in rows.groupby("seed"):
             x = one["generation"] + 0.06 * (index - (len(arms) - 1) / 2)
             error = np.abs(
@@ -100,7 +100,7 @@ def perplexity(
         rows.insert(0, "arm", label)
         data.append(rows)
         mean = rows.groupby("generation")[["test_perplexity", "ratio"]].mean()
-        grey = {"color": "#777777", "lw": 1.8, "ls": LINES[index], "zorder": 1}
+        grey = {"color": "#777777", "lw": 1.8, "ls": LINES[index % 4], "zorder": 1}
         left.plot(mean.index, mean["test_perplexity"], label=label, **grey)
         right.plot(mean.index, mean["ratio"], **grey)
     for reference in references:
@@ -159,8 +159,8 @@ def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
         (("below", "less perplexing than 99 %"), ("above", "more perplexing than 99 %"))
     ):
         right.plot(
-            tails["generation"], 100 * tails[column], color=COLOURS[index], lw=2.2,
-            marker=MARKERS[index], ls=LINES[index], label=f"{label} of generation 0's text",
+            tails["generation"], 100 * tails[column], color=COLOURS[index % 4], lw=2.2,
+            marker=MARKERS[index % 4], ls=LINES[index % 4], label=f"{label} of generation 0's text",
         )  # fmt: skip
     right.set(ylabel="blocks in the tail (%)", title="Tails")
     right.set_xlabel("generation that wrote the text")
@@ -187,8 +187,8 @@ def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     for index, (column, label) in enumerate(columns.items()):
         data[column] = rows[column] / rows[column].iloc[0]
         axes.plot(
-            data["generation"], data[column], color=COLOURS[index], marker=MARKERS[index],
-            ls=LINES[index], lw=2.2, label=label,
+            data["generation"], data[column], color=COLOURS[index % 4], marker=MARKERS[index % 4],
+            ls=LINES[index % 4], lw=2.2, label=label,
         )  # fmt: skip
     axes.set(yscale="log", ylabel="value ÷ that of generation 0")
     axes.set_xlabel("generation (0 = trained on human text)")
@@ -216,14 +216,16 @@ def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figur
         seeds = list(ratio.by_seed)
         values = [ratio.by_seed[seed] for seed in seeds]
         axes.plot(values, [index - 0.14] * len(values), "o", ms=5, mfc="none", color="#333333")
-        axes.plot([ratio.low, ratio.high], [index + 0.1] * 2, lw=2.4, color=COLOURS[index])
-        axes.plot(ratio.mean, index + 0.1, marker=MARKERS[index], ms=9, color=COLOURS[index])
+        axes.plot([ratio.low, ratio.high], [index + 0.1] * 2, lw=2.4, color=COLOURS[index % 4])
+        axes.plot(
+            ratio.mean, index + 0.1, marker=MARKERS[index % 4], ms=9, color=COLOURS[index % 4]
+        )
         data.append(pd.DataFrame({"arm": label, "seed": seeds, "ratio": values}))
     for reference in references:
         axes.axvspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
     axes.axvline(1, color="#333333", lw=1)
     axes.set_yticks(range(len(arms)), list(arms))
-    axes.set_ylim(len(arms) - 0.5, -0.5)
+    axes.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     axes.set_xlabel("test perplexity of the last generation ÷ that of generation 0")
     _sign(figure, [run for runs in arms.values() for run in runs])
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()

@@ -312,7 +312,7 @@ def _read_generation(folder: Path) -> _Generation:
         with np.load(folder / "arrays.npz") as stored:
             arrays = {name: stored[name] for name in stored.files}
         tokens = np.load(folder / "tokens.npy")
-    except (OSError, ValueError, KeyError) as error:
+    except records.DAMAGE as error:
         raise assets.AssetError(
             f"the finished generation {folder} cannot be read ({error}); remove that folder, "
             "it will be computed again"

@@ -55,7 +55,10 @@ class Protocol:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check_type(field.name, getattr(self, field.name), field.type)
+            value = getattr(self, field.name)
+            _check_type(field.name, value, field.type)
+            if field.type is float:  # 0 and 0.0 are one value, and must have one hash
+                object.__setattr__(self, field.name, float(value))
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not low <= value <= high:

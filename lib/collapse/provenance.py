@@ -15,7 +15,7 @@ from collapse import __version__
 from collapse.assets import ROOT
 
 # The modules whose code decides the numbers of a generation.
-_NUMERICAL = ("corpus.py", "decode.py", "metrics.py", "model.py")
+_NUMERICAL = ("corpus.py", "decode.py", "loop.py", "metrics.py", "model.py")
 
 
 @functools.cache
@@ -27,7 +27,7 @@ def numerics() -> dict[str, str]:
     return {
         "code": code.hexdigest(),
         "torch": torch.__version__,
-        "transformers": version("transformers"),
+        **{name: version(name) for name in ("numpy", "scipy", "tokenizers", "transformers")},
         "device": device_name() if torch.cuda.is_available() else f"cpu {platform.machine()}",
         "threads": str(torch.get_num_threads()),
     }

@@ -6,9 +6,12 @@ values). Everything but the provenance is a function of the protocol; the finger
 """
 
 import functools
+import hashlib
 import io
 import json
+import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,10 @@ ARRAYS = {
     "text_nll": (2, "float16"),  # (generations, training blocks): its text under generation 0
     "text_counts": (2, "int32"),  # (generations, vocabulary): tokens of its text
 }
+# What reading a damaged JSON, CSV or NPZ file may raise.
+DAMAGE = (
+    ValueError, KeyError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _KEYS = ("schema", "protocol", "base", "corpus", "samples", "provenance", "fingerprint")
 
 
@@ -125,7 +132,7 @@ def write(record: Record, folder: Path) -> Path:
                 return path
         except RecordError:
             pass  # a damaged one is replaced
-        _remove(path)
+        shutil.rmtree(path)
     generations, arrays = _csv(record.generations), _npz(record.arrays)
     head = {
         "schema": SCHEMA,
@@ -159,7 +166,7 @@ def read(path: Path) -> Record:
         if missing or head["schema"] != SCHEMA:
             what = f"lacks {missing[0]!r}" if missing else f"has schema {head['schema']!r}"
             raise RecordError(f"record {path.name} {what}; this version reads schema {SCHEMA}")
-        table = pd.read_csv(io.BytesIO(csv), float_precision="round_trip")
+        table = pd.read_csv(io.BytesIO(csv))
         with np.load(io.BytesIO(npz), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         protocol = Protocol.from_dict(head["protocol"])
@@ -168,7 +175,7 @@ def read(path: Path) -> Record:
             f"record {path.name} has no {Path(str(error.filename)).name}; "
             "restore the folder from git or compute the run again"
         ) from error
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile, ProtocolError) as error:
+    except (*DAMAGE, ProtocolError) as error:
         raise RecordError(
             f"record {path.name} cannot be read ({error}); "
             "restore the folder from git or compute the run again"
@@ -203,7 +210,7 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
     """The run of a protocol in a folder; a longer chain of the same run is cut to length.
 
     Raises:
-        RecordError: a record that could be the one is damaged.
+        RecordError: a record in the folder is damaged.
     """
     for path in list_records(folder):
         stored = _protocol(path)
@@ -217,7 +224,7 @@ def _protocol(path: Path) -> Protocol:
     try:
         head = json.loads((path / "record.json").read_text(encoding="utf-8"))
         return Protocol.from_dict(head["protocol"])
-    except (ValueError, KeyError, OSError, ProtocolError) as error:
+    except (*DAMAGE, ProtocolError) as error:
         raise RecordError(
             f"record {path.name} cannot be read ({error}); restore the folder from git"
         ) from error
@@ -249,8 +256,6 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 
 def _fingerprint(record: Record, csv: bytes, npz: bytes) -> str:
-    import hashlib
-
     return digest(
         [
             record.protocol.to_dict(),
@@ -261,9 +266,3 @@ def _fingerprint(record: Record, csv: bytes, npz: bytes) -> str:
             hashlib.sha256(npz).hexdigest(),
         ]
     )
-
-
-def _remove(path: Path) -> None:
-    import shutil
-
-    shutil.rmtree(path)

@@ -1,0 +1,226 @@
+"""The decoder: token for token what `transformers` writes, and samples from the right law."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
+
+from collapse import decode
+from collapse.protocol import Protocol
+
+VOCABULARY, EOS, NEW = 60, 2, 12
+
+
+def make(kind: str) -> Any:
+    """A small model whose predictions are neither flat nor certain."""
+    torch.manual_seed(1)
+    if kind == "opt":
+        config = OPTConfig(
+            vocab_size=VOCABULARY, hidden_size=24, word_embed_proj_dim=24, num_hidden_layers=2,
+            num_attention_heads=2, ffn_dim=48, max_position_embeddings=64, init_std=0.4,
+            bos_token_id=EOS, eos_token_id=EOS, pad_token_id=1,
+        )  # fmt: skip
+        return OPTForCausalLM(config).eval()
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+        initializer_range=0.3, bos_token_id=EOS, eos_token_id=EOS, pad_token_id=1,
+    )  # fmt: skip
+    return LlamaForCausalLM(config).eval()
+
+
+MODELS = {kind: make(kind) for kind in ("opt", "llama")}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> Any:
+    return MODELS[request.param]
+
+
+def prompts(rows: int, length: int = 6, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, VOCABULARY, (rows, length)).astype(np.int32)
+
+
+def by_transformers(model: Any, given: np.ndarray, new: int, **options: Any) -> np.ndarray:
+    ids = torch.from_numpy(given.astype(np.int64))
+    written = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=new, min_new_tokens=new,
+        top_k=0, **options,
+    )  # fmt: skip
+    return written[:, given.shape[1] :].numpy()
+
+
+def next_probabilities(model: Any, prompt: np.ndarray) -> np.ndarray:
+    """Of the token after one prompt, at temperature 1, as float64."""
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(prompt[None].astype(np.int64))).logits[0, -1]
+    return torch.softmax(logits.double(), -1).numpy()
+
+
+def test_the_models_of_these_tests_are_neither_flat_nor_certain(model: Any) -> None:
+    entropies = [stats.entropy(next_probabilities(model, row)) for row in prompts(50)]
+    assert 0.3 < np.mean(entropies) / np.log(VOCABULARY) < 0.9
+
+
+@pytest.mark.parametrize("penalty", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize(
+    ("decoding", "beams", "rows"), [("greedy", 1, 7), ("beam", 5, 7), ("beam", 2, 9)]
+)
+def test_deterministic_decoding_is_that_of_transformers_token_for_token(
+    model: Any,
+    decoding: str,
+    beams: int,
+    rows: int,
+    penalty: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(decode, "ROWS", 17)  # batches are uneven, the last one is smaller
+    given = prompts(rows)
+    protocol = Protocol(decoding=decoding, beams=beams, repetition_penalty=penalty)
+    found = decode.generate(model, given, NEW, protocol, EOS)
+    expected = by_transformers(
+        model, given, NEW, do_sample=False, num_beams=beams, repetition_penalty=penalty
+    )
+    assert found.dtype == np.int32
+    assert found.tolist() == expected.tolist()
+    if penalty == 3.0:  # the setting has an effect, so the agreement says something
+        usual = decode.generate(model, given, NEW, protocol.replace(repetition_penalty=1.0), EOS)
+        assert found.tolist() != usual.tolist()
+
+
+def test_beams_find_likelier_text_than_greed(model: Any) -> None:
+    given = prompts(20)
+
+    def total(decoding: str) -> float:
+        written = decode.generate(model, given, NEW, Protocol(decoding=decoding), EOS)
+        ids = torch.from_numpy(np.concatenate([given, written], 1).astype(np.int64))
+        with torch.inference_mode():
+            logp = torch.log_softmax(model(ids).logits[:, :-1], -1)
+        return float(logp.gather(-1, ids[:, 1:, None])[:, given.shape[1] - 1 :].sum())
+
+    assert total("beam") > total("greedy")
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "beam", "sample"])
+def test_the_end_token_is_written_only_where_it_is_allowed(model: Any, decoding: str) -> None:
+    given = prompts(60)
+    # Take for end token what is written most often when all is allowed.
+    free = Protocol(decoding=decoding, eos="allow")
+    written = decode.generate(model, given, NEW, free, EOS)
+    end = int(np.bincount(written.ravel()).argmax())
+    suppressed = decode.generate(model, given, NEW, free.replace(eos="suppress"), end)
+    assert end in decode.generate(model, given, NEW, free, end)
+    assert end not in suppressed
+    assert suppressed.shape == (60, NEW)
+
+
+def test_a_tokenizer_without_end_token_needs_no_suppression(model: Any) -> None:
+    given, greedy = prompts(3), Protocol(decoding="greedy")
+    found = decode.generate(model, given, NEW, greedy, None)
+    allowed = decode.generate(model, given, NEW, greedy.replace(eos="allow"), EOS)
+    assert found.tolist() == allowed.tolist()
+
+
+# -- sampling --------------------------------------------------------------------------------
+
+DRAWS = 20_000
+
+
+def pooled(*rows: np.ndarray) -> np.ndarray:
+    """Columns of small expected counts taken together, so that chi-square applies."""
+    table = np.array(rows, float)
+    small = table.sum(0) < 20
+    return np.column_stack([table[:, ~small], table[:, small].sum(1)])
+
+
+def drawn(model: Any, prompt: np.ndarray, new: int, seed: int = 0, **fields: Any) -> np.ndarray:
+    protocol = Protocol(decoding="sample", eos="allow", **fields)
+    return decode.generate(model, np.tile(prompt, (DRAWS, 1)), new, protocol, EOS, seed)
+
+
+def assert_drawn_from(tokens: np.ndarray, probabilities: np.ndarray) -> None:
+    counts = np.bincount(tokens, minlength=VOCABULARY)
+    assert counts[probabilities == 0].sum() == 0
+    observed, expected = pooled(counts, probabilities * len(tokens))
+    if expected[-1] == 0:
+        observed, expected = observed[:-1], expected[:-1]
+    assert len(observed) > 5
+    assert stats.chisquare(observed, expected).pvalue > 1e-3
+
+
+def test_first_tokens_follow_the_softmax_at_a_temperature(model: Any) -> None:
+    prompt = prompts(1)[0]
+    tempered = next_probabilities(model, prompt) ** (1 / 0.7)
+    found = drawn(model, prompt, 1, temperature=0.7)[:, 0]
+    assert_drawn_from(found, tempered / tempered.sum())
+
+
+def test_top_p_draws_from_the_nucleus_and_nothing_else(model: Any) -> None:
+    prompt = prompts(1, seed=5)[0]
+    probabilities = next_probabilities(model, prompt)
+    nucleus: list[int] = []
+    for token in sorted(range(VOCABULARY), key=lambda token: -probabilities[token]):
+        nucleus.append(token)
+        if probabilities[nucleus].sum() >= 0.8:
+            break
+    assert 5 < len(nucleus) < VOCABULARY / 2
+    kept = np.zeros(VOCABULARY)
+    kept[nucleus] = probabilities[nucleus]
+    found = drawn(model, prompt, 1, top_p=0.8)[:, 0]
+    assert set(found.tolist()) == set(nucleus)
+    assert_drawn_from(found, kept / kept.sum())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"temperature": 0.8, "top_p": 0.9},
+        {"repetition_penalty": 2.0},
+        {"temperature": 1.5, "top_p": 0.7, "repetition_penalty": 1.5},
+    ],
+)
+def test_second_tokens_follow_the_law_of_transformers(model: Any, fields: dict[str, float]) -> None:
+    prompt = prompts(1, seed=7)[0]
+    torch.manual_seed(0)
+    theirs = by_transformers(model, np.tile(prompt, (DRAWS, 1)), 2, do_sample=True, **fields)
+    protocol = Protocol(decoding="sample", **fields)  # EOS suppressed, as by min_new_tokens
+    ours = decode.generate(model, np.tile(prompt, (DRAWS, 1)), 2, protocol, EOS, 0)
+    counts = [np.bincount(tokens[:, 1], minlength=VOCABULARY) for tokens in (ours, theirs)]
+    table = pooled(*counts)
+    table = table[:, table.sum(0) > 0]
+    assert table.shape[1] > 5
+    assert stats.chi2_contingency(table).pvalue > 1e-3
+
+
+def test_batching_does_not_change_a_sample(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, protocol = prompts(23), Protocol(decoding="sample", top_p=0.9)
+    found = []
+    for rows in (1, 5, 23, 1000):
+        monkeypatch.setattr(decode, "ROWS", rows)
+        found.append(decode.generate(model, given, NEW, protocol, EOS, seed=3).tolist())
+    assert found[0] == found[1] == found[2] == found[3]
+
+
+def test_a_seed_gives_one_sample_and_another_seed_another(model: Any) -> None:
+    given, protocol = prompts(8), Protocol(decoding="sample")
+    one, same, other = (decode.generate(model, given, NEW, protocol, EOS, s) for s in (1, 1, 2))
+    assert one.tolist() == same.tolist()
+    assert one.tolist() != other.tolist()
+
+
+def test_identical_prompts_are_continued_differently(model: Any) -> None:
+    found = decode.generate(
+        model, np.tile(prompts(1), (8, 1)), NEW, Protocol(decoding="sample"), EOS
+    )
+    assert len({tuple(row) for row in found.tolist()}) == 8
+
+
+def test_progress_counts_prompts(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "ROWS", 10)
+    told: list[tuple[str, int, int]] = []
+    protocol = Protocol(decoding="beam", beams=5)
+    decode.generate(model, prompts(5), 2, protocol, EOS, progress=lambda *now: told.append(now))
+    assert told == [("writing", 2, 5), ("writing", 4, 5), ("writing", 5, 5)]

@@ -1,0 +1,266 @@
+"""Records: what was written is what is read, and every change to it is found out."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from collapse import records
+from collapse.protocol import Protocol
+from collapse.records import COLUMNS, Record, RecordError
+
+
+def make_record(
+    protocol: Protocol, perplexities: list[float] | None = None, scale: str = "smoke"
+) -> Record:
+    """A record with plausible numbers, the same for the same protocol."""
+    random = np.random.default_rng(protocol.seed)
+    length = protocol.generations
+    rows = pd.DataFrame({name: 1 + random.random(length) for name in COLUMNS})
+    rows["generation"] = range(length)
+    rows["test_perplexity"] = perplexities or [20.0 + n / 3 for n in range(length)]
+    rows["test_perplexity_low"] = rows["test_perplexity"] - 1
+    rows["test_perplexity_high"] = rows["test_perplexity"] + 1
+    arrays = {
+        "test_nll": random.normal(3, 0.3, (length, 5)).astype(np.float32),
+        "text_nll": random.normal(2, 0.3, (length, 7)).astype(np.float16),
+        "text_counts": random.integers(0, 9, (length, 11)).astype(np.int32),
+    }
+    sample = {"prompt": "a ☂", "human": "b", "generations": [f"text {n}" for n in range(length)]}
+    return Record(
+        protocol=protocol,
+        generations=rows,
+        arrays=arrays,
+        samples=[sample],
+        base={
+            "name": "toy", "parameters": 3, "identity": {"sha256": "0"},
+            "zero_shot_perplexity": 99.5,
+        },
+        corpus={"sha256": {"train": "0"}, "blocks": {"train": 7, "valid": 5, "test": 5}},
+        provenance={
+            "scale": scale, "date": "2026-01-01T00:00:00Z", "commit": None, "device": "toy",
+            "threads": 1, "python": "3.11", "versions": {"torch": "0"},
+            "seconds": [1.5] * length,
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture
+def record() -> Record:
+    return make_record(Protocol(generations=4, seed=3))
+
+
+def same(one: Record, two: Record) -> None:
+    assert one.protocol == two.protocol
+    pd.testing.assert_frame_equal(one.generations, two.generations, check_exact=True)
+    assert one.arrays.keys() == two.arrays.keys()
+    for name, array in one.arrays.items():
+        assert array.dtype == two.arrays[name].dtype
+        assert np.array_equal(array, two.arrays[name])
+    for part in ("samples", "base", "corpus", "provenance", "name", "fingerprint"):
+        assert getattr(one, part) == getattr(two, part)
+
+
+def test_what_was_written_is_read(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    assert path == tmp_path / record.name
+    assert sorted(file.name for file in path.iterdir()) == [
+        "arrays.npz", "generations.csv", "record.json",
+    ]  # fmt: skip
+    same(records.read(path), record)
+    assert records.list_records(tmp_path) == [path]
+
+
+def test_numbers_without_a_short_decimal_and_missing_ones_survive(tmp_path: Path) -> None:
+    record = make_record(Protocol(generations=2), [math.pi * 1e17, 1 / 3])
+    record.generations.loc[0, "test_perplexity_low"] = math.nan
+    same(records.read(records.write(record, tmp_path)), record)
+
+
+def test_the_name_tells_the_arm_and_ends_with_the_hash(record: Record) -> None:
+    assert record.name == f"wikitext2-opt-125m-beam-5ep-0pct-s3-{record.protocol.hash}"
+
+
+def test_writing_twice_is_writing_once(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
+    assert records.write(record, tmp_path) == path
+    after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
+    assert after == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_result_of_the_same_protocol_replaces_the_record(tmp_path: Path) -> None:
+    protocol = Protocol(generations=2)
+    records.write(make_record(protocol, [1.0, 2.0]), tmp_path)
+    path = records.write(make_record(protocol, [1.0, 3.0]), tmp_path)
+    assert records.read(path).generations["test_perplexity"].tolist() == [1.0, 3.0]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_damaged_record_is_replaced_by_a_whole_one(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    (path / "arrays.npz").write_bytes(b"")
+    records.write(record, tmp_path)
+    same(records.read(path), record)
+
+
+# -- damage ----------------------------------------------------------------------------------
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(RecordError) as caught:
+        records.verify(path)
+    said = str(caught.value)
+    assert path.name in said and "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("name", ["record.json", "generations.csv", "arrays.npz"])
+def test_a_missing_file_is_named(record: Record, tmp_path: Path, name: str) -> None:
+    path = records.write(record, tmp_path)
+    (path / name).unlink()
+    assert f"has no {name}" in refused(path)
+
+
+@pytest.mark.parametrize("name", ["record.json", "generations.csv", "arrays.npz"])
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(
+    record: Record, tmp_path: Path, name: str, kept: float
+) -> None:
+    path = records.write(record, tmp_path)
+    content = (path / name).read_bytes()
+    (path / name).write_bytes(content[: int(len(content) * kept)])
+    refused(path)
+
+
+@pytest.mark.parametrize("name", ["record.json", "generations.csv", "arrays.npz"])
+def test_a_flipped_bit_is_refused_wherever_it_is(record: Record, tmp_path: Path, name: str) -> None:
+    path = records.write(record, tmp_path)
+    content = (path / name).read_bytes()
+    provenance = content.find(b'"provenance"')  # what follows is no part of the fingerprint
+    length = provenance if name == "record.json" else len(content)
+    for place in np.random.default_rng(0).integers(0, length, 60):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        (path / name).write_bytes(bytes(damaged))
+        refused(path)
+
+
+def test_a_changed_number_is_refused(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    csv = (path / "generations.csv").read_text()
+    (path / "generations.csv").write_text(csv.replace("20.0", "19.0", 1))
+    assert "was changed after it was written" in refused(path)
+
+
+def change_head(path: Path, change: dict[str, Any], drop: str = "") -> None:
+    head = json.loads((path / "record.json").read_text())
+    head = {key: value for key, value in {**head, **change}.items() if key != drop}
+    (path / "record.json").write_text(json.dumps(head))
+
+
+def test_a_changed_protocol_base_corpus_or_sample_is_refused(
+    record: Record, tmp_path: Path
+) -> None:
+    for part in (
+        {"protocol": record.protocol.replace(seed=4).to_dict()},
+        {"base": {**record.base, "zero_shot_perplexity": 1.0}},
+        {"corpus": {}},
+        {"samples": []},
+    ):
+        path = records.write(record, tmp_path)
+        change_head(path, part)
+        assert "was changed after it was written" in refused(path)
+
+
+def test_an_unknown_schema_is_refused(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    change_head(path, {"schema": 2})
+    assert "has schema 2; this version reads schema 1" in refused(path)
+
+
+@pytest.mark.parametrize("key", records._KEYS)
+def test_a_head_without_one_of_its_keys_is_refused(
+    record: Record, tmp_path: Path, key: str
+) -> None:
+    path = records.write(record, tmp_path)
+    change_head(path, {}, drop=key)
+    assert f"lacks {key!r}" in refused(path)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_a_missing_column_is_named(record: Record, tmp_path: Path, column: str) -> None:
+    path = records.write(record, tmp_path)
+    records.read(path).generations.drop(columns=column).to_csv(
+        path / "generations.csv", index=False
+    )
+    assert f"lacks the column {column!r}" in refused(path)
+
+
+@pytest.mark.parametrize("name", records.ARRAYS)
+def test_a_missing_array_or_one_of_another_type_is_named(
+    record: Record, tmp_path: Path, name: str
+) -> None:
+    path = records.write(record, tmp_path)
+    others = {key: value for key, value in record.arrays.items() if key != name}
+    for arrays in (others, {**others, name: record.arrays[name].astype(np.float64)}):
+        np.savez_compressed(path / "arrays.npz", **arrays)
+        assert f"has no {name!r}" in refused(path)
+
+
+# -- fingerprints and finding ----------------------------------------------------------------
+
+
+def test_where_and_when_it_was_computed_is_no_part_of_the_fingerprint(record: Record) -> None:
+    elsewhere = {**record.provenance, "device": "another", "date": "2030-01-01T00:00:00Z"}
+    moved = Record(**{**vars(record), "provenance": elsewhere})
+    assert moved.provenance != record.provenance
+    assert moved.fingerprint == record.fingerprint
+
+
+def test_a_shorter_chain_is_found_in_a_longer_one(tmp_path: Path) -> None:
+    long = make_record(Protocol(generations=5, seed=1))
+    records.write(long, tmp_path)
+    wanted = long.protocol.replace(generations=2)
+    found = records.find(wanted, tmp_path)
+    assert found is not None
+    assert found.protocol == wanted
+    assert found.generations.equals(long.generations.iloc[:2])
+    assert np.array_equal(found.arrays["text_counts"], long.arrays["text_counts"][:2])
+    assert found.samples[0]["generations"] == ["text 0", "text 1"]
+    assert found.provenance["seconds"] == [1.5, 1.5]
+    same(records.read(records.write(found, tmp_path / "cut")), found)
+
+
+def test_a_longer_chain_another_seed_or_another_arm_is_not_found(tmp_path: Path) -> None:
+    protocol = Protocol(generations=3)
+    records.write(make_record(protocol), tmp_path)
+    assert records.find(protocol, tmp_path) is not None
+    for change in ({"generations": 4}, {"seed": 1}, {"epochs": 10}):
+        assert records.find(protocol.replace(**change), tmp_path) is None
+    assert records.find(protocol, tmp_path / "nowhere") is None
+
+
+def test_a_damaged_record_is_not_found_silently(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    (path / "arrays.npz").write_bytes(b"x")
+    with pytest.raises(RecordError, match=record.name):
+        records.find(record.protocol, tmp_path)
+
+
+COMMITTED = records.list_records(records.published())
+
+
+def test_committed_records_are_whole_small_and_one_a_run() -> None:
+    found = []
+    for path in COMMITTED:
+        record = records.verify(path)
+        assert path.name == record.name
+        assert sum(file.stat().st_size for file in path.iterdir()) <= 2 * 2**20, path.name
+        found.append((record.protocol.arm_hash, record.protocol.seed))
+    assert len(set(found)) == len(found)
