@@ -97,3 +97,11 @@ def test_tails_exclude_the_threshold_itself() -> None:
     values = np.array([1.0, 2.0, 2.0, 5.0])
     assert metrics.share_above(values, 2.0) == 0.25
     assert metrics.share_below(values, 2.0) == 0.25
+
+
+def test_the_share_interval_is_wilson_s() -> None:
+    share, count, z = 0.04, 250, stats.norm.ppf(0.975)
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    spread = share * (1 - share) / count + z**2 / (4 * count**2)
+    half = z / (1 + z**2 / count) * spread**0.5
+    assert metrics.share_interval(share, count) == pytest.approx((centre - half, centre + half))

@@ -20,8 +20,9 @@ import seaborn as sns
 from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from collapse import results
 from collapse.assets import atomic, build_dir
@@ -42,6 +43,7 @@ def style() -> None:
     sns.set_theme(
         context="notebook",
         style="ticks",
+        font_scale=1.05,
         rc={
             "figure.dpi": 100,
             "savefig.dpi": 200,
@@ -49,7 +51,6 @@ def style() -> None:
             "axes.spines.right": False,
             "axes.grid": True,
             "grid.alpha": 0.3,
-            "font.size": 11,
             "legend.frameon": False,
             "svg.hashsalt": "collapse",  # the same figure, the same bytes
         },
@@ -69,7 +70,7 @@ def perplexity(
         the figure and its data: one row an arm, seed and generation.
     """
     style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6), layout="constrained")
     data = []
     for index, (label, runs) in enumerate(arms.items()):
         if not runs:
@@ -123,7 +124,7 @@ def _band(axes: Axes, reference: Reference) -> None:
         axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
     axes.annotate(
         reference.label, (0.01, reference.high), xycoords=("axes fraction", "data"),
-        fontsize=8, color="#444444", va="bottom",
+        fontsize=9, color="#444444", va="bottom",
     )  # fmt: skip
 
 
@@ -134,7 +135,7 @@ def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
         the figure and its data: one row a generation and histogram bin, tails repeated.
     """
     style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6), layout="constrained")
     nll = run.record.arrays["text_nll"].astype(np.float64)
     edges = np.linspace(nll.min() / np.log(10), nll.max() / np.log(10), 41)
     centres = 10 ** ((edges[1:] + edges[:-1]) / 2)
@@ -153,22 +154,31 @@ def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
         )
     left.set(xscale="log", ylabel="share of blocks", title="Distribution")
     left.set_xlabel("perplexity under generation 0")
-    left.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    _plain_numbers(left.xaxis)
     left.legend(fontsize=8)
     for index, (column, label) in enumerate(
         (("below", "less perplexing than 99 %"), ("above", "more perplexing than 99 %"))
     ):
-        right.plot(
-            tails["generation"], 100 * tails[column], color=COLOURS[index % 4], lw=2.2,
-            marker=MARKERS[index % 4], ls=LINES[index % 4], label=f"{label} of generation 0's text",
+        error = np.abs(tails[[f"{column}_low", f"{column}_high"]].T - tails[column]).to_numpy()
+        right.errorbar(
+            tails["generation"] + 0.08 * (index - 0.5), 100 * tails[column], 100 * error,
+            color=COLOURS[index], marker=MARKERS[index], ls=LINES[index], lw=2.2, elinewidth=1,
+            capsize=3, label=f"{label} of generation 0's text",
         )  # fmt: skip
     right.set(ylabel="blocks in the tail (%)", title="Tails")
     right.set_xlabel("generation that wrote the text")
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set_ylim(bottom=0)
-    right.legend(fontsize=8)
+    right.set_ylim(0, 1.3 * right.get_ylim()[1])  # room for the legend
+    right.legend(fontsize=9, loc="upper left")
     _sign(figure, [run])
     return figure, pd.concat(parts, ignore_index=True).merge(tails, on="generation")
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers, at few enough places to read them."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
@@ -192,8 +202,7 @@ def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
         )  # fmt: skip
     axes.set(yscale="log", ylabel="value ÷ that of generation 0")
     axes.set_xlabel("generation (0 = trained on human text)")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    _plain_numbers(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=9)
     _sign(figure, [run])
@@ -235,7 +244,7 @@ def _sign(figure: Figure, runs: list[Run]) -> None:
     """Write below the figure what it shows, as the records tell it."""
     text = results.describe(runs)
     head, _, seeds = text.rpartition("; ") if len(text) > 120 else (text, "", "")
-    figure.supxlabel(f"{head}\n{seeds}" if seeds and head else text, fontsize=9, color="#444444")
+    figure.supxlabel(f"{head}\n{seeds}" if seeds and head else text, fontsize=10, color="#444444")
 
 
 def show(

@@ -108,6 +108,13 @@ def share_above(values: np.ndarray, threshold: float) -> float:
     return float(np.mean(np.asarray(values) > threshold))
 
 
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """95 % Wilson score interval of a share that was measured on `count` values (Wilson 1927)."""
+    test = stats.binomtest(round(share * count), count)
+    interval = test.proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def share_below(values: np.ndarray, threshold: float) -> float:
     """The share of values below a threshold: the weight of a left tail."""
     return float(np.mean(np.asarray(values) < threshold))

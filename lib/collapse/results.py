@@ -110,18 +110,32 @@ def tails(run: Run) -> pd.DataFrame:
     """Both tails of the text's perplexity under generation 0, by generation.
 
     Columns: `generation`; `below` and `above`, the shares of blocks outside the central 98 % of
-    generation 0's own text; `median`.
+    generation 0's own text, each with its 95 % interval `_low`, `_high`; `median`.
     """
     nll = run.record.arrays["text_nll"].astype(np.float64)
     low, high = np.quantile(nll[0], [0.01, 0.99])
-    return pd.DataFrame(
-        {
-            "generation": np.arange(len(nll)),
-            "below": [metrics.share_below(row, low) for row in nll],
-            "above": [metrics.share_above(row, high) for row in nll],
-            "median": np.exp(np.median(nll, axis=1)),
-        }
-    )
+    shares = {
+        "below": [metrics.share_below(row, low) for row in nll],
+        "above": [metrics.share_above(row, high) for row in nll],
+    }
+    table = pd.DataFrame({"generation": np.arange(len(nll)), **shares})
+    for name, values in shares.items():
+        ends = [metrics.share_interval(value, nll.shape[1]) for value in values]
+        table[[f"{name}_low", f"{name}_high"]] = ends
+    return table.assign(median=np.exp(np.median(nll, axis=1)))
+
+
+def tail_in_words(run: Run, side: str) -> str:
+    """What became of a tail, `below` or `above`, that holds 1 % of generation 0's blocks."""
+    last = tails(run).iloc[-1]
+    if last[f"{side}_low"] > 0.01:
+        word = "has grown"
+    elif last[f"{side}_high"] < 0.01:
+        word = "has shrunk"
+    else:
+        word = "has not measurably changed"
+    ends = f"[{last[f'{side}_low']:.1%}, {last[f'{side}_high']:.1%}]"
+    return f"{word}, to {last[side]:.1%} {ends} of the blocks".replace("%", " %")
 
 
 def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
