@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from collapse import assets, corpus, decode, loop, model, provenance, records
+from collapse import assets, corpus, decode, loop, model, provenance, records, regime
 from collapse.assets import AssetError
 from collapse.protocol import Protocol, ProtocolError
 from test_records import make_record
@@ -52,7 +52,7 @@ def test_exactly_the_retained_share_is_human_and_in_its_own_place(
     share: float, generation: int
 ) -> None:
     protocol = Protocol(retained=share)
-    mixed = loop.training_blocks(HUMAN, WRITTEN[:generation], protocol)
+    mixed = regime.training_blocks(HUMAN, WRITTEN[:generation], protocol)
     assert len(kept_rows(mixed, WRITTEN[generation - 1])) == round(share * BLOCKS)
 
 
@@ -60,7 +60,7 @@ def test_the_retained_rows_are_drawn_anew_by_generation_and_by_seed() -> None:
     drawn = {
         (seed, generation): tuple(
             kept_rows(
-                loop.training_blocks(
+                regime.training_blocks(
                     HUMAN, WRITTEN[:generation], Protocol(retained=0.2, seed=seed)
                 ),
                 WRITTEN[generation - 1],
@@ -77,7 +77,7 @@ def test_every_row_is_as_likely_to_be_retained() -> None:
     draws = 400
     counts = np.zeros(BLOCKS)
     for seed in range(draws):
-        counts[loop.retained_rows(BLOCKS, Protocol(retained=0.2, seed=seed), 1)] += 1
+        counts[regime.retained_rows(BLOCKS, Protocol(retained=0.2, seed=seed), 1)] += 1
     # Each count is about Binomial(400, 0.2): mean 80, standard deviation 8. Five of these.
     assert counts.sum() == draws * 10
     assert counts.min() > 40 and counts.max() < 120
@@ -85,17 +85,17 @@ def test_every_row_is_as_likely_to_be_retained() -> None:
 
 def test_mixing_leaves_the_written_text_as_it_was() -> None:
     before = WRITTEN[0].copy()
-    loop.training_blocks(HUMAN, WRITTEN[:1], Protocol(retained=0.5))
+    regime.training_blocks(HUMAN, WRITTEN[:1], Protocol(retained=0.5))
     assert np.array_equal(WRITTEN[0], before)
 
 
 @pytest.mark.parametrize("regime", ["replace", "accumulate", "accumulate-subsample"])
 def test_generation_0_is_trained_on_human_text_alone(regime: str) -> None:
-    assert np.array_equal(loop.training_blocks(HUMAN, [], Protocol(regime=regime)), HUMAN)
+    assert np.array_equal(regime.training_blocks(HUMAN, [], Protocol(regime=regime)), HUMAN)
 
 
 def test_accumulating_keeps_all_text_so_far() -> None:
-    pool = loop.training_blocks(HUMAN, WRITTEN[:3], Protocol(regime="accumulate"))
+    pool = regime.training_blocks(HUMAN, WRITTEN[:3], Protocol(regime="accumulate"))
     assert np.array_equal(pool, np.concatenate([HUMAN, *WRITTEN[:3]]))
 
 
@@ -104,7 +104,7 @@ def test_subsampling_draws_from_all_text_so_far_without_repeating_a_block() -> N
     shares, seen = [], set()
     for seed in range(30):
         protocol = Protocol(regime="accumulate-subsample", seed=seed)
-        drawn = loop.training_blocks(HUMAN, WRITTEN[:4], protocol)
+        drawn = regime.training_blocks(HUMAN, WRITTEN[:4], protocol)
         rows = {row.tobytes() for row in drawn}
         assert drawn.shape == HUMAN.shape
         assert len(rows) == BLOCKS and rows <= pool
@@ -116,7 +116,7 @@ def test_subsampling_draws_from_all_text_so_far_without_repeating_a_block() -> N
 
 def test_every_purpose_generation_and_seed_has_random_numbers_of_its_own() -> None:
     seeds = [
-        loop._seed(Protocol(seed=seed), generation, purpose)
+        regime.seed_of(Protocol(seed=seed), generation, purpose)
         for seed in range(5)
         for generation in range(5)
         for purpose in ("training", "writing", "retention")

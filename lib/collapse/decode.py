@@ -53,6 +53,11 @@ class _Buffer(DynamicLayer):
             setattr(self, name, new)
 
 
+def rows_at_once(protocol: Protocol) -> int:
+    """Prompts that are continued together."""
+    return max(1, ROWS // (protocol.beams if protocol.decoding == "beam" else 1))
+
+
 @torch.inference_mode()
 def generate(
     model: Any,
@@ -77,8 +82,7 @@ def generate(
         int32 tokens, (rows, new_tokens).
     """
     model.eval()
-    beams = protocol.beams if protocol.decoding == "beam" else 1
-    at_once = max(1, ROWS // beams)
+    at_once = rows_at_once(protocol)
     uniforms = np.random.default_rng(seed).random((len(prompts), new_tokens), np.float32)
     device = next(model.parameters()).device
     banned = eos_token_id if protocol.eos == "suppress" else None

@@ -20,14 +20,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from collapse import assets, corpus, decode, metrics, model, provenance, records
+from collapse import assets, corpus, decode, estimate, metrics, model, provenance, records
 from collapse.progress import Clock
 from collapse.protocol import Protocol, ProtocolError, digest
 from collapse.records import Record
+from collapse.regime import seed_of, training_blocks
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
 SAMPLES = 6  # prompts whose continuations a record keeps
-_PURPOSES = ("training", "writing", "retention")  # of random numbers; the order is part of them
 
 
 @dataclass(frozen=True)
@@ -135,47 +135,6 @@ def arm(
     return runs
 
 
-def training_blocks(human: np.ndarray, written: list[np.ndarray], protocol: Protocol) -> np.ndarray:
-    """The blocks that the next generation is trained on.
-
-    With `replace`, block i is the continuation that the last generation wrote for prompt i, or,
-    for a random share `retained` drawn anew each generation, human block i; the size is constant
-    (released code, `dataset.py`: the first batches of a shuffled loader keep their blocks). With
-    `accumulate` it is all human and all synthetic blocks so far; `accumulate-subsample` draws as
-    many of these as there are human blocks.
-
-    Args:
-        human: tokens, (blocks, block_length).
-        written: what each earlier generation wrote, each shaped like `human`.
-
-    Returns:
-        tokens, (blocks, block_length); with `accumulate`, more blocks.
-    """
-    if not written:
-        return human
-    if protocol.regime == "replace":
-        kept = retained_rows(len(human), protocol, len(written))
-        mixed = written[-1].copy()
-        mixed[kept] = human[kept]
-        return mixed
-    pool = np.concatenate([human, *written])
-    if protocol.regime == "accumulate":
-        return pool
-    random = np.random.default_rng(_seed(protocol, len(written), "retention"))
-    return pool[np.sort(random.permutation(len(pool))[: len(human)])]
-
-
-def retained_rows(blocks: int, protocol: Protocol, generation: int) -> np.ndarray:
-    """Which human blocks a generation keeps: sorted indices, drawn without replacement."""
-    random = np.random.default_rng(_seed(protocol, generation, "retention"))
-    return np.sort(random.permutation(blocks)[: round(blocks * protocol.retained)])
-
-
-def _seed(protocol: Protocol, generation: int, purpose: str) -> int:
-    entropy = [protocol.seed, generation, _PURPOSES.index(purpose)]
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
-
-
 def _key(chain: _Chain, train: np.ndarray, number: int, previous_key: str) -> str:
     """The hash of everything that determines a generation's weights, measures and text."""
     p, blocks = chain.protocol, chain.blocks
@@ -201,11 +160,14 @@ def _compute(
 ) -> None:
     """Train, evaluate and write one generation, then store it in one step."""
     p, net, clock, blocks = chain.protocol, chain.base.model, chain.clock, chain.blocks
+    if clock.first is None:
+        left = p.generations - number
+        clock.promise(left * estimate.seconds_per_generation(chain.base, blocks, p))
     started = time.perf_counter()
     clock.start(number)
     chained = p.init == "previous" and number > 0
     net.load_state_dict(_stored_weights(previous_key) if chained else chain.pretrained)
-    seed = _seed(p, number, "training")
+    seed = seed_of(p, number, "training")
     history = model.fine_tune(net, train, blocks.valid, p, seed, clock.tell)
     test = model.score(net, blocks.test, p)
     eos = chain.base.tokenizer.eos_token_id
@@ -215,7 +177,7 @@ def _compute(
         "bos": np.full((len(blocks.train), 1), chain.base.tokenizer.bos_token_id or 0),
     }[p.prompts]
     tokens = decode.generate(
-        net, prompts, p.block_length, p, eos, _seed(p, number, "writing"), clock.tell
+        net, prompts, p.block_length, p, eos, seed_of(p, number, "writing"), clock.tell
     )
     own = model.score(net, tokens, p)
     keeps_weights = number == 0 or p.init == "previous"
@@ -300,7 +262,7 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
         else:
             p, net = chain.protocol, chain.base.model
             net.load_state_dict(chain.pretrained)
-            seed = _seed(p, 0, "training")
+            seed = seed_of(p, 0, "training")
             model.fine_tune(net, chain.blocks.train, chain.blocks.valid, p, seed, chain.clock.tell)
             chain.reference = copy.deepcopy(net.state_dict())
     return chain.reference

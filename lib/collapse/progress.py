@@ -3,6 +3,7 @@
 import time
 
 from collapse.protocol import Protocol
+from collapse.provenance import device_name
 
 SILENCE = 10.0  # seconds between two lines
 TRAINING_SHARE = 0.8  # of one generation's time, roughly; the rest is writing
@@ -31,6 +32,10 @@ class Clock:
             f"{p.retained:.0%} of the human blocks retained, decoding by {p.decoding}",
             flush=True,
         )
+
+    def promise(self, seconds: float) -> None:
+        """Say beforehand how long the missing generations are likely to take."""
+        print(f"  this will take {_minutes(seconds)} on {device_name()}", flush=True)
 
     def start(self, number: int) -> None:
         """A generation is about to be computed."""

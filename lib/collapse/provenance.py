@@ -15,7 +15,7 @@ from collapse import __version__
 from collapse.assets import ROOT
 
 # The modules whose code decides the numbers of a generation.
-_NUMERICAL = ("corpus.py", "decode.py", "loop.py", "metrics.py", "model.py")
+_NUMERICAL = ("corpus.py", "decode.py", "loop.py", "metrics.py", "model.py", "regime.py")
 
 
 @functools.cache

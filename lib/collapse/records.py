@@ -50,7 +50,7 @@ ARRAYS = {
 }
 # What reading a damaged JSON, CSV or NPZ file may raise.
 DAMAGE = (
-    ValueError, KeyError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 _KEYS = ("schema", "protocol", "base", "corpus", "samples", "provenance", "fingerprint")
 
