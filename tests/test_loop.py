@@ -91,7 +91,7 @@ def test_mixing_leaves_the_written_text_as_it_was() -> None:
 
 @pytest.mark.parametrize("regime", ["replace", "accumulate", "accumulate-subsample"])
 def test_generation_0_is_trained_on_human_text_alone(regime: str) -> None:
-    assert np.array_equal(regime.training_blocks(HUMAN, [], Protocol(regime=regime)), HUMAN)
+    assert np.array_equal(loop.training_blocks(HUMAN, [], Protocol(regime=regime)), HUMAN)
 
 
 def test_accumulating_keeps_all_text_so_far() -> None:
