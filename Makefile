@@ -11,9 +11,10 @@ PORT ?= 8000
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export HF_HUB_DISABLE_TELEMETRY = 1
+export PYTHONWARNINGS = ignore:IProgress
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test chapter records serve lint clean
+.PHONY: named help install book test chapter records serve lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -43,10 +44,12 @@ lint: install  ## check the style
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-chapter: install  ## run one chapter: make chapter NAME=no-retention PARAMS="seed=3 epochs=2" [SCALE=laptop]
-	@if [ -z "$(NAME)" ]; then echo 'Name a chapter: make chapter NAME=no-retention PARAMS="seed=3" SCALE=laptop' >&2; exit 2; fi
+chapter: named install  ## run one chapter: make chapter NAME=no-retention PARAMS="seed=3 epochs=2" [SCALE=laptop]
 	$(BOOK) run $(NAME) --scale $(SCALE) $(foreach p,$(PARAMS),-p '$(p)')
 	@if [ -d $(BUILD)/html ]; then $(BOOK) site; else echo "Figures are in $(BUILD)/figures; 'make book' makes the pages."; fi
+
+named:
+	@if [ -z "$(NAME)" ]; then echo 'Name a chapter: make chapter NAME=no-retention PARAMS="seed=3" SCALE=laptop' >&2; exit 2; fi
 
 records: install  ## compute the committed laptop-scale records again, and publish them in records/
 	$(BOOK) assets

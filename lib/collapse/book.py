@@ -139,6 +139,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except BookError as error:
             raise Sentence(str(error)) from error
+        except OSError as error:
+            raise Sentence(
+                f"cannot use {error.filename}: {error.strerror}; mend it, or choose other folders "
+                "with COLLAPSE_BUILD and COLLAPSE_CACHE"
+            ) from error
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -253,9 +258,11 @@ def verify_command(folder: Path | None) -> None:
     """Verify one record, or all committed ones."""
     from collapse import records
 
-    for path in [folder] if folder else records.list_records(records.published()):
+    every = sorted(path for path in records.published().glob("*/") if path.is_dir())
+    for path in [folder] if folder else every:
         records.verify(path)
         click.echo(f"{path.name}: verified")
+    click.echo(f"{1 if folder else len(every)} verified")
 
 
 @main.command("recompute")

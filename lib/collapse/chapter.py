@@ -27,7 +27,7 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
-from collapse.assets import ROOT, atomic, sha256_file
+from collapse.assets import ROOT, atomic, cache_dir, sha256_file
 from collapse.notebook import normalise
 from collapse.parameters import (
     Parameter,
@@ -39,7 +39,7 @@ from collapse.parameters import (
     parse,
     written,
 )
-from collapse.protocol import BookError, Protocol
+from collapse.protocol import COMPUTE, BookError, Protocol
 
 SCALES = ("smoke", "laptop", "paper")
 # What a chapter's numbers and figures depend on, besides its own text and this package.
@@ -155,12 +155,29 @@ def check(name: str, overrides: Mapping[str, Any], root: Path = ROOT) -> dict[st
                 f"parameter {key!r} of chapter {name} takes a value of type {kind}, "
                 f"not {value!r}; write for example {key}={written(known[key].default)}"
             ) from error
+    _check_runs(name, values)
     in_protocol = {field.name for field in dataclasses.fields(Protocol)} & set(values)
     try:
         Protocol(**{key: values[key] for key in values if key in in_protocol})  # type: ignore[arg-type]
     except ValueError as error:
         raise ParameterError(f"chapter {name}: {error}") from error
     return values
+
+
+def _check_runs(name: str, values: Mapping[str, Any]) -> None:
+    """What every chapter means by `seeds`, `compute` and the epochs and share of another arm."""
+    seeds = values.get("seeds", [0])
+    if not seeds or min(seeds) < 0:
+        raise ParameterError(f"chapter {name}: seeds={seeds} must be one or more numbers from 0 up")
+    if values.get("compute", "all") not in COMPUTE:
+        raise ParameterError(
+            f"chapter {name}: compute={values['compute']!r} is not one of: {', '.join(COMPUTE)}"
+        )
+    other = {"epochs": "other_epochs", "retained": "other_retained"}
+    try:
+        Protocol(**{field: values[key] for field, key in other.items() if key in values})
+    except ValueError as error:
+        raise ParameterError(f"chapter {name}, the setting to compare with: {error}") from error
 
 
 def scale_overrides(name: str, scale: str, root: Path = ROOT) -> dict[str, Any]:
@@ -211,7 +228,11 @@ def settings(
         check(name, from_scale, root)
     except ParameterError as error:
         raise ParameterError(f"params/{scale}.yml: {error}") from error
-    return check(name, from_scale | dict(overrides), root) | {"scale": scale}
+    values = check(name, from_scale | dict(overrides), root) | {"scale": scale}
+    for key in ("corpus", "model"):  # the chapter runs elsewhere than the command
+        if key in values and Path(str(values[key])).expanduser().exists():
+            values[key] = str(Path(str(values[key])).expanduser().resolve())
+    return values
 
 
 def changed(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str, Value]:
@@ -249,6 +270,7 @@ def stamp(name: str, values: Mapping[str, Value], root: Path = ROOT) -> str:
     """SHA-256 of all that decides what an execution of the chapter gives."""
     package = Path(__file__).parent
     inputs = [root / "chapters" / f"{name}.md", *sorted(package.glob("*.py"))]
+    inputs += [Path(str(v)) for v in values.values() if isinstance(v, str) and Path(v).is_file()]
     inputs += sorted(path for path in (root / "records").rglob("*") if path.is_file())
     described = {
         "values": dict(values),
@@ -298,6 +320,8 @@ def execute(
         )
     except PapermillExecutionError as error:
         last = (str(error.evalue).strip().splitlines() or ["no message"])[-1]
+        if error.ename in {"AssetError", "ProtocolError", "RecordError"}:
+            raise ChapterError(last) from error  # ours, and a sentence already
         raise ChapterError(
             f"chapter {name} stopped with {error.ename}: {last} (see {failed})"
         ) from error
@@ -325,7 +349,10 @@ def _kernel_manager(build_dir: Path) -> type[AsyncKernelManager]:
         @property
         def kernel_spec(self) -> KernelSpec:
             spec = KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]))
-            spec.env = {"COLLAPSE_BUILD": str(build_dir)}
+            spec.env = {
+                "COLLAPSE_BUILD": str(build_dir),
+                "COLLAPSE_CACHE": str(cache_dir().resolve()),
+            }
             return spec
 
     return OwnPython

@@ -24,9 +24,10 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from collapse import results
+from collapse import __version__, results
 from collapse.assets import atomic, build_dir
 from collapse.loop import Run
+from collapse.records import COLUMNS
 from collapse.results import Reference
 
 # Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
@@ -261,6 +262,10 @@ def show(
     caption = f"{caption} *Shown: {results.describe(runs)}.*"
     card = {
         "id": id,
+        "book": f"Model Collapse: A Reproducible Paper Book, version {__version__}",
+        "licence": "CC-BY-4.0",
+        "article": "https://doi.org/10.1038/s41586-024-07566-y",
+        "columns": {name: COLUMNS[name] for name in data if name in COLUMNS},
         "caption": caption,
         "alt": alt,
         "runs": [
@@ -288,10 +293,19 @@ def show(
         with atomic(build_dir() / "figures" / f"{id}.{suffix}") as temporary:
             temporary.write_bytes(content)
     plt.close(figure)
+    names = ", ".join(f"<code>{run.record.name}</code>" for run in runs) or "none"
+    links = " · ".join(f'<a href="../figures/{id}.{kind}">{kind.upper()}</a>' for kind in files)
     display(
         {"image/svg+xml": files["svg"].decode(), "text/plain": alt},
         raw=True,
         metadata={"collapse": {"id": id, "caption": caption, "alt": alt}},
+    )
+    display(
+        HTML(
+            f'<details class="card"><summary>{id}: data and records</summary>'
+            f"<p>{links} (the figure, its data, and a card with protocols, versions and hashes)</p>"
+            f"<p>Records: {names}</p></details>"
+        )
     )
 
 

@@ -22,7 +22,7 @@ import torch
 
 from collapse import assets, corpus, decode, estimate, metrics, model, provenance, records
 from collapse.progress import Clock
-from collapse.protocol import Protocol, ProtocolError, digest
+from collapse.protocol import COMPUTE, Protocol, ProtocolError, digest
 from collapse.records import Record
 from collapse.regime import seed_of, training_blocks
 
@@ -112,18 +112,18 @@ def arm(
     """The runs of one arm, one a seed, from `records/` or computed here.
 
     Args:
-        protocol: its seed is the one that `compute="seed"` computes.
+        seeds: the seeds to show; the protocol's own is always among them.
         compute: `missing` takes from `records/` what is there and computes the rest; `seed`
             computes the protocol's seed and shows others only if they are recorded; `all`
             computes every seed; `none` only reads.
 
     Raises:
-        ProtocolError: `compute` is none of these.
+        ProtocolError: `compute` is none of these, or a seed is out of range.
     """
-    if compute not in ("missing", "seed", "all", "none"):
-        raise ProtocolError(f"compute={compute!r} is not one of: missing, seed, all, none")
+    if compute not in COMPUTE:
+        raise ProtocolError(f"compute={compute!r} is not one of: {', '.join(COMPUTE)}")
     runs = []
-    for seed in sorted({*seeds, protocol.seed} if compute == "seed" else set(seeds)):
+    for seed in sorted({*seeds, protocol.seed}):
         wanted = protocol.replace(seed=seed)
         stored = None
         if compute != "all" and not (compute == "seed" and seed == protocol.seed):

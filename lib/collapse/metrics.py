@@ -88,7 +88,7 @@ def unigram_entropy(token_counts: np.ndarray) -> float:
     number of types (Miller 1955).
     """
     p = token_counts[token_counts > 0] / token_counts.sum()
-    return float(-(p * np.log2(p)).sum())
+    return float(max(0.0, -(p * np.log2(p)).sum()))
 
 
 def distinct_tokens(tokens: np.ndarray, length: int) -> int:

@@ -35,7 +35,7 @@ def rows() -> list[Row]:
         for name, reference in SETTINGS.items():
             values = chapter.settings(name, scale, {})
             protocol = Protocol.among(values)
-            setting = f"{protocol.epochs} epochs, {protocol.retained:.0%} retained"
+            setting = results.label(protocol)
             runs = loop.arm(protocol, values["seeds"], compute="none")  # type: ignore[arg-type]
             found.append(Row(scale, setting, protocol, reference, runs))
     return found
@@ -54,7 +54,7 @@ def table(overview: list[Row]) -> HTML:
                 "models in the chain": p.generations,
                 "seeds": ", ".join(str(r.record.protocol.seed) for r in runs) or "none",
                 "last ÷ first perplexity": str(results.ratio(runs)) if runs else "not run yet",
-                "in the paper": f"{row.reference.low:.2f} to {row.reference.high:.2f}",
+                "read from the paper": f"{row.reference.low:.2f} to {row.reference.high:.2f}",
                 "verdict": results.verdict(results.ratio(runs), row.reference),
             }
         )

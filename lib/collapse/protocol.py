@@ -117,6 +117,8 @@ class Protocol:
         return {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
 
 
+COMPUTE = ("missing", "seed", "all", "none")  # which runs of an arm a chapter computes
+
 _RANGES = (
     ("train_blocks", 0, 10**8),
     ("eval_blocks", 0, 10**8),

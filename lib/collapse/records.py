@@ -50,7 +50,8 @@ ARRAYS = {
 }
 # What reading a damaged JSON, CSV or NPZ file may raise.
 DAMAGE = (
-    ValueError, KeyError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error,
+    ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError,
+    zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 _KEYS = ("schema", "protocol", "base", "corpus", "samples", "provenance", "fingerprint")
 
@@ -132,7 +133,6 @@ def write(record: Record, folder: Path) -> Path:
                 return path
         except RecordError:
             pass  # a damaged one is replaced
-        shutil.rmtree(path)
     generations, arrays = _csv(record.generations), _npz(record.arrays)
     head = {
         "schema": SCHEMA,
@@ -149,6 +149,11 @@ def write(record: Record, folder: Path) -> Path:
         (temporary / "arrays.npz").write_bytes(arrays)
         text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
         (temporary / "record.json").write_text(text, encoding="utf-8")
+        if path.exists():  # moved aside first: a stop between leaves both
+            old = path.with_name(f".{path.name}.old")
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+    shutil.rmtree(path.with_name(f".{path.name}.old"), ignore_errors=True)
     return path
 
 
@@ -194,6 +199,10 @@ def read(path: Path) -> Record:
         raise RecordError(
             f"record {path.name} was changed after it was written: its fingerprint differs; "
             "restore the folder from git or compute the run again"
+        )
+    if record.name != path.name:
+        raise RecordError(
+            f"record {path.name} holds the run {record.name}; restore the folder from git"
         )
     return record
 
