@@ -30,7 +30,7 @@ lr: float = 2e-5  # peak learning rate
 seeds: list[int] = [0, 1]  # one run each
 names: list[str] = ["a"]
 decoding: str = "beam"
-compute: bool = False
+quiet: bool = False
 ```
 """
 
@@ -57,7 +57,7 @@ def test_parameters_carry_type_default_and_help(root: Path) -> None:
     found = chapter.parameters("toy", root)
     assert found["lr"] == chapter.Parameter("lr", "float", 2e-5, "peak learning rate")
     assert found["seeds"].default == [0, 1]
-    assert found["compute"].help == ""
+    assert found["quiet"].help == ""
 
 
 def test_a_page_of_prose_has_no_parameters(root: Path) -> None:
@@ -73,7 +73,7 @@ def test_a_page_of_prose_has_no_parameters(root: Path) -> None:
         ({"lr": "fast"}, "takes a value of type float, not 'fast'; write for example lr=2e-05"),
         ({"generations": "2.5"}, "takes a value of type int"),
         ({"generations": True}, "takes a value of type int"),
-        ({"compute": "1"}, "takes a value of type bool"),
+        ({"quiet": "1"}, "takes a value of type bool"),
         ({"seeds": "3"}, "write for example seeds=[0,1]"),
         ({"seeds": ["x"]}, "takes a value of type list[int]"),
         ({"decoding": 3}, "takes a value of type str"),
@@ -152,7 +152,7 @@ def test_a_wrong_scale_file_is_refused(tmp_path: Path, laptop: str, said: str) -
 )
 def test_a_malformed_parameter_line_is_refused(root: Path, line: str) -> None:
     path = root / "chapters/toy.md"
-    path.write_text(path.read_text().replace("compute: bool = False", line))
+    path.write_text(path.read_text().replace("quiet: bool = False", line))
     with pytest.raises(chapter.ParameterError, match="does not read `name: type = value`"):
         chapter.parameters("toy", root)
 

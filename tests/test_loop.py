@@ -549,9 +549,9 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ("compute", "shown", "ran"),
     [
         ("none", [0, 1], []),
-        ("missing", [0, 1, 2], [2]),
+        ("missing", [0, 1, 2, 3], [2, 3]),
         ("seed", [0, 1, 3], [3]),
-        ("all", [0, 1, 2], [0, 1, 2]),
+        ("all", [0, 1, 2, 3], [0, 1, 2, 3]),
     ],
 )
 def test_an_arm_is_read_or_computed_as_it_is_told(

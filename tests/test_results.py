@@ -212,7 +212,9 @@ def test_a_figure_is_saved_as_picture_data_and_card(
     assert card["caption"] == f"A caption. *Shown: {results.describe(SHOWN)}.*"
     assert [run["fingerprint"] for run in card["runs"]] == [r.record.fingerprint for r in SHOWN]
     assert card["runs"][0]["protocol"] == SHOWN[0].record.protocol.to_dict()
-    (shown,) = displayed
+    shown, links = displayed
+    assert all(f"../figures/{card['id']}.{suffix}" in links["data"].data for suffix in files)
+    assert all(run["record"] in links["data"].data for run in card["runs"])
     assert shown["data"]["image/svg+xml"].encode() == files["svg"]
     assert shown["metadata"]["collapse"] == {k: card[k] for k in ("id", "caption", "alt")}
     assert not plt.get_fignums()
@@ -272,7 +274,7 @@ def test_figures_of_runs_that_do_not_exist_say_so(
     for figure, data in (figures.perplexity(arms), figures.last_ratios(arms)):
         assert "not run yet" in texts_in(figure)
         figures.show(figure, data, id="fig-none", caption="None.", alt="Nothing.", runs=[])
-    assert "not run yet" in displayed[-1]["metadata"]["collapse"]["caption"]
+    assert "not run yet" in displayed[-2]["metadata"]["collapse"]["caption"]
 
 
 # -- strips ----------------------------------------------------------------------------------

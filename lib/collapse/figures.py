@@ -302,7 +302,7 @@ def show(
     )
     display(
         HTML(
-            f'<details class="card"><summary>{id}: data and records</summary>'
+            f'<details class="figure-files"><summary>{id}: data and records</summary>'
             f"<p>{links} (the figure, its data, and a card with protocols, versions and hashes)</p>"
             f"<p>Records: {names}</p></details>"
         )

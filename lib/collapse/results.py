@@ -223,7 +223,7 @@ def why_sampled(runs: list[Run], beam: list[Run]) -> str:
     return (
         "They are sampled, not searched with beams, for a measured reason. Sampling writes "
         f"{counts[0]} different tokens in generations 0 and 1; five beams write {counts[1]} with "
-        "the same model, which leaves no text to learn from. What is sampled is cut to the most "
+        "the same model, which leaves little to learn from. What is sampled is cut to the most "
         "likely tokens that together carry the probability top-p, so each generation loses its "
         "tail, as it does with beam search, which looks for likely text."
     )
