@@ -295,3 +295,15 @@ def test_a_strip_shows_text_and_never_markup() -> None:
 
 def test_the_columns_of_a_record_are_documented() -> None:
     assert all(text and not text.endswith(".") for text in records.COLUMNS.values())
+
+
+def test_a_long_description_does_not_widen_a_figure() -> None:
+    arms = {
+        f"{epochs} epochs": runs_of(GROWING, computed=epochs % 2 == 0, epochs=epochs)
+        for epochs in (2, 3, 4, 5)
+    }
+    figure, _ = figures.last_ratios(arms)
+    figure.canvas.draw()
+    box = figure.get_tightbbox()
+    assert box.width < 1.1 * figure.get_figwidth()
+    plt.close(figure)

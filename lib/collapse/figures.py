@@ -7,6 +7,7 @@ differ in marker and line style too, generations in lightness.
 import html
 import io
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -124,8 +125,8 @@ def _band(axes: Axes, reference: Reference) -> None:
     else:
         axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
     axes.annotate(
-        reference.label, (0.01, reference.high), xycoords=("axes fraction", "data"),
-        fontsize=9, color="#444444", va="bottom",
+        reference.label, (0.99, reference.high), xycoords=("axes fraction", "data"),
+        fontsize=9, color="#444444", va="bottom", ha="right",
     )  # fmt: skip
 
 
@@ -242,10 +243,9 @@ def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figur
 
 
 def _sign(figure: Figure, runs: list[Run]) -> None:
-    """Write below the figure what it shows, as the records tell it."""
-    text = results.describe(runs)
-    head, _, seeds = text.rpartition("; ") if len(text) > 120 else (text, "", "")
-    figure.supxlabel(f"{head}\n{seeds}" if seeds and head else text, fontsize=10, color="#444444")
+    """Write below the figure what it shows, as the records tell it, no wider than the figure."""
+    lines = textwrap.fill(results.describe(runs), width=int(11 * figure.get_figwidth()))
+    figure.supxlabel(lines, fontsize=10, color="#444444")
 
 
 def show(
