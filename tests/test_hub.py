@@ -39,7 +39,11 @@ def ask(name: str, endpoint: str, cache: Path, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, name],
         env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("HF_")},
+            **{
+                key: value
+                for key, value in os.environ.items()
+                if not key.startswith(("HF_", "TRANSFORMERS_"))
+            },
             **{"HF_ENDPOINT": endpoint, "HF_HOME": str(cache / "home")},
             **{"COLLAPSE_CACHE": str(cache), "NO_PROXY": "127.0.0.1", **environment},
         },

@@ -166,8 +166,9 @@ def hub_answers(endpoint: str | None = None) -> bool:
 
     Asked once a process. `HF_HUB_OFFLINE=1` says no at once, `HF_ENDPOINT` names another hub.
     """
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return False
+    for switch in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):  # the hub's client obeys both
+        if os.environ.get(switch, "").upper() in {"1", "ON", "YES", "TRUE"}:
+            return False
     address = endpoint or os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     answered = threading.Event()
 
