@@ -151,6 +151,7 @@ def test_a_file_is_replaced_and_a_folder_is_not(tmp_path: Path) -> None:
 def online(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the hub could be asked, and directly."""
     monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "*")
 
 
