@@ -3,10 +3,11 @@
 import hashlib
 import http.server
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from local_server import running
 
 COMMIT = "a" * 40
 
@@ -70,9 +71,5 @@ def serve(name: str, folder: Path, claimed: dict[str, str] | None = None) -> Ite
                 self.wfile.write(content)
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running(server) as address:
+        yield address

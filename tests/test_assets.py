@@ -14,6 +14,7 @@ import pytest
 
 from collapse import assets
 from collapse.assets import AssetError, Wheel
+from local_server import running
 
 
 @pytest.fixture
@@ -173,14 +174,8 @@ def http_server(status: int) -> Iterator[str]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server) as address:
+        yield address
 
 
 def test_an_offline_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:

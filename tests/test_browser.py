@@ -1,7 +1,6 @@
 """The pages in a browser that reaches no host but their own, wide and on a telephone."""
 
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from collapse import book, chapter
+from local_server import running
 from test_site import toy_site
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -45,14 +45,8 @@ class Quiet(SimpleHTTPRequestHandler):
 def served(folder: Path) -> Iterator[str]:
     """The address of a plain file server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

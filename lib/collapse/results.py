@@ -36,7 +36,6 @@ MINOR_DEGRADATION = Reference(1.0, 1.24, "paper: up to the axis end of Fig. 1c",
 NOTHING_RETAINED = Reference(
     1.40, 1.82, "two readings of the paper", "28 / 20, or (34 + 20) / 34 to (34 + 28) / 34"
 )
-PAPER_ZERO_SHOT, PAPER_FINE_TUNED = 115.0, 34.0  # mean test perplexity, p. 758
 
 
 @dataclass(frozen=True)
