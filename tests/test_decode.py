@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+)
 
 from collapse import decode
 from collapse.protocol import Protocol
@@ -77,7 +84,9 @@ def test_deterministic_decoding_is_that_of_transformers_token_for_token(
     penalty: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(decode, "ROWS", 17)  # batches are uneven, the last one is smaller
+    # Uneven batches and parts, and dead nodes swept out several times.
+    for name, value in (("ROWS", 17), ("PART", 6), ("SWEEP", 3)):
+        monkeypatch.setattr(decode, name, value)
     given = prompts(rows)
     protocol = Protocol(decoding=decoding, beams=beams, repetition_penalty=penalty)
     found = decode.generate(model, given, NEW, protocol, EOS)
@@ -89,6 +98,94 @@ def test_deterministic_decoding_is_that_of_transformers_token_for_token(
     if penalty == 3.0:  # the setting has an effect, so the agreement says something
         usual = decode.generate(model, given, NEW, protocol.replace(repetition_penalty=1.0), EOS)
         assert found.tolist() != usual.tolist()
+
+
+def trained(kind: str) -> Any:
+    """A small model that has learned to count: its beams come from one ancestor."""
+    net = make(kind).train()
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        starts, steps = random.integers(0, VOCABULARY, (16, 1)), random.integers(1, 4, (16, 1))
+        ids = torch.from_numpy((starts + steps * np.arange(20)) % VOCABULARY)
+        net(input_ids=ids, labels=ids).loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return net.eval()
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("penalty", [1.0, 2.0, 3.0])
+def test_beams_of_a_trained_model_are_those_of_transformers(
+    kind: str, penalty: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("PART", 30), ("SWEEP", 4)):
+        monkeypatch.setattr(decode, name, value)
+    net, given = trained(kind), prompts(23, seed=2)
+    protocol = Protocol(decoding="beam", repetition_penalty=penalty)
+    found = decode.generate(net, given, 30, protocol, EOS)
+    expected = by_transformers(
+        net, given, 30, do_sample=False, num_beams=5, repetition_penalty=penalty
+    )
+    assert found.tolist() == expected.tolist()
+
+
+def test_sweeping_leaves_fewer_nodes_and_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, given, protocol = trained("opt"), prompts(23, seed=2), Protocol(decoding="beam")
+    ends = []
+    sweep = decode._Memory.sweep
+
+    def spy(memory: Any) -> Any:
+        before = memory.end
+        order, after = sweep(memory)
+        ends.append((before, max(after)))
+        return order, after
+
+    monkeypatch.setattr(decode._Memory, "sweep", spy)
+    monkeypatch.setattr(decode, "SWEEP", 10)
+    found = decode.generate(net, given, 30, protocol, EOS)
+    assert len(ends) == 2 and all(after < before for before, after in ends)
+    monkeypatch.setattr(decode, "SWEEP", 1000)
+    assert decode.generate(net, given, 30, protocol, EOS).tolist() == found.tolist()
+    assert len(ends) == 2
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "beam", "sample"])
+def test_the_number_of_threads_changes_no_text(model: Any, decoding: str) -> None:
+    given, protocol, found = prompts(13), Protocol(decoding=decoding), []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(decode.generate(model, given, NEW, protocol, EOS).tolist())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "beam", "sample"])
+def test_an_unknown_architecture_is_left_to_transformers(decoding: str) -> None:
+    torch.manual_seed(2)
+    config = GPT2Config(
+        n_embd=24, n_layer=2, n_head=2, vocab_size=VOCABULARY, n_positions=64,
+        initializer_range=0.4, bos_token_id=EOS, eos_token_id=EOS,
+    )  # fmt: skip
+    net, given = GPT2LMHeadModel(config).eval(), prompts(40)
+    assert decode.falls_back(net) and not decode.falls_back(MODELS["opt"])
+    protocol = Protocol(decoding=decoding, eos="suppress")
+    found = decode.generate(net, given, NEW, protocol, EOS, seed=1)
+    assert found.shape == (40, NEW) and EOS not in found
+    assert found.tolist() == decode.generate(net, given, NEW, protocol, EOS, seed=1).tolist()
+    if decoding != "sample":
+        beams = {"beam": 5, "greedy": 1}[decoding]
+        expected = by_transformers(net, given, NEW, do_sample=False, num_beams=beams)
+        assert found.tolist() == expected.tolist()
+    # What is written after an end token that is allowed counts as text, as everywhere here.
+    end = int(np.bincount(found.ravel()).argmax())
+    net.generation_config.eos_token_id = end
+    allowed = decode.generate(net, given, NEW, protocol.replace(eos="allow"), end, seed=1)
+    assert allowed.shape == (40, NEW) and end in allowed
 
 
 def test_beams_find_likelier_text_than_greed(model: Any) -> None:
@@ -223,4 +320,7 @@ def test_progress_counts_prompts(model: Any, monkeypatch: pytest.MonkeyPatch) ->
     told: list[tuple[str, int, int]] = []
     protocol = Protocol(decoding="beam", beams=5)
     decode.generate(model, prompts(5), 2, protocol, EOS, progress=lambda *now: told.append(now))
-    assert told == [("writing", 2, 5), ("writing", 4, 5), ("writing", 5, 5)]
+    # Ten sequences at once are two prompts with five beams each, so there are three batches.
+    done = [0, *(now for _, now, _ in told)]
+    assert [(what, total) for what, _, total in told] == [("writing", 5)] * 3
+    assert sorted(np.diff(done)) == [1, 2, 2] and done[-1] == 5

@@ -1,64 +1,63 @@
 """Fixed-length batched generation: greedy, beam search, sampling.
 
 Every prompt has the same length and every continuation the same number of tokens, so there is no
-padding, no stopping and no length penalty. Keys and values go into buffers allocated once.
+padding, no stopping and no length penalty. A prompt is read once; its keys and values are shared by
+its beams. Beams are never copied: what they write hangs in a tree, a beam sees its ancestors, and
+nodes without descendants are swept out from time to time.
+
+Models other than those of `collapse.transformer` are left to `transformers.generate`.
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from torch import Tensor
 
+from collapse import transformer
 from collapse.protocol import Protocol
 
-ROWS = 256  # sequences decoded at once, beams counted
+ROWS = 1280  # sequences in one batch on a CPU, beams counted
+PART = 512  # of them that take a step together: a compromise between products and cache
+SWEEP = 16  # beam steps between two sweeps of dead nodes
+
+Progress = Callable[[str, int, int], None]
 
 
-class _Buffer(DynamicLayer):
-    """One layer's keys and values, in buffers of their final size."""
+def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) -> int:
+    """Prompts in one batch, at most.
 
-    def __init__(self, length: int) -> None:
-        super().__init__()
-        self.length, self.filled = length, 0
+    A fixed number on a CPU, where the order of additions must not depend on the memory that
+    happens to be free; on a GPU as many as half the free memory holds.
 
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.dtype, self.device = key_states.dtype, key_states.device
-            rows, heads, _, width = key_states.shape
-            self.keys = key_states.new_empty((rows, heads, self.length, width))
-            self.values = value_states.new_empty((rows, heads, self.length, width))
-            self.is_initialized = True
-        end = self.filled + key_states.shape[2]
-        self.keys[:, :, self.filled : end] = key_states
-        self.values[:, :, self.filled : end] = value_states
-        self.filled = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
-
-    def get_seq_length(self) -> int:
-        return self.filled
-
-    def take(self, rows: torch.Tensor) -> None:
-        """Let row i continue row rows[i]; there may be more rows afterwards than before."""
-        size = (len(rows), *self.keys.shape[1:])
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            new = old.new_empty(size)
-            new[:, :, : self.filled] = old[rows, :, : self.filled]
-            setattr(self, name, new)
+    Args:
+        model: where it lies decides; without one the answer is that for a CPU.
+        prompt_length: of the prompts, in tokens.
+    """
+    width = protocol.beams if protocol.decoding == "beam" else 1
+    device = next(model.parameters()).device if model is not None else torch.device("cpu")
+    if device.type != "cuda":
+        return max(1, ROWS // width)
+    config = model.config
+    heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+    slots = prompt_length + width * protocol.block_length
+    size = 2 if protocol.precision == "bf16" else 4
+    cache = 2 * (config.num_hidden_layers + 1) * heads * slots * size
+    cache *= config.hidden_size // config.num_attention_heads
+    scores = 4 * 4 * width * config.vocab_size  # logits and what is made of them, float32
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, int(0.5 * free / (cache + scores)))
 
 
-def rows_at_once(protocol: Protocol) -> int:
-    """Prompts that are continued together."""
-    return max(1, ROWS // (protocol.beams if protocol.decoding == "beam" else 1))
+def falls_back(model: Any) -> bool:
+    """Whether a model's text is written by `transformers.generate`, several times slower."""
+    return not transformer.supported(model)
 
 
-@torch.inference_mode()
 def generate(
     model: Any,
     prompts: np.ndarray,
@@ -66,7 +65,7 @@ def generate(
     protocol: Protocol,
     eos_token_id: int | None,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Continue each prompt by `new_tokens` tokens with the protocol's decoding.
 
@@ -82,108 +81,343 @@ def generate(
         int32 tokens, (rows, new_tokens).
     """
     model.eval()
-    at_once = rows_at_once(protocol)
     uniforms = np.random.default_rng(seed).random((len(prompts), new_tokens), np.float32)
     device = next(model.parameters()).device
     banned = eos_token_id if protocol.eos == "suppress" else None
-    done = []
-    for start in range(0, len(prompts), at_once):
-        rows = slice(start, start + at_once)
+    bf16 = protocol.precision == "bf16"
+    net = None
+    if transformer.supported(model):
+        with torch.inference_mode():
+            net = transformer.lay_out(model, torch.bfloat16 if bf16 else None)
+    else:
+        torch.manual_seed(seed)
+
+    def write(rows: slice) -> np.ndarray:
         ids = torch.from_numpy(prompts[rows].astype(np.int64)).to(device)
         chance = torch.from_numpy(uniforms[rows]).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=protocol.precision == "bf16"):
-            if protocol.decoding == "beam":
-                new = _beam(model, ids, new_tokens, protocol, banned)
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            if net is None:
+                new = _by_transformers(model, ids, new_tokens, protocol, banned)
+            elif protocol.decoding == "beam":
+                new = _beam(net, ids, new_tokens, protocol, banned)
             else:
-                new = _one_by_one(model, ids, new_tokens, protocol, banned, chance)
-        done.append(new.to(torch.int32).cpu().numpy())
+                new = _one_by_one(net, ids, new_tokens, protocol, banned, chance)
+        return new.to(torch.int32).cpu().numpy()
+
+    # On a CPU, batches side by side on one thread each: the many small products of a step gain
+    # less from a second thread than a second batch does.
+    threads = torch.get_num_threads() if device.type == "cpu" and net is not None else 1
+    batches = math.ceil(len(prompts) / rows_at_once(protocol, model, prompts.shape[1]))
+    batches = min(len(prompts), math.ceil(batches / threads) * threads)
+    done, ready = [], 0
+    for new in _side_by_side(write, _shares(len(prompts), batches), threads):
+        done.append(new)
+        ready += len(new)
         if progress:
-            progress("writing", min(start + at_once, len(prompts)), len(prompts))
+            progress("writing", ready, len(prompts))
     return np.concatenate(done)
 
 
-def _cache(model: Any, length: int) -> DynamicCache:
-    cache = DynamicCache()
-    cache.layers = [_Buffer(length) for _ in range(model.config.num_hidden_layers)]
-    return cache
+def _shares(rows: int, number: int) -> list[slice]:
+    """Rows in a number of shares of nearly one size."""
+    edges = np.linspace(0, rows, number + 1).round().astype(int).tolist()
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
-def _forward(model: Any, ids: torch.Tensor, cache: DynamicCache) -> torch.Tensor:
-    """Logits after the last of the given tokens, float32, (rows, vocabulary)."""
-    out = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return out.logits[:, -1].float()
+def _side_by_side(
+    write: Callable[[slice], np.ndarray], batches: list[slice], threads: int
+) -> Iterator[np.ndarray]:
+    """The batches in order, written by as many workers as there are threads."""
+    if threads == 1:
+        yield from map(write, batches)
+        return
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield from pool.map(write, batches)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+def _by_transformers(
+    model: Any, ids: Tensor, new_tokens: int, protocol: Protocol, banned: int | None
+) -> Tensor:
+    """The same decoding by `transformers`, for architectures that are unknown here."""
+    options: dict[str, Any] = {"beam": {"num_beams": protocol.beams}, "greedy": {}}.get(
+        protocol.decoding,
+        {"temperature": protocol.temperature, "top_p": protocol.top_p, "top_k": 0},
+    )
+    written = model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens, use_cache=True,
+        eos_token_id=None, suppress_tokens=None if banned is None else [banned],
+        do_sample=protocol.decoding == "sample",
+        repetition_penalty=protocol.repetition_penalty, **options,
+    )  # fmt: skip
+    return written[:, ids.shape[1] :]
+
+
+class _Memory:
+    """Keys and values of some prompts and of all that is written after them.
+
+    Slots 0 to prompt_length - 1 of a row hold its prompt, the next ones what was written, `width` a
+    step. Attention looks at the rows and at the number of slots that `open` named.
+    """
+
+    def __init__(
+        self,
+        net: transformer.Network,
+        parts: list[slice],
+        prompt: int,
+        new_tokens: int,
+        protocol: Protocol,
+    ) -> None:
+        rows, largest = parts[-1].stop, max(part.stop - part.start for part in parts)
+        self.parts = parts
+        self.width = protocol.beams if protocol.decoding == "beam" else 1
+        self.prompt, self.slots = prompt, prompt + self.width * new_tokens
+        dtype = torch.bfloat16 if protocol.precision == "bf16" else torch.float32
+        device = net.embedding.device
+        shape = (2, rows, net.kv_heads, self.slots, net.head_dim)
+        buffers = len(net.layers) + (self.width > 1)  # one to spare for `sweep`
+        self.layers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(buffers)]
+        moved = (largest * net.kv_heads * self.slots, net.head_dim)
+        self.moved = torch.empty(moved, dtype=dtype, device=device)
+        logits = (largest * self.width, len(net.head))
+        self.logits = torch.empty(logits, dtype=torch.float32, device=device)
+        self.scale = net.head_dim**-0.5
+        self.visible: Tensor | None = None  # (rows, width, slots): 0 or -inf, added to the scores
+
+    def open(self, rows: slice, end: int) -> None:
+        """The next steps concern these rows, of whose slots `end` are in use."""
+        self.rows, self.end = rows, end
+
+    def read_prompt(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Causal attention within the prompts, which are remembered."""
+        stored = self.layers[layer][:, self.rows, :, : self.prompt]
+        stored[0], stored[1] = keys, values
+        return transformer.causal(layer, queries, keys, values)
+
+    def step(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attention of one new token of each beam to what its beam can see.
+
+        The slots of the new tokens, the last `width` ones, are counted in `end` already.
+        """
+        (rows, heads, width, size), kv_heads, end = queries.shape, keys.shape[1], self.end
+        stored = self.layers[layer][:, self.rows, :, :end]
+        stored[0, :, :, end - width :], stored[1, :, :, end - width :] = keys, values
+        # The heads that share keys become further queries of those keys.
+        asked = (queries * self.scale).reshape(rows, kv_heads, -1, size)
+        scores = asked @ stored[0].transpose(-1, -2)
+        if self.visible is not None:
+            by_beam = scores.view(rows, kv_heads, -1, width, end)
+            by_beam += self.visible[self.rows, None, None, :, :end]
+        mixed = torch.softmax(scores, -1).to(stored.dtype) @ stored[1]
+        return mixed.view(rows, heads, width, size)
+
+    def sweep(self) -> tuple[Tensor, list[int]]:
+        """Drop the nodes that no beam descends from, so that attention has less to look at.
+
+        Prompts differ in how many are left, so rows are sorted by that number: each part then has
+        the slots that its last row needs.
+
+        Returns:
+            the order (new row i is the old row order[i]), and the slots in use of each part.
+        """
+        assert self.visible is not None
+        prompt, heads, size = self.prompt, self.layers[0].shape[2], self.layers[0].shape[4]
+        alive = (self.visible[:, :, prompt:] == 0).any(1)  # (rows, nodes)
+        left, order = alive.sum(1).sort()
+        nodes = alive[order].to(torch.uint8).argsort(dim=1, descending=True, stable=True) + prompt
+        before = torch.arange(prompt, device=nodes.device).expand(len(nodes), -1)
+        slots = torch.cat([before, nodes], 1)  # of the old row, in their new order
+        visible = torch.full_like(self.visible, -math.inf)
+        ends = [prompt + int(left[rows][-1]) for rows in self.parts]
+        moves = []
+        for rows, end in zip(self.parts, ends, strict=True):
+            old, kept = order[rows], slots[rows, :end]
+            index = kept[:, None].expand(-1, self.width, -1)
+            visible[rows, :, :end] = self.visible[old].gather(2, index)
+            # A dead slot may never have been written, and 0 times a NaN is no 0: copy another.
+            kept = kept.where(visible[rows, :, :end].amax(1) == 0, 0)
+            first = (old[:, None] * heads + torch.arange(heads, device=old.device)) * self.slots
+            moves.append((rows, end, (first[:, :, None] + kept[:, None]).flatten()))
+        self.visible = visible
+        for number in range(len(self.layers) - 1):
+            layer, spare = self.layers[number], self.layers[-1]
+            for old, new in zip(layer.view(2, -1, size), spare, strict=True):  # keys, values
+                for rows, end, index in moves:
+                    kept = torch.index_select(old, 0, index, out=self.moved[: len(index)])
+                    new[rows, :, :end] = kept.view(-1, heads, end, size)
+            self.layers[number], self.layers[-1] = spare, layer
+        return order, ends
+
+
+def _read(net: transformer.Network, memory: _Memory, prompts: Tensor) -> Tensor:
+    """Logits after the prompts, float32, (rows, 1, vocabulary)."""
+    places = torch.arange(prompts.shape[1], device=prompts.device)
+    last = transformer.hidden(net, prompts, places, memory.read_prompt)[:, -1:]
+    return _logits(net, memory, last)
+
+
+def _write(net: transformer.Network, memory: _Memory, tokens: Tensor, place: int) -> Tensor:
+    """Logits after one more token of each beam, (rows, width): (rows, width, vocabulary)."""
+    memory.end += memory.width
+    places = torch.full((tokens.shape[1],), place, device=tokens.device)
+    return _logits(net, memory, transformer.hidden(net, tokens, places, memory.step))
+
+
+def _logits(net: transformer.Network, memory: _Memory, last: Tensor) -> Tensor:
+    """Float32, in memory that the next step uses again: fresh pages cost more than the product."""
+    flat = last.flatten(0, 1)
+    logits = memory.logits[: len(flat)]
+    if flat.dtype == net.head.dtype == torch.float32:
+        torch.mm(flat, net.head.t(), out=logits)
+    else:
+        logits.copy_(torch.nn.functional.linear(flat, net.head))
+    return logits.view(*last.shape[:2], -1)
+
+
+def _remember(
+    net: transformer.Network, prompts: Tensor, new_tokens: int, protocol: Protocol
+) -> _Memory:
+    rows, length = prompts.shape
+    width = protocol.beams if protocol.decoding == "beam" else 1
+    number = max(1, round(rows * width / PART)) if prompts.device.type == "cpu" else min(4, rows)
+    return _Memory(net, _shares(rows, min(number, rows)), length, new_tokens, protocol)
 
 
 def _one_by_one(
-    model: Any,
-    prompts: torch.Tensor,
+    net: transformer.Network,
+    prompts: Tensor,
     new_tokens: int,
     protocol: Protocol,
     banned: int | None,
-    chance: torch.Tensor,
-) -> torch.Tensor:
-    cache = _cache(model, prompts.shape[1] + new_tokens)
-    tokens, step_input = prompts, prompts
-    for step in range(new_tokens):
-        logits = _forward(model, step_input, cache)
-        logits = _penalise(logits, tokens, protocol.repetition_penalty)
-        if banned is not None:
-            logits[:, banned] = -math.inf
-        if protocol.decoding == "greedy":
-            step_input = logits.argmax(-1, keepdim=True)
-        else:
-            step_input = _draw(logits / protocol.temperature, protocol.top_p, chance[:, step])
-        tokens = torch.cat([tokens, step_input], 1)
-    return tokens[:, prompts.shape[1] :]
+    chance: Tensor,
+) -> Tensor:
+    memory = _remember(net, prompts, new_tokens, protocol)
+    rows, length = prompts.shape
+    tokens = torch.cat([prompts, prompts.new_zeros((rows, new_tokens))], 1)
+    for some in memory.parts:
+        memory.open(some, length)
+        part = tokens[some]
+        for place in range(length, length + new_tokens):
+            if place == length:
+                logits = _read(net, memory, part[:, :length])[:, 0]
+            else:
+                logits = _write(net, memory, part[:, place - 1 : place], place - 1)[:, 0]
+            _penalise(logits, part[:, :place], protocol.repetition_penalty)
+            if banned is not None:
+                logits[:, banned] = -math.inf
+            if protocol.decoding == "greedy":
+                part[:, place] = logits.argmax(-1)
+            else:
+                logits /= protocol.temperature
+                part[:, place] = _draw(logits, protocol.top_p, chance[some, place - length])
+    return tokens[:, length:]
 
 
-def _penalise(scores: torch.Tensor, tokens: torch.Tensor, penalty: float) -> torch.Tensor:
+def _penalise(scores: Tensor, tokens: Tensor, penalty: float) -> None:
     """Divide positive scores of tokens seen before by the penalty, multiply negative ones.
 
-    As in Keskar et al. 2019 (arXiv 1909.05858, sec. 4.1) for negative scores corrected; prompt
-    tokens count as seen, which is what `transformers` does and the released code ran with.
+    In place, over the last axis. As in Keskar et al. 2019 (arXiv 1909.05858, sec. 4.1) for negative
+    scores corrected; prompt tokens count as seen, which is what `transformers` does and the
+    released code ran with.
     """
-    if penalty == 1.0:
-        return scores
-    seen = scores.gather(1, tokens)
-    seen = torch.where(seen < 0, seen * penalty, seen / penalty)
-    return scores.scatter(1, tokens, seen)
+    if penalty != 1.0:
+        seen = scores.gather(-1, tokens)
+        scores.scatter_(-1, tokens, torch.where(seen < 0, seen * penalty, seen / penalty))
 
 
-def _draw(logits: torch.Tensor, top_p: float, chance: torch.Tensor) -> torch.Tensor:
-    """One token a row by inversion of the cumulative distribution; (rows, 1)."""
+def _draw(logits: Tensor, top_p: float, chance: Tensor) -> Tensor:
+    """One token a row by inversion of the cumulative distribution, (rows,)."""
     probabilities = torch.softmax(logits, -1)
     if top_p < 1.0:
-        ordered, index = probabilities.sort(-1, descending=True)
-        # Keep the tokens before which less than top_p has gathered: the first one always stays.
-        ordered = ordered * (ordered.cumsum(-1) - ordered < top_p)
-        probabilities = torch.zeros_like(ordered).scatter(-1, index, ordered)
-    heap = probabilities.double().cumsum(-1)
+        # The smallest probability in the nucleus: below it lies no more than 1 - top_p.
+        ordered = _ascending(probabilities)
+        below = (ordered.cumsum(-1) <= 1 - top_p).sum(-1, keepdim=True)
+        least = ordered.gather(-1, below.clamp_max(logits.shape[1] - 1))
+        probabilities = torch.where(probabilities < least, 0.0, probabilities)
+    heap = probabilities.cumsum(-1, dtype=torch.float64)
     target = chance.double()[:, None] * heap[:, -1:]
-    return torch.searchsorted(heap, target, right=True).clamp_max(logits.shape[1] - 1)
+    return torch.searchsorted(heap, target, right=True)[:, 0].clamp_max(logits.shape[1] - 1)
+
+
+def _ascending(values: Tensor) -> Tensor:
+    """Each row sorted. NumPy sorts plain values on a CPU, PyTorch indices along with them."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.sort(values.numpy(), axis=-1))
+    return values.sort(-1).values
 
 
 def _beam(
-    model: Any, prompts: torch.Tensor, new_tokens: int, protocol: Protocol, banned: int | None
-) -> torch.Tensor:
+    net: transformer.Network,
+    prompts: Tensor,
+    new_tokens: int,
+    protocol: Protocol,
+    banned: int | None,
+) -> Tensor:
+    memory = _remember(net, prompts, new_tokens, protocol)
     beams, (rows, length) = protocol.beams, prompts.shape
-    cache = _cache(model, length + new_tokens)
-    offset = torch.arange(rows, device=prompts.device)[:, None]
-    tokens, totals = prompts, torch.zeros((rows, 1), device=prompts.device)
-    step_input = prompts
-    for _ in range(new_tokens):
-        width = totals.shape[1]  # 1 at the first step, `beams` from then on
-        logp = torch.log_softmax(_forward(model, step_input, cache), -1)
-        logp = _penalise(logp, tokens, protocol.repetition_penalty)
-        if banned is not None:
-            logp[:, banned] = -math.inf
-        vocabulary = logp.shape[1]
-        candidates = (totals.reshape(-1, 1) + logp).view(rows, width * vocabulary)
-        totals, flat = candidates.topk(beams, dim=1)
-        source = (offset * width + flat // vocabulary).view(-1)
-        step_input = (flat % vocabulary).view(-1, 1)
-        tokens = torch.cat([tokens[source], step_input], 1)
-        for layer in cache.layers:
-            layer.take(source)
-    best = totals.argmax(1)
-    return tokens.view(rows, beams, -1)[offset[:, 0], best, length:]
+    tokens = torch.cat([prompts, prompts.new_zeros((rows, new_tokens))], 1)
+    tokens = tokens[:, None].expand(rows, beams, -1).contiguous()
+    totals = torch.zeros((rows, beams), device=prompts.device)
+    visible = torch.full((rows, beams, memory.slots), -math.inf, device=prompts.device)
+    visible[:, :, :length] = 0.0
+    memory.visible = visible
+    origin = torch.arange(rows, device=prompts.device)  # where each row came from
+    ends = [length] * len(memory.parts)
+    for begin in range(length, length + new_tokens, SWEEP):
+        places = range(begin, min(begin + SWEEP, length + new_tokens))
+        for some, end in zip(memory.parts, ends, strict=True):
+            memory.open(some, end)
+            for place in places:
+                _beam_step(net, memory, tokens[some], totals[some], place, protocol, banned)
+        if places.stop < length + new_tokens:
+            order, ends = memory.sweep()
+            tokens, totals, origin = tokens[order], totals[order], origin[order]
+    written = tokens[torch.arange(rows), totals.argmax(1), length:]
+    return written[origin.argsort()]
+
+
+def _beam_step(
+    net: transformer.Network,
+    memory: _Memory,
+    tokens: Tensor,
+    totals: Tensor,
+    place: int,
+    protocol: Protocol,
+    banned: int | None,
+) -> None:
+    """One more token in each beam of some rows, in place.
+
+    Args:
+        tokens: (rows, beams, prompt and continuation); `place` is the one to fill in.
+        totals: log-probability of each beam, (rows, beams).
+    """
+    assert memory.visible is not None
+    beams, visible = protocol.beams, memory.visible[memory.rows]
+    if place == memory.prompt:  # all beams are one
+        before = totals[:, :1]
+        logits = _read(net, memory, tokens[:, 0, :place])
+    else:
+        before = totals
+        fresh = slice(memory.end, memory.end + beams)
+        visible[:, :, fresh] = -math.inf
+        visible[:, range(beams), range(fresh.start, fresh.stop)] = 0.0  # a token sees itself
+        logits = _write(net, memory, tokens[:, :, place - 1], place - 1)
+    logp = torch.log_softmax(logits, -1, out=logits)
+    _penalise(logp, tokens[:, : logp.shape[1], :place], protocol.repetition_penalty)
+    if banned is not None:
+        logp[:, :, banned] = -math.inf
+    # The best of all continuations are among the best of each beam.
+    best, chosen = logp.topk(beams, -1)
+    totals[:], rank = (before[:, :, None] + best).flatten(1).topk(beams, -1)
+    source = rank // beams
+    tokens[:] = _take(tokens, source)
+    tokens[:, :, place] = chosen.flatten(1).gather(1, rank)
+    visible[:, :, : memory.end] = _take(visible[:, :, : memory.end], source)
+
+
+def _take(values: Tensor, source: Tensor) -> Tensor:
+    """Row by row, let beam i continue beam source[i]: (rows, beams, n)."""
+    return values.gather(1, source[:, :, None].expand(*source.shape, values.shape[2]))

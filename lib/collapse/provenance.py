@@ -15,7 +15,9 @@ from collapse import __version__
 from collapse.assets import ROOT
 
 # The modules whose code decides the numbers of a generation.
-_NUMERICAL = ("corpus.py", "decode.py", "loop.py", "metrics.py", "model.py", "regime.py")
+_NUMERICAL = (
+    "corpus.py", "decode.py", "loop.py", "metrics.py", "model.py", "regime.py", "transformer.py",
+)  # fmt: skip
 
 
 @functools.cache
