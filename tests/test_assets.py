@@ -145,6 +145,20 @@ def test_a_file_is_replaced_and_a_folder_is_not(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
 
+def test_a_folder_that_another_machine_just_made_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with assets.atomic(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        (temporary / "a").write_text("second")
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder/a").write_text("first")
+        # Shared storage may show a folder some seconds later than it was made.
+        monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert (tmp_path / "folder/a").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 # -- the hub ---------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from collapse import book, chapter
+from collapse import chapter, site
 from local_server import running
 from test_site import toy_site
 
@@ -136,7 +136,7 @@ def test_the_picture_of_each_figure_is_inside_its_figure_with_a_caption(
 
 def test_mathematics_is_set_without_any_other_host(chromium: Any, tmp_path: Path) -> None:
     build = toy_site(tmp_path)
-    book.site(build, tmp_path)
+    site.make(build, tmp_path)
     with served(build / "html") as address:
         with opened(chromium, f"{address}/chapters/toy.html") as visit:
             assert visit.page.locator("main .math").count() == 1

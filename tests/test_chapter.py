@@ -180,6 +180,19 @@ def test_the_command_line_refuses_in_one_sentence_without_a_traceback(
     assert CliRunner().invoke(book.main, ["run", "toy", "-p", "x"]).exit_code == 2
 
 
+def test_the_arms_of_a_chapter_are_those_of_its_cell_and_none_without_one(tmp_path: Path) -> None:
+    values = chapter.settings("toy", "laptop", {"seeds": "[4, 2]"}, make_book(tmp_path / "plain"))
+    assert chapter.arms("toy", values, tmp_path / "plain") == {}
+    tagged = ":tags: [arms]\n\nfrom collapse.protocol import Arm, Protocol\n"
+    good = 'arms = {"own": Arm(Protocol.among(globals()), seeds, "none")}'
+    root = make_book(tmp_path / "good", tagged + good)
+    (arm,) = chapter.arms("toy", values, root).values()
+    assert [(run.seed, run.generations) for run in arm.runs()] == [(0, 3), (2, 3), (4, 3)]
+    root = make_book(tmp_path / "bad", tagged + "print()")
+    with pytest.raises(chapter.ChapterError, match="sets no `arms`"):
+        chapter.arms("toy", values, root)
+
+
 def executed_notebook(stdout: list[str], started: str) -> nbformat.NotebookNode:
     """What papermill could leave behind: timings, host paths, random ids, cut-up streams."""
     figure = {"id": "fig-a", "caption": "A *line*.", "alt": "A straight line."}

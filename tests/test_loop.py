@@ -17,7 +17,8 @@ import torch
 
 from collapse import assets, corpus, decode, loop, model, provenance, records, regime
 from collapse.assets import AssetError
-from collapse.protocol import Protocol, ProtocolError
+from collapse.fit import FitError
+from collapse.protocol import Arm, Protocol, ProtocolError
 from test_records import make_record
 
 # -- training blocks, against brute force ----------------------------------------------------
@@ -316,6 +317,25 @@ def test_what_ran_before_in_the_same_process_changes_nothing(
     assert loop.run(toy).fingerprint == expected
 
 
+def test_a_model_of_another_architecture_runs_and_says_what_writes_its_text(
+    toy: Protocol, tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        n_embd=16, n_layer=1, n_head=2, vocab_size=300, n_positions=64, bos_token_id=2,
+        eos_token_id=2,
+    )  # fmt: skip
+    GPT2LMHeadModel(config).save_pretrained(tmp_path / "other")
+    tokenizer.save_pretrained(tmp_path / "other")
+    protocol = toy.replace(model=str(tmp_path / "other"), generations=2)
+    record = loop.run(protocol)
+    assert "GPT2LMHeadModel is not an architecture of this book's" in capsys.readouterr().out
+    assert len(record.generations) == 2
+    loop.run(toy.replace(generations=1))
+    assert "not an architecture" not in capsys.readouterr().out
+
+
 def test_another_seed_leaves_another_record(toy: Protocol) -> None:
     one, two = loop.run(toy), loop.run(toy.replace(seed=1))
     for column in ("test_perplexity", "own_text_perplexity"):
@@ -415,7 +435,7 @@ def test_too_little_free_space_is_refused_before_anything_is_computed(
     loaded = spy(model, "load")
     usage = shutil.disk_usage("/")._replace(free=10 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(AssetError, match="10 MB are free"):
+    with pytest.raises(FitError, match=r"of disk at .* where 10 MiB are free"):
         loop.run(toy)
     assert loaded == []
 
@@ -495,6 +515,27 @@ def test_a_cache_that_came_without_weights_gives_the_same_record(
     assert numbers_of(computed) == [1, 2]
 
 
+def test_a_generation_that_another_process_finishes_meanwhile_is_left_in_its_place(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = toy.replace(generations=1)
+    loop.run(short)
+    (folder,) = (assets.cache_dir() / "generations").iterdir()
+    (folder / "theirs").touch()
+    exists = Path.exists
+    with monkeypatch.context() as patch:
+        # To this process it is not there when it looks, and is when it is done computing.
+        looked: list[Path] = []
+        patch.setattr(
+            Path,
+            "exists",
+            lambda self: exists(self) and (self != folder or bool(looked) or looked.append(self)),
+        )
+        loop.run(short)
+    assert looked == [folder]
+    assert (folder / "theirs").exists()
+
+
 def test_a_chained_run_whose_weights_are_gone_gives_the_same_record(toy: Protocol) -> None:
     protocol = toy.replace(init="previous")
     expected = loop.run(protocol).fingerprint
@@ -558,7 +599,9 @@ def test_an_arm_is_read_or_computed_as_it_is_told(
     shelf: list[int], compute: str, shown: list[int], ran: list[int]
 ) -> None:
     protocol = Protocol(generations=3, seed=3)
-    runs = loop.arm(protocol, [2, 1, 0], compute, "laptop")
+    arm = Arm(protocol, [2, 1, 0], compute)
+    assert [run.seed for run in loop.missing(arm)] == ran
+    runs = loop.arm(arm, "laptop")
     assert [run.record.protocol.seed for run in runs] == shown
     assert shelf == ran
     assert [run.record.protocol.seed for run in runs if run.computed] == ran
@@ -568,16 +611,16 @@ def test_an_arm_is_read_or_computed_as_it_is_told(
 def test_a_seed_that_is_recorded_is_computed_again_where_it_is_the_one_asked_for(
     shelf: list[int],
 ) -> None:
-    runs = loop.arm(Protocol(generations=3, seed=1), [0, 1], "seed")
+    runs = loop.arm(Arm(Protocol(generations=3, seed=1), [0, 1], "seed"))
     assert shelf == [1]
     assert [run.computed for run in runs] == [False, True]
 
 
 def test_a_recorded_longer_chain_serves_a_shorter_arm(shelf: list[int]) -> None:
-    runs = loop.arm(Protocol(generations=2), [0, 1], "none")
+    runs = loop.arm(Arm(Protocol(generations=2), [0, 1], "none"))
     assert [len(run.record.generations) for run in runs] == [2, 2]
 
 
 def test_an_unknown_way_to_compute_is_refused() -> None:
     with pytest.raises(ProtocolError, match="compute='some' is not one of: missing, seed"):
-        loop.arm(Protocol(), [0], "some")
+        Arm(Protocol(), [0], "some")

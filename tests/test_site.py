@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 
-from collapse import book, chapter
+from collapse import chapter, site
 from collapse.assets import ROOT
 from test_chapter import make_book
 
@@ -57,7 +57,7 @@ def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1
 
 def test_a_toy_site_is_numbered_captioned_and_self_contained(tmp_path: Path) -> None:
     build = toy_site(tmp_path)
-    index = book.site(build, tmp_path)
+    index = site.make(build, tmp_path)
     templates = index.parent / "_static"  # the theme leaves a template there
     pages = [page for page in index.parent.rglob("*.html") if templates not in page.parents]
     assert index in pages
@@ -85,7 +85,7 @@ def test_a_second_build_leaves_no_stale_page(tmp_path: Path) -> None:
     stale.write_text("stale")
     (build / "book/chapters").mkdir(parents=True)
     (build / "book/chapters/gone.md").write_text("# Gone")
-    book.site(build, tmp_path)
+    site.make(build, tmp_path)
     assert not stale.exists()
     assert (build / "html/chapters/toy.html").exists()
 
@@ -94,13 +94,13 @@ def test_a_warning_refuses_the_site_and_keeps_the_earlier_pages(tmp_path: Path) 
     build = toy_site(tmp_path, text="See {numref}`fig-none`.")
     (build / "html").mkdir()
     (build / "html/index.html").write_text("earlier")
-    with pytest.raises(book.SiteError, match="fig-none"):
-        book.site(build, tmp_path)
+    with pytest.raises(site.SiteError, match="fig-none"):
+        site.make(build, tmp_path)
     assert (build / "html/index.html").read_text() == "earlier"
 
 
 def test_a_chapter_that_was_not_executed_is_named_with_the_remedy(tmp_path: Path) -> None:
     build = toy_site(tmp_path)
     (build / "executed/toy.ipynb").unlink()
-    with pytest.raises(book.SiteError, match="run `book run toy --scale laptop` first"):
-        book.stage(build, tmp_path)
+    with pytest.raises(site.SiteError, match="run `book run toy --scale laptop` first"):
+        site.stage(build, tmp_path)

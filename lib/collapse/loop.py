@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,26 @@ import numpy as np
 import pandas as pd
 import torch
 
-from collapse import assets, corpus, decode, estimate, metrics, model, provenance, records
+from collapse import (
+    assets,
+    corpus,
+    decode,
+    estimate,
+    fit,
+    metrics,
+    model,
+    plan,
+    provenance,
+    records,
+    work,
+)
 from collapse.progress import Clock
-from collapse.protocol import COMPUTE, Protocol, ProtocolError, digest
+from collapse.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.records import Record
 from collapse.regime import seed_of, training_blocks
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
-SAMPLES = 6  # prompts whose continuations a record keeps
+PROMISE = 3.0  # seconds spent on saying how long a run will take
 
 
 @dataclass(frozen=True)
@@ -61,19 +73,32 @@ class _Generation:
     seconds: float
 
 
-def run(protocol: Protocol, scale: str = "paper") -> Record:
+def run(
+    protocol: Protocol,
+    scale: str = "paper",
+    ended: Callable[[int, float | None], None] | None = None,
+) -> Record:
     """Compute a run, or what is missing of it, and leave its record in the build folder.
 
+    Args:
+        ended: called after each generation with its number and the seconds it took to compute,
+            None where it was found finished.
+
     Raises:
-        BookError: an asset cannot be had, or the disk is full; finished generations are kept.
+        BookError: an asset cannot be had, the run cannot fit into memory or onto the disk, or the
+            disk is full all the same; finished generations are kept.
     """
-    _check_disk(protocol)
-    text, base, blocks, pretrained = _materials(
-        Protocol(**{name: getattr(protocol, name) for name in _MATERIAL_FIELDS})
-    )
+    fit.check(plan.jobs([protocol]))
+    text, base, blocks, pretrained = _materials(groundwork(protocol))
     _check_model(protocol, base)
     clock = Clock(protocol)
     clock.announce()
+    if decode.falls_back(base.model):
+        print(
+            f"  {type(base.model).__name__} is not an architecture of this book's decoder; "
+            "transformers' generate writes its text, several times slower",
+            flush=True,
+        )
     chain = _Chain(protocol, text, base, blocks, clock, pretrained)
     base.model.load_state_dict(pretrained)
     zero_shot = metrics.perplexity(model.score(base.model, blocks.test, protocol).nll)
@@ -83,15 +108,34 @@ def run(protocol: Protocol, scale: str = "paper") -> Record:
         train = training_blocks(blocks.train, [g.tokens for g in done], protocol)
         key = _key(chain, train, number, previous_key)
         folder = _folder(key)
-        if not folder.exists() or (protocol.init == "previous" and not _weights_path(key).exists()):
-            shutil.rmtree(folder, ignore_errors=True)
+        there = folder.exists()
+        found = there and (protocol.init != "previous" or _weights_path(key).exists())
+        if not found:
+            if there:  # or another process may have finished it since
+                shutil.rmtree(folder, ignore_errors=True)
             _compute(chain, train, number, folder, previous_key)
         done.append(_read_generation(folder))
         clock.generation_done(number, done[-1].row)
+        if ended is not None:
+            ended(number, None if found else done[-1].seconds)
         previous_key = key
     record = _record(chain, done, zero_shot, scale)
     records.write(record, records.built())
     return record
+
+
+def groundwork(protocol: Protocol) -> Protocol:
+    """A protocol with all but what its text, base model and blocks depend on at the defaults."""
+    return Protocol(**{name: getattr(protocol, name) for name in _MATERIAL_FIELDS})
+
+
+def prepare(protocol: Protocol) -> None:
+    """Have the text and the base model of a protocol in the cache: fetched, and pretrained.
+
+    Raises:
+        AssetError: one of them cannot be had.
+    """
+    _materials(groundwork(protocol))
 
 
 @functools.lru_cache(maxsize=1)  # the runs of a chapter share them
@@ -106,32 +150,32 @@ def _materials(
     return text, base, blocks, copy.deepcopy(base.model.state_dict())
 
 
-def arm(
-    protocol: Protocol, seeds: Iterable[int], compute: str = "missing", scale: str = "paper"
-) -> list[Run]:
-    """The runs of one arm, one a seed, from `records/` or computed here.
-
-    Args:
-        seeds: the seeds to show; the protocol's own is always among them.
-        compute: `missing` takes from `records/` what is there and computes the rest; `seed`
-            computes the protocol's seed and shows others only if they are recorded; `all`
-            computes every seed; `none` only reads.
+def missing(wanted: Arm) -> list[Protocol]:
+    """The runs of an arm that have to be computed here, in the order of their seeds.
 
     Raises:
-        ProtocolError: `compute` is none of these, or a seed is out of range.
+        RecordError: a record in `records/` is damaged.
     """
-    if compute not in COMPUTE:
-        raise ProtocolError(f"compute={compute!r} is not one of: {', '.join(COMPUTE)}")
+    if wanted.compute == "missing":
+        return [p for p in wanted.runs() if records.find(p, records.published()) is None]
+    if wanted.compute == "seed":
+        return [wanted.protocol]
+    return wanted.runs() if wanted.compute == "all" else []
+
+
+def arm(wanted: Arm, scale: str = "paper") -> list[Run]:
+    """The runs of one arm, one a seed, from `records/` or computed here.
+
+    Raises:
+        BookError: as `missing` and `run`.
+    """
+    to_compute = missing(wanted)
     runs = []
-    for seed in sorted({*seeds, protocol.seed}):
-        wanted = protocol.replace(seed=seed)
-        stored = None
-        if compute != "all" and not (compute == "seed" and seed == protocol.seed):
-            stored = records.find(wanted, records.published())
-        if stored is not None:
+    for protocol in wanted.runs():
+        if protocol in to_compute:
+            runs.append(Run(run(protocol, scale), computed=True))
+        elif stored := records.find(protocol, records.published()):
             runs.append(Run(stored, computed=False))
-        elif compute in ("all", "missing") or (compute == "seed" and seed == protocol.seed):
-            runs.append(Run(run(wanted, scale), computed=True))
     return runs
 
 
@@ -161,8 +205,9 @@ def _compute(
     """Train, evaluate and write one generation, then store it in one step."""
     p, net, clock, blocks = chain.protocol, chain.base.model, chain.clock, chain.blocks
     if clock.first is None:
-        left = p.generations - number
-        clock.promise(left * estimate.seconds_per_generation(chain.base, blocks, p))
+        job = work.Job(p, None, len(blocks.train), len(blocks.valid), len(blocks.test))
+        speed = estimate.speed(net, blocks, p, PROMISE)
+        clock.promise(work.seconds(job, speed, first=number))
     started = time.perf_counter()
     clock.start(number)
     chained = p.init == "previous" and number > 0
@@ -299,7 +344,7 @@ def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str
                 "human": tokenizer.decode(blocks.following[row]),
                 "generations": [tokenizer.decode(g.tokens[row]) for g in done],
             }
-            for row in np.linspace(0, len(blocks.train) - 1, SAMPLES).astype(int)
+            for row in np.linspace(0, len(blocks.train) - 1, records.SAMPLES).astype(int)
         ],
         base={
             "name": chain.base.name,
@@ -332,17 +377,3 @@ def _check_model(protocol: Protocol, base: model.Base) -> None:
 def _vocabulary(base: model.Base) -> int:
     # A model may have more outputs than its tokeniser has tokens.
     return max(len(base.tokenizer), base.model.config.vocab_size)
-
-
-def _check_disk(protocol: Protocol) -> None:
-    """Refuse before any compute if the text of all generations cannot be stored."""
-    blocks = protocol.train_blocks or 40_000
-    needed = protocol.generations * blocks * protocol.block_length * 4 + 200 * 2**20
-    folder = assets.cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise assets.AssetError(
-            f"{free / 2**20:.0f} MB are free in {folder} and this run needs "
-            f"{needed / 2**20:.0f} MB; free some, or set COLLAPSE_CACHE to another disk"
-        )

@@ -145,12 +145,8 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
         AssetError: the text cannot be had or the weights cannot be stored.
     """
     recipe = RECIPES[name]
-    source = corpus.load_text("wikitext2" if text.name == "sotu" else "sotu")
-    code = [
-        inspect.getsource(part) for part in (_small_tokenizer, _pretrain, corpus.disjoint_lines)
-    ]
-    key = digest([dataclasses.asdict(recipe), source.sha256, text.sha256, torch.__version__, code])
-    folder = assets.cache_dir() / name / key[:12]
+    source = corpus.load_text(_other_text(text.name))
+    folder = _small_folder(name, text, source)
     if not folder.exists():
         task = [line for lines in text.splits.values() for line in lines]
         other = [line for lines in source.splits.values() for line in lines]
@@ -163,12 +159,51 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
     weights = assets.sha256_file(folder / "model.safetensors")
     identity = {
         "pretrained on": f"{source.name} without what it shares with {text.name}",
-        "recipe": key[:12],
+        "recipe": folder.name,
         "sha256:model.safetensors": weights,
     }
     loaded = _load_folder(folder, name, identity)
     millions = f"{loaded.parameters / 1e6:.1f} M"
     return dataclasses.replace(loaded, name=f"{name} OPT ({millions} parameters)")
+
+
+def _other_text(name: str) -> str:
+    return "wikitext2" if name == "sotu" else "sotu"
+
+
+def _small_folder(name: str, text: corpus.Text, source: corpus.Text) -> Path:
+    """Where a small base for a text, pretrained on another, lies in the cache."""
+    code = [
+        inspect.getsource(part) for part in (_small_tokenizer, _pretrain, corpus.disjoint_lines)
+    ]
+    recipe = dataclasses.asdict(RECIPES[name])
+    key = digest([recipe, source.sha256, text.sha256, torch.__version__, code])
+    return assets.cache_dir() / name / key[:12]
+
+
+def untrained(name: str) -> Any:
+    """A small base before its pretraining: the recipe's shape, random weights."""
+    recipe = dataclasses.replace(RECIPES[name], steps=0)
+    return _pretrain([""], lambda _: {"input_ids": [[0] * recipe.length]}, recipe, None)
+
+
+def at_hand(name: str, text: corpus.Text | None) -> Path | None:
+    """The folder of a base model that needs no download and no pretraining; None for another.
+
+    Args:
+        name: as in a protocol.
+        text: the task's, where it is at hand: a small base is made for one text.
+    """
+    if name in RECIPES:
+        if text is None or not corpus.at_hand(_other_text(text.name)):
+            return None
+        folder = _small_folder(name, text, corpus.load_text(_other_text(text.name)))
+        return folder if folder.exists() else None
+    if name == "smollm2-135m":
+        folder = assets.cache_dir() / name
+        return folder if (folder / Path(SMOLLM2_MEMBER).name).exists() else None
+    folder = Path(name).expanduser()
+    return folder if folder.is_dir() else assets.earlier_snapshot(name)
 
 
 def _small_tokenizer(lines: list[str], recipe: Recipe) -> Any:

@@ -7,7 +7,7 @@ from IPython.display import HTML
 
 from collapse import chapter, loop, results
 from collapse.loop import Run
-from collapse.protocol import Protocol
+from collapse.protocol import Arm, Protocol
 from collapse.results import Reference
 
 # Chapter -> the range that the paper gives for its setting.
@@ -36,7 +36,7 @@ def rows() -> list[Row]:
             values = chapter.settings(name, scale, {})
             protocol = Protocol.among(values)
             setting = results.label(protocol)
-            runs = loop.arm(protocol, values["seeds"], compute="none")  # type: ignore[arg-type]
+            runs = loop.arm(Arm(protocol, values["seeds"], "none"))  # type: ignore[arg-type]
             found.append(Row(scale, setting, protocol, reference, runs))
     return found
 

@@ -1,6 +1,7 @@
-"""Progress of a run in lines of text, with an estimate of the time left."""
+"""Progress of a run, and of a sweep, in lines of text, with an estimate of the time left."""
 
 import time
+from collections.abc import Iterable
 
 from collapse.protocol import Protocol
 from collapse.provenance import device_name
@@ -9,7 +10,10 @@ SILENCE = 10.0  # seconds between two lines
 TRAINING_SHARE = 0.8  # of one generation's time, roughly; the rest is writing
 
 
-def _minutes(seconds: float) -> str:
+def in_words(seconds: float) -> str:
+    """Seconds as a person says them: `about 4 min`."""
+    if seconds >= 172_800:
+        return f"about {seconds / 86400:.0f} days"
     if seconds >= 5400:
         return f"about {seconds / 3600:.1f} h"
     return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
@@ -35,7 +39,7 @@ class Clock:
 
     def promise(self, seconds: float) -> None:
         """Say beforehand how long the missing generations are likely to take."""
-        print(f"  this will take {_minutes(seconds)} on {device_name()}", flush=True)
+        print(f"  this will take {in_words(seconds)} on {device_name()}", flush=True)
 
     def start(self, number: int) -> None:
         """A generation is about to be computed."""
@@ -51,7 +55,7 @@ class Clock:
         self.spoke = now
         if self.first is None:  # before the chain: pretraining
             left = (now - self.began) * (total - done) / done
-            print(f"  {what}: {done / total:.0%}, {_minutes(left)} left", flush=True)
+            print(f"  {what}: {done / total:.0%}, {in_words(left)} left", flush=True)
             return
         inside = {
             "training": TRAINING_SHARE * done / total,
@@ -61,7 +65,7 @@ class Clock:
         left = (now - self.began) * (1 - fraction) / fraction
         print(
             f"  generation {self.number} of 0-{self.protocol.generations - 1}, {what} "
-            f"{done / total:.0%}, {_minutes(left)} left in this run",
+            f"{done / total:.0%}, {in_words(left)} left in this run",
             flush=True,
         )
 
@@ -72,3 +76,43 @@ class Clock:
             f"  generation {number}: test perplexity {row['test_perplexity']:.1f} ({origin})",
             flush=True,
         )
+
+
+class Tally:
+    """Tells how far a sweep of runs is: one line whenever a generation of any of them ends."""
+
+    def __init__(
+        self, protocols: Iterable[Protocol], workers: Iterable[str] = ("this one",)
+    ) -> None:
+        self.left = {p.hash: set(range(p.generations)) for p in protocols}
+        self.total = sum(len(numbers) for numbers in self.left.values())
+        self.done = 0
+        self.workers = set(workers)  # names; one that joins later is counted when it is heard of
+        self.seconds: list[float] = []  # of the generations computed in this sweep
+
+    def ended(self, run: str, number: int, seconds: float | None, worker: str = "this one") -> None:
+        """A generation is finished, or, with `seconds` None, was found finished.
+
+        A generation is counted once, though a run that lost its worker tells of it again.
+        """
+        self.workers.add(worker)
+        if number not in self.left[run]:
+            return
+        self.left[run].remove(number)
+        self.done += 1
+        if seconds is not None:
+            self.seconds.append(seconds)
+        line = f"{self.done} of {self.total} generations"
+        if self.seconds and any(self.left.values()):
+            line += f", {in_words(self.seconds_left())} left"
+        print(line, flush=True)
+
+    def gave_up(self, run: str) -> None:
+        """A run failed: nothing more of it will end."""
+        self.left[run].clear()
+
+    def seconds_left(self) -> float:
+        """Of the whole sweep: a chain cannot be shared by workers, different chains can."""
+        chains = [len(numbers) for numbers in self.left.values()]
+        rounds = max(sum(chains) / len(self.workers), *chains)
+        return rounds * sum(self.seconds) / len(self.seconds)

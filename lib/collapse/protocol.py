@@ -119,6 +119,35 @@ class Protocol:
 
 COMPUTE = ("missing", "seed", "all", "none")  # which runs of an arm a chapter computes
 
+
+@dataclass(frozen=True)
+class Arm:
+    """The runs of one protocol that differ by seed alone, and which of them to compute.
+
+    seeds: the seeds to show; the protocol's own is always among them.
+    compute: `missing` takes from `records/` what is there and computes the rest; `seed` computes
+        the protocol's seed and shows others only if they are recorded; `all` computes every
+        seed; `none` only reads.
+
+    Raises:
+        ProtocolError: `compute` is none of these, or a seed is out of range.
+    """
+
+    protocol: Protocol
+    seeds: list[int]
+    compute: str
+
+    def __post_init__(self) -> None:
+        if self.compute not in COMPUTE:
+            raise ProtocolError(f"compute={self.compute!r} is not one of: {', '.join(COMPUTE)}")
+        self.runs()
+
+    def runs(self) -> list[Protocol]:
+        """The protocol of each run, one a seed, in the order of the seeds."""
+        seeds = sorted({*self.seeds, self.protocol.seed})
+        return [self.protocol.replace(seed=seed) for seed in seeds]
+
+
 _RANGES = (
     ("train_blocks", 0, 10**8),
     ("eval_blocks", 0, 10**8),

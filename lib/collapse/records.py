@@ -23,6 +23,7 @@ from collapse.assets import ROOT, atomic, build_dir
 from collapse.protocol import BookError, Protocol, ProtocolError, digest
 
 SCHEMA = 1
+SAMPLES = 6  # prompts whose continuations a record keeps
 
 # Columns of generations.csv: name -> what it holds.
 COLUMNS = {

@@ -1,0 +1,156 @@
+"""What a run takes: the blocks it works on, operations, memory, disk. From its protocol alone."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from collapse import cost, decode, model
+from collapse.cost import Shape
+from collapse.estimate import Speed
+from collapse.protocol import Protocol
+from collapse.records import SAMPLES
+
+_SAMPLE_BYTES = 8  # of a decoded token, at most, roughly
+_HEADERS = 8 * 2**10  # bytes of a layer in a file of weights besides these, at most, roughly
+_FACTS = 8 * 2**10  # bytes of a generation's or a record's remaining facts, at most, roughly
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be planned: its protocol, and what its corpus and model make of it.
+
+    shape: of the model; None where it is not known, as for a model that is not here yet.
+    train, valid, test: blocks.
+    """
+
+    protocol: Protocol
+    shape: Shape | None
+    train: int
+    valid: int
+    test: int
+
+    def lowered(self, name: str, value: int) -> "Job":
+        """The job with a setting lowered to a value, or as it is where it lies below."""
+        if name == "train_blocks":
+            return dataclasses.replace(self, train=min(value, self.train))
+        lower = min(value, getattr(self.protocol, name))
+        return dataclasses.replace(self, protocol=self.protocol.replace(**{name: lower}))
+
+    def setting(self, name: str) -> int:
+        """The value of a setting that `lowered` lowers, 0 for all blocks made plain."""
+        return self.train if name == "train_blocks" else getattr(self.protocol, name)
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of a prompt."""
+        return 1 if self.protocol.prompts == "bos" else self.protocol.block_length
+
+    @property
+    def beams(self) -> int:
+        """Sequences that are written for each prompt."""
+        return self.protocol.beams if self.protocol.decoding == "beam" else 1
+
+    @property
+    def pool(self) -> int:
+        """Blocks that the last generation is trained on."""
+        grows = self.protocol.regime == "accumulate"
+        return self.train * (self.protocol.generations if grows else 1)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Blocks that are trained on, counted once an epoch, scored and written."""
+
+    trained: int
+    scored: int
+    written: int
+
+
+def work(job: Job, first: int = 0) -> Work:
+    """What a run computes, from generation `first` on.
+
+    Scored are the validation blocks after each epoch, the test blocks, and what was written twice:
+    by the model that wrote it and by generation 0; the test blocks once more before generation 0.
+    """
+    p, numbers = job.protocol, range(first, job.protocol.generations)
+    pools = [number + 1 if p.regime == "accumulate" else 1 for number in numbers]
+    a_generation = p.epochs * job.valid + job.test + 2 * job.train
+    return Work(
+        trained=p.epochs * job.train * sum(pools),
+        scored=len(numbers) * a_generation + (job.test if first == 0 else 0),
+        written=len(numbers) * job.train,
+    )
+
+
+def seconds(job: Job, speed: Speed, first: int = 0) -> float:
+    """How long a run takes, from generation `first` on."""
+    todo = work(job, first)
+    spent = todo.trained * speed.trained + todo.scored * speed.scored
+    return spent + todo.written * speed.written
+
+
+def operations(job: Job) -> int | None:
+    """Floating-point operations of a run; None where the model's shape is not known."""
+    if job.shape is None:
+        return None
+    todo, length = work(job), job.protocol.block_length
+    blocks = cost.training(job.shape, todo.trained, length)
+    blocks += cost.forward(job.shape, todo.scored, length)
+    return blocks + cost.writing(job.shape, todo.written, job.prompt, length, job.beams)
+
+
+def model_memory(job: Job) -> int:
+    """Bytes that model and batches hold at most, on the device; 0 where the shape is not known."""
+    if job.shape is None:
+        return 0
+    p, size = job.protocol, 2 if job.protocol.precision == "bf16" else cost.FLOAT
+    # A GPU is given as many prompts at once as fit; on a CPU each thread has a batch.
+    side_by_side = decode.rows_at_once(p) * torch.get_num_threads()
+    prompts = 1 if model.device().type == "cuda" else min(side_by_side, job.train)
+    trained = min(p.batch, job.pool)
+    scored = min(model.EVAL_BATCH, max(job.train, job.valid, job.test))
+    best = p.selection == "best"
+    return max(
+        cost.training_bytes(job.shape, trained, p.block_length, best),
+        cost.scoring_bytes(job.shape, scored, p.block_length, best),
+        cost.writing_bytes(job.shape, prompts, job.prompt, p.block_length, job.beams, size),
+    )
+
+
+def token_memory(job: Job) -> int:
+    """Bytes of tokens and scores that the loop holds at most, in main memory.
+
+    The human blocks and what follows each, the text of all generations, 4 bytes a token; what the
+    last generation is trained on, 4 and again 8; two scores of each token written, 4 bytes, by two
+    models, one of them just being put together.
+    """
+    every = 4 * (2 + job.protocol.generations) * job.train + 12 * job.pool + 24 * job.train
+    return every * job.protocol.block_length
+
+
+def memory(job: Job) -> int:
+    """Bytes that a run holds at most, on the device and in main memory."""
+    return model_memory(job) + token_memory(job)
+
+
+def cached_bytes(job: Job) -> int:
+    """Bytes that the finished generations of a run leave in the cache, at most.
+
+    Of each its tokens (4 bytes), the scores of test blocks (4) and of those written (2); the
+    weights of generation 0, or of all where each starts from its predecessor's.
+    """
+    p = job.protocol
+    text = job.train * (4 * p.block_length + 2) + 4 * job.test + _FACTS
+    kept = p.generations if p.init == "previous" else 1
+    weights = cost.weight_bytes(job.shape) + job.shape.layers * _HEADERS if job.shape else 0
+    return p.generations * text + kept * weights
+
+
+def recorded_bytes(job: Job) -> int:
+    """Bytes of a run's record in the build folder, at most; it is compressed."""
+    p = job.protocol
+    vocabulary = job.shape.vocabulary if job.shape else 0
+    arrays = p.generations * (4 * job.test + 2 * job.train + 4 * vocabulary)
+    samples = SAMPLES * (2 + p.generations) * p.block_length * _SAMPLE_BYTES
+    return arrays + samples + _FACTS
