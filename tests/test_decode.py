@@ -15,7 +15,7 @@ from transformers import (
     OPTForCausalLM,
 )
 
-from collapse import decode
+from collapse import decode, memory
 from collapse.protocol import Protocol
 
 VOCABULARY, EOS, NEW = 60, 2, 12
@@ -133,15 +133,15 @@ def test_beams_of_a_trained_model_are_those_of_transformers(
 def test_sweeping_leaves_fewer_nodes_and_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
     net, given, protocol = trained("opt"), prompts(23, seed=2), Protocol(decoding="beam")
     ends = []
-    sweep = decode._Memory.sweep
+    sweep = memory.Memory.sweep
 
-    def spy(memory: Any) -> Any:
-        before = memory.end
-        order, after = sweep(memory)
+    def spy(kept: Any) -> Any:
+        before = kept.end
+        order, after = sweep(kept)
         ends.append((before, max(after)))
         return order, after
 
-    monkeypatch.setattr(decode._Memory, "sweep", spy)
+    monkeypatch.setattr(memory.Memory, "sweep", spy)
     monkeypatch.setattr(decode, "SWEEP", 10)
     found = decode.generate(net, given, 30, protocol, EOS)
     assert len(ends) == 2 and all(after < before for before, after in ends)

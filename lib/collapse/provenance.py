@@ -16,7 +16,8 @@ from collapse.assets import ROOT
 
 # The modules whose code decides the numbers of a generation.
 _NUMERICAL = (
-    "corpus.py", "decode.py", "loop.py", "metrics.py", "model.py", "regime.py", "transformer.py",
+    "corpus.py", "decode.py", "loop.py", "memory.py", "metrics.py", "model.py", "regime.py",
+    "transformer.py",
 )  # fmt: skip
 
 
