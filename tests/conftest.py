@@ -1,10 +1,11 @@
 """What several test files share: a cache of their own, and a model and a corpus of toy size."""
 
+import copy
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from collapse import assets
 from collapse.protocol import Protocol
+
+if TYPE_CHECKING:
+    from collapse import corpus, model
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +95,30 @@ def toy(corpus_file: Path, model_folder: Path) -> Protocol:
         block_length=8, generations=3, epochs=2, decoding="sample", top_p=0.9, lr=1e-2, lr_end=1e-3,
         batch=8,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(toy: Protocol) -> "model.Base":
+    """The toy model as a run loads it."""
+    from collapse import corpus, model
+
+    return model.load(toy, corpus.load_text(toy.corpus))
+
+
+@pytest.fixture(scope="module")
+def blocks(toy: Protocol, base: "model.Base") -> "corpus.Blocks":
+    """The blocks of the toy corpus: 20 to train on, 8 to validate, 8 to test."""
+    from collapse import corpus
+
+    return corpus.load_blocks(toy, corpus.load_text(toy.corpus), base.tokenizer)
+
+
+@pytest.fixture
+def fresh(base: "model.Base") -> Any:
+    """The toy model, free to be trained."""
+    from collapse import model
+
+    return copy.deepcopy(base.model).to(model.device())
 
 
 @pytest.fixture(scope="session")

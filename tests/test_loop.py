@@ -15,7 +15,18 @@ import numpy as np
 import pytest
 import torch
 
-from collapse import assets, corpus, decode, loop, model, provenance, records, regime
+from collapse import (
+    assets,
+    corpus,
+    decode,
+    loop,
+    model,
+    provenance,
+    records,
+    regime,
+    scoring,
+    training,
+)
 from collapse.assets import AssetError
 from collapse.fit import FitError
 from collapse.protocol import Arm, Protocol, ProtocolError
@@ -174,7 +185,7 @@ def test_a_run_trains_each_generation_on_the_last_one_s_text_and_the_retained_sh
     toy: Protocol, spy: Spy, monkeypatch: pytest.MonkeyPatch, retained: float
 ) -> None:
     protocol = toy.replace(retained=retained)
-    trained = spy(model, "fine_tune")
+    trained = spy(training, "fine_tune")
     texts: list[np.ndarray] = []
     generate = decode.generate
     monkeypatch.setattr(
@@ -201,7 +212,7 @@ def test_prompts_are_the_human_blocks_in_order_or_what_the_protocol_says(
     toy: Protocol, spy: Spy, prompts: str, regime: str
 ) -> None:
     protocol = toy.replace(prompts=prompts, regime=regime)
-    trained, prompted = spy(model, "fine_tune"), spy(decode, "generate")
+    trained, prompted = spy(training, "fine_tune"), spy(decode, "generate")
     loop.run(protocol)
     human = human_blocks(protocol)
     assert len(prompted) == 3
@@ -216,7 +227,7 @@ def test_prompts_are_the_human_blocks_in_order_or_what_the_protocol_says(
 
 
 def test_an_accumulating_run_grows_and_a_subsampling_one_does_not(toy: Protocol, spy: Spy) -> None:
-    trained = spy(model, "fine_tune")
+    trained = spy(training, "fine_tune")
     record = loop.run(toy.replace(regime="accumulate"))
     assert [len(args[1]) for args in trained] == [20, 40, 60]
     assert record.generations["human_share"].tolist() == pytest.approx([1, 1 / 2, 1 / 3])
@@ -232,7 +243,7 @@ def test_a_generation_starts_from_the_weights_that_the_protocol_says(
     protocol = toy.replace(init=init)
     pretrained = model.load(protocol, corpus.load_text(toy.corpus)).model.state_dict()
     starts, ends = [], []
-    fine_tune = model.fine_tune
+    fine_tune = training.fine_tune
 
     def noting(net: Any, *args: Any) -> Any:
         starts.append({name: value.clone() for name, value in net.state_dict().items()})
@@ -240,7 +251,7 @@ def test_a_generation_starts_from_the_weights_that_the_protocol_says(
         ends.append({name: value.clone() for name, value in net.state_dict().items()})
         return history
 
-    monkeypatch.setattr(model, "fine_tune", noting)
+    monkeypatch.setattr(training, "fine_tune", noting)
     loop.run(protocol)
     assert len(starts) == 3
     expected = [pretrained] * 3 if init == "pretrained" else [pretrained, *ends[:-1]]
@@ -267,12 +278,12 @@ def test_the_measures_of_a_record_are_those_of_its_tokens_and_weights(
     base = model.load(toy, text)
     blocks = corpus.load_blocks(toy, text, base.tokenizer)
     net = base.model.to(model.device())
-    zero_shot = np.exp(model.score(net, blocks.test, toy).nll.mean())
+    zero_shot = np.exp(scoring.score(net, blocks.test, toy).nll.mean())
     assert record.base["zero_shot_perplexity"] == pytest.approx(zero_shot)
     for number, (weights, tokens) in enumerate(zip(nets, texts, strict=True)):
         row = record.generations.iloc[number]
         net.load_state_dict(weights)
-        test, own = model.score(net, blocks.test, toy), model.score(net, tokens, toy)
+        test, own = scoring.score(net, blocks.test, toy), scoring.score(net, tokens, toy)
         assert row.test_perplexity == pytest.approx(np.exp(test.nll.mean()))
         assert row.test_perplexity_low < row.test_perplexity < row.test_perplexity_high
         no_eos = test.nll[blocks.test[:, 1:] != base.tokenizer.eos_token_id]
@@ -283,7 +294,7 @@ def test_the_measures_of_a_record_are_those_of_its_tokens_and_weights(
         assert row.distinct_tokens == len(np.unique(tokens))
         assert base.tokenizer.eos_token_id not in tokens
         net.load_state_dict(nets[0])
-        reference = model.score(net, tokens, toy).nll.mean(1)
+        reference = scoring.score(net, tokens, toy).nll.mean(1)
         assert record.arrays["text_nll"][number] == pytest.approx(reference, abs=2e-3)
         assert record.arrays["text_counts"][number].sum() == tokens.size
         assert record.samples[0]["generations"][number] == base.tokenizer.decode(tokens[0])
@@ -398,7 +409,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_record(
     elsewhere("undisturbed")
     expected = loop.run(protocol).fingerprint
     elsewhere("stopped")
-    module = {"generate": decode, "save": np}.get(where, model)
+    module = {"fine_tune": training, "score": scoring, "generate": decode, "save": np}[where]
     real, calls = getattr(module, where), []
 
     def stopping(*args: Any, **options: Any) -> Any:

@@ -28,6 +28,8 @@ from collapse import (
     model,
     plan,
     records,
+    scoring,
+    training,
     units,
     work,
 )
@@ -61,23 +63,23 @@ def test_a_plan_counts_the_blocks_that_a_run_is_given(
     toy: Protocol, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     done = {"trained": 0, "scored": 0, "written": 0}
-    fine_tune, score, generate = model.fine_tune, model.score, decode.generate
+    fine_tune, score, generate = training.fine_tune, scoring.score, decode.generate
 
-    def training(net: Any, train: Any, valid: Any, protocol: Protocol, *args: Any) -> Any:
+    def trains(net: Any, train: Any, valid: Any, protocol: Protocol, *args: Any) -> Any:
         done["trained"] += protocol.epochs * len(train)
         done["scored"] += protocol.epochs * len(valid)
         return fine_tune(net, train, valid, protocol, *args)
 
-    def scoring(net: Any, blocks: Any, protocol: Protocol) -> Any:
+    def scores(net: Any, blocks: Any, protocol: Protocol) -> Any:
         done["scored"] += len(blocks)
         return score(net, blocks, protocol)
 
-    def writing(net: Any, prompts: Any, *args: Any) -> Any:
+    def writes(net: Any, prompts: Any, *args: Any) -> Any:
         done["written"] += len(prompts)
         return generate(net, prompts, *args)
 
     for owner, name, noting in (
-        (model, "fine_tune", training), (model, "score", scoring), (decode, "generate", writing)
+        (training, "fine_tune", trains), (scoring, "score", scores), (decode, "generate", writes)
     ):  # fmt: skip
         monkeypatch.setattr(owner, name, noting)
     protocol = toy.replace(**changes)
@@ -316,9 +318,9 @@ def test_a_gpu_s_memory_and_main_memory_are_asked_apart(
 ) -> None:
     free(ENOUGH, ENOUGH)
     monkeypatch.setattr(model, "device", lambda: torch.device("cuda"))
-    job = make_job(10**6, batch=128)
-    monkeypatch.setattr(fit, "_gpu_memory", lambda: work.model_memory(job.lowered("batch", 100)))
-    assert advised(refusal([job])) == {"batch": 100}
+    job = make_job(10**6, decoding="beam", beams=30)
+    monkeypatch.setattr(fit, "_gpu_memory", lambda: work.model_memory(job.lowered("beams", 20)))
+    assert advised(refusal([job])) == {"beams": 20}
     monkeypatch.setattr(fit, "_gpu_memory", lambda: ENOUGH)
     small = job.lowered("train_blocks", 5000)
     monkeypatch.setattr(fit, "_main_memory", lambda: work.token_memory(small))

@@ -8,25 +8,21 @@ nodes without descendants are swept out from time to time.
 Models other than those of `collapse.transformer` are left to `transformers.generate`.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from collapse import transformer
+from collapse import parallel, transformer
 from collapse.memory import Memory
+from collapse.progress import Progress
 from collapse.protocol import Protocol
 
 ROWS = 1280  # sequences in one batch on a CPU, beams counted
 PART = 512  # of them that take a step together: a compromise between products and cache
 SWEEP = 16  # beam steps between two sweeps of dead nodes
-
-Progress = Callable[[str, int, int], None]
 
 
 def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) -> int:
@@ -83,6 +79,8 @@ def generate(
     """
     model.eval()
     uniforms = np.random.default_rng(seed).random((len(prompts), new_tokens), np.float32)
+    mine = parallel.share(len(prompts))
+    prompts, uniforms = prompts[mine], uniforms[mine]
     device = next(model.parameters()).device
     banned = eos_token_id if protocol.eos == "suppress" else None
     bf16 = protocol.precision == "bf16"
@@ -105,39 +103,17 @@ def generate(
                 new = _one_by_one(net, ids, new_tokens, protocol, banned, chance)
         return new.to(torch.int32).cpu().numpy()
 
-    # On a CPU, batches side by side on one thread each: the many small products of a step gain
-    # less from a second thread than a second batch does.
     threads = torch.get_num_threads() if device.type == "cpu" and net is not None else 1
     batches = math.ceil(len(prompts) / rows_at_once(protocol, model, prompts.shape[1]))
     batches = min(len(prompts), math.ceil(batches / threads) * threads)
-    done, ready = [], 0
-    for new in _side_by_side(write, _shares(len(prompts), batches), threads):
-        done.append(new)
-        ready += len(new)
-        if progress:
-            progress("writing", ready, len(prompts))
-    return np.concatenate(done)
-
-
-def _shares(rows: int, number: int) -> list[slice]:
-    """Rows in a number of shares of nearly one size."""
-    edges = np.linspace(0, rows, number + 1).round().astype(int).tolist()
-    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
-
-
-def _side_by_side(
-    write: Callable[[slice], np.ndarray], batches: list[slice], threads: int
-) -> Iterator[np.ndarray]:
-    """The batches in order, written by as many workers as there are threads."""
-    if threads == 1:
-        yield from map(write, batches)
-        return
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield from pool.map(write, batches)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
+    done, ready = [np.empty((0, new_tokens), np.int32)], 0
+    with parallel.side_by_side(threads) as each:
+        for new in each(write, parallel.shares(len(prompts), batches)):
+            done.append(new)
+            ready += len(new)
+            if progress:
+                progress("writing", ready, len(prompts))
+    return parallel.join(np.concatenate(done))
 
 
 def _by_transformers(
@@ -188,7 +164,7 @@ def _remember(
     rows, length = prompts.shape
     width = protocol.beams if protocol.decoding == "beam" else 1
     number = max(1, round(rows * width / PART)) if prompts.device.type == "cpu" else min(4, rows)
-    return Memory(net, _shares(rows, min(number, rows)), length, new_tokens, protocol)
+    return Memory(net, parallel.shares(rows, min(number, rows)), length, new_tokens, protocol)
 
 
 def _one_by_one(
@@ -307,7 +283,6 @@ def _beam_step(
     else:
         before = totals
         fresh = slice(memory.end, memory.end + beams)
-        visible[:, :, fresh] = -math.inf
         visible[:, range(beams), range(fresh.start, fresh.stop)] = 0.0  # a token sees itself
         logits = _write(net, memory, tokens[:, :, place - 1], place - 1)
     logp = torch.log_softmax(logits, -1, out=logits)

@@ -10,12 +10,14 @@ import numpy as np
 
 from collapse.corpus import Blocks
 from collapse.decode import generate, rows_at_once
-from collapse.model import EVAL_BATCH, fine_tune, score
 from collapse.protocol import Protocol
+from collapse.scoring import score
+from collapse.training import fine_tune
 
 PATIENCE = 6.0  # seconds for all trials of one protocol, first calls not counted
 # Shares of it; what they leave is for an end that takes longer than foreseen.
 _TRAINING, _SCORING, _ROWS, _WRITING = 0.3, 0.1, 0.15, 0.4
+SCORED = 64  # blocks, enough for several parts to be read side by side
 GROWTH = 4  # from one size of a trial to the next
 
 
@@ -55,7 +57,7 @@ def speed(net: Any, blocks: Blocks, protocol: Protocol, patience: float = PATIEN
         generate(net, prompts[:size], 1, protocol, eos_token_id=None)
 
     trained = _trial(training, batch, _TRAINING * patience)
-    most = min(EVAL_BATCH, len(train))
+    most = min(SCORED, len(train))
     scored = _seconds(_trial(scoring, most, _SCORING * patience), most) / most
     most = min(rows_at_once(protocol, net, prompts.shape[1]), len(prompts))
     at_once = _trial(rows, most, _ROWS * patience)[-1][0]

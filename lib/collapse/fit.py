@@ -33,11 +33,10 @@ def check(jobs: Sequence[Job]) -> None:
     if not jobs:
         return
     if model.device().type == "cuda":
-        _fit(jobs, _most(work.model_memory), _gpu_memory(), ("batch",), "GPU memory")
+        _fit(jobs, _most(work.model_memory), _gpu_memory(), ("beams",), "GPU memory")
         _fit(jobs, _most(work.token_memory), _main_memory(), ("train_blocks",), "memory")
     else:
-        levers = ("train_blocks", "batch")
-        _fit(jobs, _most(work.memory), _main_memory(), levers, "memory")
+        _fit(jobs, _most(work.memory), _main_memory(), ("train_blocks",), "memory")
     disks: dict[int, list[tuple[Path, Callable[[Job], int]]]] = {}
     for folder, share in ((cache_dir(), work.cached_bytes), (build_dir(), work.recorded_bytes)):
         disks.setdefault(os.stat(_existing(folder)).st_dev, []).append((folder, share))

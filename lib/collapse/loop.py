@@ -28,15 +28,19 @@ from collapse import (
     fit,
     metrics,
     model,
+    parallel,
     plan,
     provenance,
     records,
+    scoring,
+    training,
     work,
 )
 from collapse.progress import Clock
 from collapse.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.records import Record
 from collapse.regime import seed_of, training_blocks
+from collapse.scoring import Scores
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
 PROMISE = 3.0  # seconds spent on saying how long a run will take
@@ -101,26 +105,28 @@ def run(
         )
     chain = _Chain(protocol, text, base, blocks, clock, pretrained)
     base.model.load_state_dict(pretrained)
-    zero_shot = metrics.perplexity(model.score(base.model, blocks.test, protocol).nll)
+    zero_shot = metrics.perplexity(scoring.score(base.model, blocks.test, protocol).nll)
     done: list[_Generation] = []
     previous_key = ""
     for number in range(protocol.generations):
         train = training_blocks(blocks.train, [g.tokens for g in done], protocol)
         key = _key(chain, train, number, previous_key)
         folder = _folder(key)
-        there = folder.exists()
+        there = parallel.agreed(folder.exists())
         found = there and (protocol.init != "previous" or _weights_path(key).exists())
         if not found:
             if there:  # or another process may have finished it since
                 shutil.rmtree(folder, ignore_errors=True)
             _compute(chain, train, number, folder, previous_key)
+            parallel.agreed(None)  # not before the first process has stored it
         done.append(_read_generation(folder))
         clock.generation_done(number, done[-1].row)
         if ended is not None:
             ended(number, None if found else done[-1].seconds)
         previous_key = key
     record = _record(chain, done, zero_shot, scale)
-    records.write(record, records.built())
+    if parallel.rank() == 0:
+        records.write(record, records.built())
     return record
 
 
@@ -144,7 +150,8 @@ def _materials(
 ) -> tuple[corpus.Text, model.Base, corpus.Blocks, dict[str, torch.Tensor]]:
     """Text, base model, blocks, and the base's weights, which training overwrites."""
     text = corpus.load_text(what.corpus)
-    base = model.load(what, text, Clock(what).tell)
+    with parallel.first_process_first():
+        base = model.load(what, text, Clock(what).tell)
     blocks = corpus.load_blocks(what, text, base.tokenizer)
     base.model.to(model.device())
     return text, base, blocks, copy.deepcopy(base.model.state_dict())
@@ -204,7 +211,7 @@ def _compute(
 ) -> None:
     """Train, evaluate and write one generation, then store it in one step."""
     p, net, clock, blocks = chain.protocol, chain.base.model, chain.clock, chain.blocks
-    if clock.first is None:
+    if clock.first is None and parallel.processes() == 1:  # each would find another speed
         job = work.Job(p, None, len(blocks.train), len(blocks.valid), len(blocks.test))
         speed = estimate.speed(net, blocks, p, PROMISE)
         clock.promise(work.seconds(job, speed, first=number))
@@ -213,8 +220,8 @@ def _compute(
     chained = p.init == "previous" and number > 0
     net.load_state_dict(_stored_weights(previous_key) if chained else chain.pretrained)
     seed = seed_of(p, number, "training")
-    history = model.fine_tune(net, train, blocks.valid, p, seed, clock.tell)
-    test = model.score(net, blocks.test, p)
+    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell)
+    test = scoring.score(net, blocks.test, p)
     eos = chain.base.tokenizer.eos_token_id
     prompts = {
         "human": blocks.train,
@@ -224,16 +231,18 @@ def _compute(
     tokens = decode.generate(
         net, prompts, p.block_length, p, eos, seed_of(p, number, "writing"), clock.tell
     )
-    own = model.score(net, tokens, p)
+    own = scoring.score(net, tokens, p)
     keeps_weights = number == 0 or p.init == "previous"
     state = copy.deepcopy(net.state_dict()) if keeps_weights else {}
     if number == 0:
         chain.reference = state
     else:
         net.load_state_dict(_reference_weights(chain))
-    text = model.score(net, tokens, p)
+    text = scoring.score(net, tokens, p)
     text_nll = text.nll.mean(1).astype(np.float16)
     row = _row(chain, number, train, history, test, own, tokens, text_nll)
+    if parallel.rank() > 0:
+        return
     with assets.atomic(folder) as temporary:
         temporary.mkdir()
         np.save(temporary / "tokens.npy", tokens)
@@ -249,8 +258,8 @@ def _row(
     number: int,
     train: np.ndarray,
     history: list[dict[str, float]],
-    test: model.Scores,
-    own: model.Scores,
+    test: Scores,
+    own: Scores,
     tokens: np.ndarray,
     text_nll: np.ndarray,
 ) -> dict[str, float]:
@@ -308,7 +317,9 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
             p, net = chain.protocol, chain.base.model
             net.load_state_dict(chain.pretrained)
             seed = seed_of(p, 0, "training")
-            model.fine_tune(net, chain.blocks.train, chain.blocks.valid, p, seed, chain.clock.tell)
+            training.fine_tune(
+                net, chain.blocks.train, chain.blocks.valid, p, seed, chain.clock.tell
+            )
             chain.reference = copy.deepcopy(net.state_dict())
     return chain.reference
 

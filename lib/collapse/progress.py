@@ -1,11 +1,12 @@
 """Progress of a run, and of a sweep, in lines of text, with an estimate of the time left."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from collapse.protocol import Protocol
 from collapse.provenance import device_name
 
+Progress = Callable[[str, int, int], None]  # told what is done, how much of it, of how much
 SILENCE = 10.0  # seconds between two lines
 TRAINING_SHARE = 0.8  # of one generation's time, roughly; the rest is writing
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from collapse import __version__
+from collapse import __version__, parallel
 from collapse.assets import ROOT
 
 # The modules whose code decides the numbers of a generation.
 _NUMERICAL = (
-    "corpus.py", "decode.py", "loop.py", "memory.py", "metrics.py", "model.py", "regime.py",
-    "transformer.py",
+    "corpus.py", "decode.py", "loop.py", "memory.py", "metrics.py", "model.py", "parallel.py",
+    "regime.py", "scoring.py", "training.py", "transformer.py", "weights.py",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ def describe(scale: str, seconds: list[float]) -> dict[str, Any]:
         "commit": commit(),
         "device": device_name(),
         "threads": torch.get_num_threads(),
+        "processes": parallel.processes(),
         "python": platform.python_version(),
         "versions": {"collapse": __version__, **{name: version(name) for name in packages}},
         "seconds": seconds,

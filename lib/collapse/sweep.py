@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from collapse import assets, loop, provenance
+from collapse import assets, loop, parallel, provenance
 from collapse.progress import Tally
 from collapse.protocol import BookError, Protocol
 
@@ -86,6 +86,11 @@ def sweep(
     if workers and scheduler:
         raise SweepError(
             f"a cluster at {scheduler} has its own workers; leave out workers={workers}"
+        )
+    if (workers or scheduler) and parallel.processes() > 1:
+        raise SweepError(
+            f"the {parallel.processes()} processes of a launcher share each run, and workers do "
+            "not; leave out either the launcher or the workers"
         )
     if scheduler:
         with _remote(scheduler) as client:

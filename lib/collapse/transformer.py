@@ -9,7 +9,7 @@ Sources: OPT, Zhang et al. 2022 (arXiv 2205.01068); Llama, Touvron et al. 2023 (
 grouped-query attention, Ainslie et al. 2023 (arXiv 2305.13245).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from torch.nn import functional
 # t, d) to (rows, heads, t, d). Training, reading a prompt and writing a token differ only in this.
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 Linear = tuple[Tensor, Tensor | None]  # weight (out, in), bias (out,)
+# Where an array of weights shall lie: the arrays of the model that it is stacked from, to it.
+Place = Callable[[Sequence[Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Network:
 
     embedding: Tensor  # (vocabulary, width)
     positions: Tensor | None  # OPT: (positions, width)
+    offset: int  # OPT: the row of position 0
     rotary: Any  # Llama: the model's own module, which gives cosines and sines
     layers: list[Layer]
     norm: Linear
@@ -51,6 +54,7 @@ class Network:
     epsilon: float
     dropout: float  # of the branches, in training
     padding: int | None  # a token whose embedding is not trained
+    placed: bool  # by a caller of `lay_out`: leaves of autograd, whose gradients lie ready
 
     @property
     def is_opt(self) -> bool:
@@ -77,7 +81,7 @@ def supported(model: Any) -> bool:
     return False
 
 
-def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
+def lay_out(model: Any, dtype: torch.dtype | None = None, place: Place | None = None) -> Network:
     """The weights of a supported model, ready for `hidden`.
 
     Under autograd the stacked matrices are functions of the model's parameters, so gradients reach
@@ -85,24 +89,28 @@ def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
 
     Args:
         dtype: of the matrices, where it is not the model's; norms and embeddings keep theirs.
+        place: makes the arrays of weights; else they are the model's own, or stacked from them.
     """
 
+    def array(*parts: Tensor | None) -> Tensor | None:
+        if parts[0] is None:
+            return None
+        if place is not None:
+            return place(parts)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def cast(weight: Tensor | None) -> Tensor | None:
+        return weight if dtype is None or weight is None else weight.to(dtype)
+
     def stack(*modules: Any) -> Linear:
-        weights, biases = [m.weight for m in modules], [m.bias for m in modules]
-        if len(modules) == 1:
-            weight, bias = weights[0], biases[0]
-        else:
-            weight = torch.cat(weights)
-            bias = None if biases[0] is None else torch.cat(biases)
-        if dtype is None:
-            return weight, bias
-        return weight.to(dtype), None if bias is None else bias.to(dtype)
+        biases = [getattr(m, "bias", None) for m in modules]
+        return cast(array(*(m.weight for m in modules))), cast(array(*biases))
 
     def norm(module: Any) -> Linear:
-        return module.weight, getattr(module, "bias", None)
+        return array(module.weight), array(getattr(module, "bias", None))
 
     config = model.config
-    head = model.lm_head.weight if dtype is None else model.lm_head.weight.to(dtype)
+    head = cast(array(model.lm_head.weight))
     if type(model).__name__ == "OPTForCausalLM":
         body = model.model.decoder
         layers = [
@@ -116,12 +124,13 @@ def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
             )
             for x in body.layers
         ]
-        positions = body.embed_positions.weight[body.embed_positions.offset :]
         return Network(
-            body.embed_tokens.weight, positions, None, layers, norm(body.final_layer_norm), head,
+            array(body.embed_tokens.weight), array(body.embed_positions.weight),
+            body.embed_positions.offset, None, layers, norm(body.final_layer_norm), head,
             config.num_attention_heads, config.num_attention_heads,
             config.hidden_size // config.num_attention_heads,
             body.final_layer_norm.eps, config.dropout, body.embed_tokens.padding_idx,
+            place is not None,
         )  # fmt: skip
     body = model.model
     layers = [
@@ -136,9 +145,9 @@ def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
         for x in body.layers
     ]
     return Network(
-        body.embed_tokens.weight, None, body.rotary_emb, layers, norm(body.norm), head,
+        array(body.embed_tokens.weight), None, 0, body.rotary_emb, layers, norm(body.norm), head,
         config.num_attention_heads, config.num_key_value_heads, config.head_dim,
-        config.rms_norm_eps, 0.0, body.embed_tokens.padding_idx,
+        config.rms_norm_eps, 0.0, body.embed_tokens.padding_idx, place is not None,
     )  # fmt: skip
 
 
@@ -156,10 +165,10 @@ def hidden(
     Returns:
         (rows, t, width).
     """
-    x = functional.embedding(ids, net.embedding, net.padding)
+    x = _embedded(net, ids)
     rotate = None
     if net.positions is not None:
-        x = x + net.positions[positions]
+        x = x + functional.embedding(positions + net.offset, net.positions)
     else:
         rotate = net.rotary(x, positions[None])  # cosines and sines, each (1, t, head_dim)
     for number, layer in enumerate(net.layers):
@@ -185,27 +194,99 @@ def _attention(
 ) -> Tensor:
     rows, t, _ = x.shape
     turned = net.heads + net.kv_heads  # queries and keys, which carry positions
-    qkv = functional.linear(_norm(net, x, layer.attention_norm), *layer.qkv)
+    qkv = _linear(net, _norm(net, x, layer.attention_norm), layer.qkv)
     qkv = qkv.view(rows, t, turned + net.kv_heads, net.head_dim).transpose(1, 2)
-    qk, values = qkv[:, :turned], qkv[:, turned:]
-    if rotate is not None:
+    if rotate is None:
+        queries, keys, values = qkv.split((net.heads, net.kv_heads, net.kv_heads), 1)
+    else:
+        qk, values = qkv.split((turned, net.kv_heads), 1)
         cosine, sine = rotate
         left, right = qk.chunk(2, -1)
         qk = qk * cosine + torch.cat((-right, left), -1) * sine
-    mixed = attend(number, qk[:, : net.heads], qk[:, net.heads :], values)
-    out = functional.linear(mixed.transpose(1, 2).reshape(rows, t, -1), *layer.out)
+        queries, keys = qk.split((net.heads, net.kv_heads), 1)
+    mixed = attend(number, queries, keys, values)
+    out = _linear(net, mixed.transpose(1, 2).reshape(rows, t, -1), layer.out)
     return functional.dropout(out, net.dropout, training) if net.dropout else out
 
 
 def _mlp(net: Network, layer: Layer, x: Tensor, training: bool) -> Tensor:
-    up = functional.linear(_norm(net, x, layer.mlp_norm), *layer.up)
-    if net.is_opt:
-        up = functional.relu(up, inplace=True)
-    else:
+    up = _linear(net, _norm(net, x, layer.mlp_norm), layer.up, relu=net.is_opt)
+    if not net.is_opt:
         gate, up = up.chunk(2, -1)
         up = functional.silu(gate) * up
-    out = functional.linear(up, *layer.down)
+    out = _linear(net, up, layer.down)
     return functional.dropout(out, net.dropout, training) if net.dropout else out
+
+
+# -- what is trained -------------------------------------------------------------------------
+
+
+def _direct(net: Network, x: Tensor) -> bool:
+    """Whether gradients are added where they belong by the very products that make them.
+
+    Autograd would write each into fresh memory first, which costs as much as a small product.
+    Under autocast products and gradients differ in type.
+    """
+    return net.placed and torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type)
+
+
+def _linear(net: Network, x: Tensor, weights: Linear, relu: bool = False) -> Tensor:
+    if _direct(net, x):
+        return _Linear.apply(x, *weights, relu)
+    y = functional.linear(x, *weights)
+    return functional.relu(y, inplace=True) if relu else y
+
+
+def _embedded(net: Network, ids: Tensor) -> Tensor:
+    if _direct(net, ids):
+        return _Embedded.apply(ids, net.embedding, net.padding)
+    return functional.embedding(ids, net.embedding, net.padding)
+
+
+class _Linear(torch.autograd.Function):
+    """x W' + b, or what of it is positive. The gradients of W and b are added in place."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool
+    ) -> Tensor:
+        y = functional.linear(x, weight, bias)
+        if relu:
+            y.clamp_min_(0.0)
+        ctx.save_for_backward(x, y if relu else None)
+        ctx.weights = weight, bias
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, by_y: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        (x, y), (weight, bias) = ctx.saved_tensors, ctx.weights
+        if y is not None:
+            by_y = torch.ops.aten.threshold_backward.grad_input(by_y, y, 0.0, grad_input=by_y)
+        flat = by_y.flatten(0, -2)
+        weight.grad.addmm_(flat.t(), x.flatten(0, -2))
+        if bias is not None:
+            bias.grad += flat.sum(0)
+        return by_y @ weight, None, None, None
+
+
+class _Embedded(torch.autograd.Function):
+    """Rows of a matrix. Their gradients are added in place, but for those of the padding."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, ids: Tensor, weight: Tensor, padding: int | None
+    ) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.weight, ctx.padding = weight, padding
+        return functional.embedding(ids, weight)
+
+    @staticmethod
+    def backward(ctx: Any, by_rows: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
+        (ids,) = ctx.saved_tensors
+        if ctx.padding is not None:
+            by_rows = by_rows.masked_fill((ids == ctx.padding)[..., None], 0.0)
+        ctx.weight.grad.index_put_((ids,), by_rows, accumulate=True)
+        return None, None, None
 
 
 def causal(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

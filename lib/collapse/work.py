@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from collapse import cost, decode, model
+from collapse import cost, decode, model, scoring
 from collapse.cost import Shape
 from collapse.estimate import Speed
 from collapse.protocol import Protocol
@@ -108,14 +108,21 @@ def model_memory(job: Job) -> int:
     # A GPU is given as many prompts at once as fit; on a CPU each thread has a batch.
     side_by_side = decode.rows_at_once(p) * torch.get_num_threads()
     prompts = 1 if model.device().type == "cuda" else min(side_by_side, job.train)
-    trained = min(p.batch, job.pool)
-    scored = min(model.EVAL_BATCH, max(job.train, job.valid, job.test))
+    # So are blocks; a worker's part of a batch is a few blocks.
+    at_once = 1 if model.device().type == "cuda" else _at_once(job)
+    trained = min(p.batch, job.pool, at_once)
+    scored = min(at_once, max(job.train, job.valid, job.test))
     best = p.selection == "best"
     return max(
         cost.training_bytes(job.shape, trained, p.block_length, best),
         cost.scoring_bytes(job.shape, scored, p.block_length, best),
         cost.writing_bytes(job.shape, prompts, job.prompt, p.block_length, job.beams, size),
     )
+
+
+def _at_once(job: Job) -> int:
+    """Blocks whose activations are held at once on a CPU, by all threads."""
+    return scoring.part(job.protocol.block_length) * torch.get_num_threads()
 
 
 def token_memory(job: Job) -> int:

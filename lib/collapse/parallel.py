@@ -1,0 +1,116 @@
+"""Work that threads of one process share, and processes that share one run.
+
+Several GPUs work on one run as several processes, one each, started by `torchrun`: each
+trains on its share of every batch and writes its share of the text. All hold all results; only the
+first one stores them and speaks.
+"""
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+
+Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+
+# -- threads ---------------------------------------------------------------------------------
+
+
+def shares(rows: int, number: int) -> list[slice]:
+    """Rows in a number of shares of nearly one size."""
+    edges = np.linspace(0, rows, number + 1).round().astype(int).tolist()
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+@contextlib.contextmanager
+def side_by_side(workers: int) -> Iterator[Map]:
+    """A `map` by a number of workers, among which the cores are shared out.
+
+    The many small products of a step gain less from a second thread than a second batch does.
+    """
+    if workers == 1:
+        yield map
+        return
+    threads = torch.get_num_threads()
+    each = max(1, threads // workers)
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
+        try:
+            yield pool.map
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
+
+
+# -- processes -------------------------------------------------------------------------------
+
+
+def processes() -> int:
+    """How many processes share a run: 1 unless a launcher started several."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """The number of this process among them, from 0."""
+    return _state().process_index if processes() > 1 else 0
+
+
+def share(rows: int) -> slice:
+    """The rows that fall to this process."""
+    return shares(rows, processes())[rank()]
+
+
+def add_up(values: torch.Tensor) -> None:
+    """The sum over the processes, in place, in each of them."""
+    if processes() > 1:
+        _state()
+        torch.distributed.all_reduce(values)
+
+
+def join(rows: np.ndarray) -> np.ndarray:
+    """The rows of all processes, in their order, in each of them."""
+    if processes() == 1:
+        return rows
+    from accelerate.utils import gather_object
+
+    return np.concatenate(gather_object([rows]))
+
+
+def agreed(value: Any) -> Any:
+    """What the first process found, in each of them."""
+    if processes() == 1:
+        return value
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([value])[0]
+
+
+@contextlib.contextmanager
+def first_process_first() -> Iterator[None]:
+    """The others enter when the first one has left: what it stored in the cache they find there."""
+    if processes() == 1:
+        yield
+        return
+    with _state().main_process_first():
+        yield
+
+
+@contextlib.contextmanager
+def one_speaks() -> Iterator[None]:
+    """Processes other than the first print nothing."""
+    if rank() == 0:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def _state() -> Any:
+    """What `accelerate` knows of the processes; it gives each of them its GPU."""
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())

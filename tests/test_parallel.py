@@ -1,0 +1,106 @@
+"""Two processes that share a run, started by `torchrun`, against one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from collapse import assets, book, loop, parallel, records
+from collapse.protocol import Protocol
+
+TOGETHER = """
+import json, sys
+from collapse import loop, parallel
+from collapse.protocol import Protocol
+with parallel.one_speaks():
+    loop.run(Protocol(**json.loads(sys.argv[1])))
+"""
+
+
+def launched(program: str, *arguments: str) -> str:
+    """What two processes on this machine say."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+        program, *arguments,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("decoding", ["sample", "beam"])
+def test_two_processes_end_with_the_record_of_one(
+    toy: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoding: str
+) -> None:
+    # 9 to a batch, 20 blocks: odd shares, and a last batch of two. Dropout, which differs between
+    # processes, is off in a copy of the model.
+    folder = tmp_path / "without-dropout"
+    source = Path(toy.model)
+    folder.mkdir()
+    for path in source.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dropout": 0.0}))
+    protocol = toy.replace(
+        model=str(folder), batch=9, generations=2, decoding=decoding, selection="best"
+    )
+    alone = loop.run(protocol)
+    for name in ("COLLAPSE_CACHE", "COLLAPSE_BUILD"):
+        monkeypatch.setenv(name, str(tmp_path / "together" / name))
+    program = tmp_path / "together.py"
+    program.write_text(TOGETHER)
+    said = launched(str(program), json.dumps(protocol.to_dict()))
+    assert said.count("generation 1: test perplexity") == 1
+    [path] = [records.built() / name for name in os.listdir(records.built())]
+    together = records.read(path)
+    assert together.provenance["processes"] == 2
+    for column in alone.generations:
+        np.testing.assert_allclose(
+            together.generations[column], alone.generations[column], rtol=2e-4, err_msg=column
+        )
+    for name, expected in alone.arrays.items():
+        np.testing.assert_allclose(together.arrays[name], expected, rtol=2e-3, err_msg=name)
+    # What the first process stored is found by one process alone.
+    loop._materials.cache_clear()
+    assert loop.run(protocol).fingerprint == together.fingerprint
+    assert len(list((assets.cache_dir() / "generations").iterdir())) == 2
+
+
+def test_a_launcher_s_processes_and_workers_exclude_each_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(parallel, "processes", lambda: 2)
+    monkeypatch.setattr(parallel, "rank", lambda: 0)
+    done = CliRunner().invoke(book.main, ["sweep", "--scale", "smoke", "--workers", "2"])
+    assert done.exit_code != 0
+    assert "the 2 processes of a launcher share each run" in done.output
+
+
+@pytest.mark.parametrize(("rows", "number"), [(7, 3), (2, 5), (0, 2)])
+def test_shares_are_whole_and_nearly_equal(rows: int, number: int) -> None:
+    parts = [list(range(rows))[some] for some in parallel.shares(rows, number)]
+    assert [row for part in parts for row in part] == list(range(rows))
+    assert len(parts) == number
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_workers_share_the_threads_and_give_them_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+
+        def threads(_: Any) -> int:
+            return torch.get_num_threads()
+
+        with parallel.side_by_side(2) as each:
+            assert list(each(threads, range(4))) == [2, 2, 2, 2]
+        assert torch.get_num_threads() == 4
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,281 @@
+"""Fine-tuning: gradients and weights against `transformers` and a plain loop, and the protocol."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+)
+
+from collapse import corpus, model, parallel, scoring, training
+from collapse.protocol import Protocol
+from collapse.weights import Weights
+
+VOCABULARY, LENGTH = 50, 11
+
+
+def make_opt(**changes: Any) -> Any:
+    config = {
+        "vocab_size": VOCABULARY, "hidden_size": 24, "word_embed_proj_dim": 24,
+        "num_hidden_layers": 2, "num_attention_heads": 3, "ffn_dim": 40, "dropout": 0.0,
+        "max_position_embeddings": 32, "init_std": 0.4,
+    }  # fmt: skip
+    return OPTForCausalLM(OPTConfig(**config | changes))
+
+
+def make_llama(**changes: Any) -> Any:
+    config = {
+        "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "initializer_range": 0.3, "max_position_embeddings": 32,
+    }  # fmt: skip
+    return LlamaForCausalLM(LlamaConfig(**config | changes))
+
+
+def make_gpt2() -> Any:
+    size = {"n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 32}
+    drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+    return GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, **size, **drops))
+
+
+MODELS = {
+    "opt": make_opt,
+    "opt, untied": lambda: make_opt(tie_word_embeddings=False),
+    "llama": make_llama,
+    "llama, biases": lambda: make_llama(attention_bias=True),
+    "llama, tied": lambda: make_llama(tie_word_embeddings=True),
+    "gpt2, by transformers": make_gpt2,
+}
+
+
+@pytest.fixture(params=MODELS)
+def net(request: pytest.FixtureRequest) -> Any:
+    torch.manual_seed(0)
+    return MODELS[request.param]().to(model.device())
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def random_blocks(rows: int) -> torch.Tensor:
+    """Tokens, the one that OPT takes for padding among them."""
+    random = np.random.default_rng(1)
+    ids = random.integers(0, VOCABULARY, (rows, LENGTH))
+    ids[0, 3] = 1
+    return torch.from_numpy(ids).to(model.device())
+
+
+def mean_loss(net: Any, ids: torch.Tensor) -> torch.Tensor:
+    logits = net(input_ids=ids).logits[:, :-1]
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+
+
+def gradients(
+    net: Any, ids: torch.Tensor, workers: int, at_once: int, precision: str = "fp32"
+) -> tuple[dict[str, torch.Tensor], float]:
+    """Of each parameter by this book's code, and the mean loss."""
+    weights = Weights(net, workers, 7)
+    net.train()
+    with parallel.side_by_side(workers) as each:
+        training.gradient(weights, ids, at_once, precision, each)  # what it leaves must not matter
+        total = training.gradient(weights, ids, at_once, precision, each)
+    # A step of one in the direction of the gradient: what changed is the gradient.
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    weights.values.data -= weights.values.grad
+    weights.restore()
+    found = {name: before[name] - p for name, p in net.named_parameters()}
+    return found, float(total) / ids[:, 1:].numel()
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 100), (1, 3), (2, 2), (3, 1)])
+def test_gradients_are_those_of_transformers(net: Any, workers: int, at_once: int) -> None:
+    if isinstance(net, GPT2LMHeadModel):
+        workers = 1
+    ids = random_blocks(7)
+    twin = copy.deepcopy(net).train()
+    expected = mean_loss(twin, ids)
+    expected.backward()
+    found, loss = gradients(net, ids, workers, at_once)
+    assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
+    for name, parameter in twin.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-5, msg=name)
+    assert all(p.grad is None for p in net.parameters())
+
+
+def test_half_precision_gradients_point_the_same_way(net: Any) -> None:
+    ids = random_blocks(7)
+    single, _ = gradients(copy.deepcopy(net), ids, 1, 3)
+    half, _ = gradients(net, ids, 1, 3, "bf16")
+    one, two = (torch.cat([g.flatten() for g in every.values()]) for every in (single, half))
+    assert not torch.equal(one, two)
+    cosine = torch.nn.functional.cosine_similarity(one.detach(), two.detach(), dim=0)
+    assert float(cosine) > 0.99
+
+
+@pytest.mark.parametrize("part", [512, 3 * LENGTH])
+def test_a_run_ends_with_the_weights_of_a_plain_loop(
+    net: Any, part: int, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "PART", part)  # of two parts a batch each thread takes one
+    train = random_blocks(13).cpu().numpy()
+    protocol = Protocol(
+        block_length=LENGTH, epochs=2, batch=6, lr=1e-3, lr_end=1e-4, selection="last"
+    )
+    before, twin = copy.deepcopy(net).eval(), copy.deepcopy(net).train()
+    training.fine_tune(net, train, train[:2], protocol, seed=4)
+    optimiser = torch.optim.AdamW(twin.parameters(), lr=1e-3)
+    order = np.random.default_rng(4)
+    for rate in (1e-3, (1e-3 + 1e-4) / 2):  # a cosine at its beginning and in its middle
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        shuffled = order.permutation(13)
+        for start in (0, 6, 12):
+            optimiser.zero_grad()
+            ids = torch.from_numpy(train[shuffled[start : start + 6]]).to(net.device)
+            mean_loss(twin, ids).backward()
+            optimiser.step()
+    # Not the weights: Adam divides by the size of the gradient, and where that is zero but for
+    # rounding, as in the keys' biases, rounding decides.
+    ids = random_blocks(5)
+    with torch.inference_mode():
+        found, expected = net(input_ids=ids).logits, twin(input_ids=ids).logits
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert (found - before(input_ids=ids).logits).abs().mean() > 0.02  # training did something
+
+
+def test_dropout_acts_in_training_and_only_there(blocks: corpus.Blocks, toy: Protocol) -> None:
+    protocol = toy.replace(lr=1e-8, lr_end=0.0, epochs=1)
+    torch.manual_seed(0)
+    net = make_opt(dropout=0.5, vocab_size=300).to(model.device())
+    [row] = training.fine_tune(net, blocks.train, blocks.train, protocol, seed=0)
+    with torch.inference_mode():
+        expected = mean_loss(net, torch.from_numpy(blocks.train).long().to(net.device))
+    assert row["valid_nll"] == pytest.approx(float(expected), rel=1e-5)
+    assert abs(row["train_nll"] - row["valid_nll"]) > 0.1
+
+
+def weights(net: Any) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in net.state_dict().items()}
+
+
+def equal(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_fine_tuning_lowers_the_loss_and_tells_each_epoch(
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol
+) -> None:
+    before = scoring.score(fresh, blocks.train, toy).nll.mean()
+    protocol = toy.replace(epochs=4, selection="last")
+    history = training.fine_tune(fresh, blocks.train, blocks.valid, protocol, seed=0)
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    assert history[0]["train_nll"] > history[-1]["train_nll"]
+    assert scoring.score(fresh, blocks.train, toy).nll.mean() < before - 0.5
+    assert not fresh.training
+
+
+def test_selection_best_restores_the_best_epoch_and_last_keeps_the_last(
+    base: model.Base, blocks: corpus.Blocks, toy: Protocol
+) -> None:
+    # A validation text that the training text is at odds with: it gets worse after an epoch.
+    train, valid = np.tile(blocks.train[:1], (20, 1)), blocks.valid
+    protocol = toy.replace(epochs=5, lr=3e-2)
+    ends = {}
+    for selection in ("best", "last"):
+        net = copy.deepcopy(base.model).to(model.device())
+        history = training.fine_tune(
+            net, train, valid, protocol.replace(selection=selection), seed=0
+        )
+        ends[selection] = float(scoring.score(net, valid, protocol).nll.mean())
+    losses = [row["valid_nll"] for row in history]
+    assert min(losses) < losses[-1] - 0.01
+    assert ends["best"] == pytest.approx(min(losses), abs=1e-5)
+    assert ends["last"] == pytest.approx(losses[-1], abs=1e-5)
+
+
+def test_a_seed_gives_bit_equal_weights_and_another_seed_others(
+    base: model.Base, blocks: corpus.Blocks, toy: Protocol
+) -> None:
+    trained = []
+    for seed in (1, 1, 2):
+        net = copy.deepcopy(base.model).to(model.device())
+        torch.rand(seed)  # the state of torch's own generator must not matter
+        training.fine_tune(net, blocks.train, blocks.valid, toy, seed)
+        trained.append(weights(net))
+    assert equal(trained[0], trained[1])
+    assert not equal(trained[0], trained[2])
+
+
+class Spy(torch.optim.AdamW):
+    """AdamW that notes its learning rate and options at each step."""
+
+    made: list["Spy"]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.rates: list[float] = []
+        Spy.made.append(self)
+
+    def step(self, *args: Any, **options: Any) -> Any:
+        self.rates.append(self.param_groups[0]["lr"])
+        return super().step(*args, **options)
+
+
+def test_the_learning_rate_is_a_cosine_stepped_once_an_epoch(
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Spy.made = []
+    monkeypatch.setattr(torch.optim, "AdamW", Spy)
+    protocol = toy.replace(epochs=4, lr=1e-2, lr_end=1e-3, batch=8)
+    training.fine_tune(fresh, blocks.train, blocks.valid, protocol, seed=0)
+    (spy,) = Spy.made
+    cosine = [1e-3 + 9e-3 * (1 + np.cos(np.pi * epoch / 4)) / 2 for epoch in range(5)]
+    steps = 3  # 20 blocks, 8 at a time
+    assert spy.rates == pytest.approx(np.repeat(cosine[:4], steps).tolist())
+    assert spy.param_groups[0]["lr"] == pytest.approx(1e-3)  # lr_end after the last epoch
+    assert spy.defaults["betas"] == (0.9, 0.999) and spy.defaults["weight_decay"] == 0.01
+
+
+def test_each_epoch_sees_every_block_once_in_another_order(
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+    gradient = training.gradient
+
+    def spy(weights: Weights, ids: torch.Tensor, *args: Any) -> torch.Tensor:
+        seen.extend(ids.tolist())
+        return gradient(weights, ids, *args)
+
+    monkeypatch.setattr(training, "gradient", spy)
+    training.fine_tune(fresh, blocks.train, blocks.valid, toy, seed=0)
+    first, second = seen[:20], seen[20:]
+    assert sorted(first) == sorted(second) == sorted(blocks.train.tolist())
+    assert first != second
+
+
+def test_the_training_loss_of_an_epoch_weighs_blocks_equally(
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol
+) -> None:
+    # A rate too small to change anything: the epoch's loss is then that of the untrained model,
+    # although the last of the three steps has half as many blocks. No dropout, for the same reason.
+    fresh.config.dropout = 0.0
+    protocol = toy.replace(epochs=1, lr=1e-8, lr_end=0.0)
+    history = training.fine_tune(fresh, blocks.train, blocks.valid, protocol, seed=0)
+    expected = scoring.score(fresh, blocks.train, toy).nll.mean()
+    assert history[0]["train_nll"] == pytest.approx(expected, rel=1e-5)
+    expected = scoring.score(fresh, blocks.valid, toy).nll.mean()
+    assert history[0]["valid_nll"] == pytest.approx(expected, rel=1e-5)
