@@ -14,7 +14,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PYTHONWARNINGS = ignore:IProgress
 
 .DEFAULT_GOAL := help
-.PHONY: named help install book test chapter records serve lint clean
+.PHONY: named help install book test chapter records bench serve lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,13 @@ named:
 records: install  ## compute the committed laptop-scale records again, and publish them in records/
 	$(BOOK) assets
 	$(BOOK) recompute --scale laptop
+
+bench: install  ## measure how fast the loop is, against the usual ways of doing it
+	@$(VENV)/bin/python -m pip install --quiet -e './lib[bench]' || echo "CTranslate2 cannot be had; going on without it."
+	$(BOOK) assets
+	$(BOOK) bench
+	$(BOOK) run how-fast --scale laptop
+	@if [ -d $(BUILD)/html ]; then $(BOOK) site; fi
 
 serve:  ## show the pages in a browser
 	@if [ ! -e $(BUILD)/html/index.html ]; then echo "There are no pages yet; run 'make book' first." >&2; exit 2; fi

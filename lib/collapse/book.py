@@ -173,7 +173,10 @@ def sweep_command(
     scheduler: str | None,
 ) -> None:
     """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given."""
-    run_sweep(names, scale, pairs(parameters), workers, scheduler)
+    from collapse import parallel
+
+    with parallel.one_speaks():
+        run_sweep(names, scale, pairs(parameters), workers, scheduler)
 
 
 @main.command("plan")
@@ -265,6 +268,22 @@ def verify_command(folder: Path | None) -> None:
         records.verify(path)
         click.echo(f"{path.name}: verified")
     click.echo(f"{1 if folder else len(every)} verified")
+
+
+@main.command("bench")
+@click.option("--rounds", default=5, type=click.IntRange(2), help="Turns of each side.")
+@click.option("--publish", is_flag=True, help="Put the measurements into records/.")
+def bench_command(rounds: int, publish: bool) -> None:
+    """Measure how fast the loop is, against the usual ways and the machine's limits."""
+    from collapse import bench, speed
+
+    found = bench.measure(rounds, click.echo)
+    target = bench.path(found["kind"], None if publish else build_dir())
+    bench.store(found, target)
+    for contest in found["contests"]:
+        rival = speed.RIVALS[contest]
+        click.echo(f"{contest}: {speed.times(found, contest)} times as fast as {rival}")
+    click.echo(f"{target}; `book run how-fast` draws it")
 
 
 @main.command("recompute")

@@ -249,17 +249,28 @@ def _sign(figure: Figure, runs: list[Run]) -> None:
 
 
 def show(
-    figure: Figure, data: pd.DataFrame, *, id: str, caption: str, alt: str, runs: list[Run]
+    figure: Figure,
+    data: pd.DataFrame,
+    *,
+    id: str,
+    caption: str,
+    alt: str,
+    runs: Sequence[Run] = (),
+    origin: str = "",
 ) -> None:
     """Save a figure as SVG, PNG, CSV and a card in JSON, and display it.
 
     The caption is completed with what the records say about the runs; `id` names the files, the
     figure's number and its address for good.
 
+    Args:
+        origin: where the data come from, if not from runs.
+
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    caption = f"{caption} *Shown: {results.describe(runs)}.*"
+    shown = origin or results.describe(list(runs))
+    caption = f"{caption} *Shown: {shown}.*"
     card = {
         "id": id,
         "book": f"Model Collapse: A Reproducible Paper Book, version {__version__}",
@@ -268,6 +279,7 @@ def show(
         "columns": {name: COLUMNS[name] for name in data if name in COLUMNS},
         "caption": caption,
         "alt": alt,
+        "origin": shown,
         "runs": [
             {
                 "record": run.record.name,
@@ -293,7 +305,8 @@ def show(
         with atomic(build_dir() / "figures" / f"{id}.{suffix}") as temporary:
             temporary.write_bytes(content)
     plt.close(figure)
-    names = ", ".join(f"<code>{run.record.name}</code>" for run in runs) or "none"
+    names = ", ".join(f"<code>{run.record.name}</code>" for run in runs)
+    below = f"<p>Records: {names}</p>" if names else ""
     links = " · ".join(f'<a href="../figures/{id}.{kind}">{kind.upper()}</a>' for kind in files)
     display(
         {"image/svg+xml": files["svg"].decode(), "text/plain": alt},
@@ -302,9 +315,9 @@ def show(
     )
     display(
         HTML(
-            f'<details class="figure-files"><summary>{id}: data and records</summary>'
+            f'<details class="figure-files"><summary>{id}: data and origin</summary>'
             f"<p>{links} (the figure, its data, and a card with protocols, versions and hashes)</p>"
-            f"<p>Records: {names}</p></details>"
+            f"{below}</details>"
         )
     )
 
