@@ -59,7 +59,7 @@ bench: install  ## measure how fast the loop is, against the usual ways of doing
 	@$(VENV)/bin/python -m pip install --quiet -e './lib[bench]' || echo "CTranslate2 cannot be had; going on without it."
 	$(BOOK) assets
 	$(BOOK) bench
-	$(BOOK) run how-fast --scale laptop
+	$(BOOK) run how-fast --scale laptop --force
 	@if [ -d $(BUILD)/html ]; then $(BOOK) site; fi
 
 serve:  ## show the pages in a browser

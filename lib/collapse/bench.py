@@ -1,16 +1,21 @@
 """How fast the loop is: against the usual ways of doing the same, and against the machine.
 
 Everything that is compared is measured in one run, in turns, so that what slows the machine down
-for a while slows all of them down. Rates are tokens a second of whole continuations, or of blocks
-trained on.
+for a while slows all of them down; and each in a process of its own, so that what one leaves behind
+in memory or threads does not slow down another. Rates are tokens a second of whole continuations,
+or of blocks trained on.
 """
 
+import contextlib
 import copy
+import functools
+import importlib.util
 import json
-import statistics
+import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,7 +43,13 @@ SCHEMA = 1
 SIZES = {"cpu": (16, 32, 64, 128, 256), "cuda": (64, 128, 256, 512, 1024)}  # batches of `generate`
 PROMPTS = {"cpu": (512, 128), "cuda": (4096, 1024)}  # of this book's decoder, and of the others
 PAPER_BATCH = 128  # blocks, the default of the released code
-OTHER = "CTranslate2"
+OURS, GENERATE, OTHER, TRAINER = "this book", "generate", "CTranslate2", "Trainer"
+PAPER = "the paper's way"
+CONTESTS = {
+    "five beams": (OURS, GENERATE, PAPER, OTHER),
+    "sampling": (OURS, GENERATE, PAPER, OTHER),
+    "training": (OURS, TRAINER, PAPER),
+}
 
 
 @dataclass(frozen=True)
@@ -88,14 +99,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     shape = cost.shape(ground.base.model.config, ground.base.parameters)
     say("limits of the machine")
     limits = {"operations": _products(ground.kind), "bytes": _copies(ground.kind)}
-    contests = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, sides in (
-            ("five beams", _writing(ground, "beam", Path(folder))),
-            ("sampling", _writing(ground, "sample", Path(folder))),
-            ("training", _training(ground, Path(folder))),
-        ):
-            contests[name] = _race(name, sides, rounds, say)
+    contests = {name: _race(name, sides, rounds, say) for name, sides in CONTESTS.items()}
     same_text = _same_text(ground)
     say("profiles")
     profiles = profiling.profiles(ground.base.model, ground.blocks, ground.protocol)
@@ -148,24 +152,24 @@ def _ground() -> Ground:
 
 
 def _products(kind: str, size: int = 2048, turns: int = 15) -> float:
-    """Operations a second of a product of large square matrices: the median of some turns."""
+    """Operations a second of a product of large square matrices: the best of some turns."""
     dtype = torch.bfloat16 if kind == "cuda" else torch.float32
     size = size * (4 if kind == "cuda" else 1)
     one = torch.randn(size, size, device=kind, dtype=dtype)
     out = torch.empty_like(one)
-    return 2 * size**3 / _median(lambda: torch.mm(one, one, out=out), kind, turns)
+    return 2 * size**3 / _best(lambda: torch.mm(one, one, out=out), kind, turns)
 
 
 def _copies(kind: str, megabytes: int = 256, turns: int = 15) -> float:
     """Bytes a second, read and written, of copying an array far larger than any cache."""
     one = torch.ones(megabytes * 2**18, device=kind)
     out = torch.empty_like(one)
-    return 2 * 4 * one.numel() / _median(lambda: out.copy_(one), kind, turns)
+    return 2 * 4 * one.numel() / _best(lambda: out.copy_(one), kind, turns)
 
 
-def _median(action: Callable[[], Any], kind: str, turns: int) -> float:
+def _best(action: Callable[[], Any], kind: str, turns: int) -> float:
     action()
-    return statistics.median(_seconds(action, kind) for _ in range(turns))
+    return min(_seconds(action, kind) for _ in range(turns))
 
 
 def _seconds(action: Callable[[], Any], kind: str) -> float:
@@ -203,51 +207,73 @@ def _needed(shape: cost.Shape, ground: Ground) -> dict[str, dict[str, float]]:
 
 
 def _race(
-    what: str, sides: list[Side], rounds: int, say: Callable[[str], None]
+    contest: str, sides: Sequence[str], rounds: int, say: Callable[[str], None]
 ) -> dict[str, list[float]]:
     """Tokens a second of each side in each round, the first turn of each not counted."""
-    rates: dict[str, list[float]] = {side.name: [] for side in sides}
-    for number in range(rounds + 1):
-        for side in sides:
-            if number == 0:
-                say(f"{what}: {side.name}")
-            seconds = _seconds(side.turn, model.device().type)
-            if number:
-                rates[side.name].append(side.tokens / seconds)
+    if OTHER in sides and not _has_other():
+        say(f"{contest}: {OTHER} is not installed")
+        sides = [who for who in sides if who != OTHER]
+    rates: dict[str, list[float]] = {}
+    with contextlib.ExitStack() as stack:
+        processes = {who: stack.enter_context(_process()) for who in sides}
+        for number in range(rounds + 1):
+            say(f"{contest}: " + (f"round {number} of {rounds}" if number else "warming up"))
+            for who in sides:
+                name, rate = processes[who].submit(_turn, contest, who).result()
+                if number:
+                    rates.setdefault(name, []).append(rate)
     return rates
 
 
-def _writing(ground: Ground, decoding: str, folder: Path) -> list[Side]:
+def _process() -> Executor:
+    """A process that stays, and waits for its turns."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _turn(contest: str, who: str) -> tuple[str, float]:
+    """In the process of a side: its full name, and its tokens a second in one turn."""
+    side = _side(contest, who)
+    rate = side.tokens / _seconds(side.turn, model.device().type)
+    if model.device().type == "cuda":
+        torch.cuda.empty_cache()  # another process is next
+    return side.name, rate
+
+
+@functools.cache
+def _side(contest: str, who: str) -> Side:
+    ground = _ground()
+    if contest == "training":
+        return _training(ground, who)
+    return _writing(ground, who, "beam" if contest == "five beams" else "sample")
+
+
+def _writing(ground: Ground, who: str, decoding: str) -> Side:
     protocol, net = ground.protocol.replace(decoding=decoding), ground.base.model
     length = protocol.block_length
     many, few = (ground.blocks.train[:number] for number in PROMPTS[ground.kind])
-    fastest = max(SIZES[ground.kind], key=lambda size: _rate(ground, protocol, size))
-    sides = [
-        Side(
-            "this book", len(many) * length,
+    tokens = len(few) * length
+    if who == OURS:
+        return Side(
+            who, len(many) * length,
             lambda: decode.generate(net, many, length, protocol, ground.end),
-        ),
-        Side(
-            f"generate, batches of {fastest}", len(few) * length,
-            lambda: _generate(ground, protocol, few, fastest),
-        ),
-    ]  # fmt: skip
-    if PAPER_BATCH != fastest:
-        sides.append(
-            Side(
-                f"the paper's way: generate, batches of {PAPER_BATCH}", len(few) * length,
-                lambda: _generate(ground, protocol.replace(precision="fp32"), few, PAPER_BATCH),
-            )
         )  # fmt: skip
-    if ground.kind == "cpu" and (other := _ctranslate2(ground, protocol, few, folder)):
-        sides.append(other)
-    return sides
+    if who == GENERATE:
+        size = max(SIZES[ground.kind], key=lambda size: _rate(ground, protocol, size))
+        name = f"{GENERATE}, batches of {size}"
+        return Side(name, tokens, lambda: _generate(ground, protocol, few, size))
+    if who == PAPER:
+        single = protocol.replace(precision="fp32")
+        name = f"{PAPER}: {GENERATE}, batches of {PAPER_BATCH}"
+        return Side(name, tokens, lambda: _generate(ground, single, few, PAPER_BATCH))
+    return _ctranslate2(ground, protocol, few)
 
 
 def _rate(ground: Ground, protocol: Protocol, size: int) -> float:
     """Tokens a second of `generate` on one batch of a size."""
     rows = np.resize(ground.blocks.train, (size, protocol.block_length))
-    return size / _seconds(lambda: _generate(ground, protocol, rows, size), ground.kind)
+    trials = [_seconds(lambda: _generate(ground, protocol, rows, size), ground.kind)
+              for _ in range(2)]  # fmt: skip
+    return size / min(trials)
 
 
 def _generate(ground: Ground, protocol: Protocol, prompts: np.ndarray, size: int) -> np.ndarray:
@@ -267,23 +293,24 @@ def _generate(ground: Ground, protocol: Protocol, prompts: np.ndarray, size: int
     return np.concatenate(written)
 
 
-def _ctranslate2(
-    ground: Ground, protocol: Protocol, prompts: np.ndarray, folder: Path
-) -> Side | None:
-    """A fast engine in C++ at float32, at its best batch; None if it is not installed."""
-    try:
-        import ctranslate2
-        from ctranslate2.converters import TransformersConverter
-    except ImportError:
-        return None
-    source, converted = folder / "base", folder / "converted"
-    if not converted.exists():
+def _has_other() -> bool:
+    return model.device().type == "cpu" and importlib.util.find_spec("ctranslate2") is not None
+
+
+def _ctranslate2(ground: Ground, protocol: Protocol, prompts: np.ndarray) -> Side:
+    """A fast engine in C++ with the same weights at float32, at the best of three batches."""
+    import ctranslate2
+    from ctranslate2.converters import TransformersConverter
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, converted = Path(folder) / "base", Path(folder) / "converted"
         ground.base.model.save_pretrained(source)
         ground.base.tokenizer.save_pretrained(source)
         TransformersConverter(str(source)).convert(str(converted))
-    engine = ctranslate2.Generator(
-        str(converted), device="cpu", intra_threads=torch.get_num_threads(), compute_type="float32"
-    )
+        engine = ctranslate2.Generator(
+            str(converted), device="cpu", intra_threads=torch.get_num_threads(),
+            compute_type="float32",
+        )  # fmt: skip
     names = [ground.base.tokenizer.convert_ids_to_tokens(row) for row in prompts.tolist()]
     how = {"beam_size": 5}
     if protocol.decoding == "sample":
@@ -300,21 +327,22 @@ def _ctranslate2(
     return Side(f"{OTHER}, batches of {fastest}", tokens, lambda: write(fastest))
 
 
-def _training(ground: Ground, folder: Path) -> list[Side]:
+def _training(ground: Ground, who: str) -> Side:
     blocks, p = ground.blocks.train, ground.protocol
-    tokens = blocks.size
 
-    def fresh() -> Any:
-        return copy.deepcopy(ground.base.model)
+    def turn() -> None:
+        net = copy.deepcopy(ground.base.model)
+        if who == OURS:
+            training.fine_tune(net, blocks, blocks[:1], p, 0)
+        elif who == TRAINER:
+            _trainer(net, blocks, p)
+        else:
+            _plain_loop(net, blocks, p)
 
-    return [
-        Side("this book", tokens, lambda: training.fine_tune(fresh(), blocks, blocks[:1], p, 0)),
-        Side("Trainer", tokens, lambda: _trainer(fresh(), blocks, p, folder)),
-        Side("the paper's way: a plain loop", tokens, lambda: _plain_loop(fresh(), blocks, p)),
-    ]
+    return Side(f"{PAPER}: a plain loop" if who == PAPER else who, blocks.size, turn)
 
 
-def _trainer(net: Any, blocks: np.ndarray, protocol: Protocol, folder: Path) -> None:
+def _trainer(net: Any, blocks: np.ndarray, protocol: Protocol) -> None:
     """`transformers.Trainer` at the same batch and precision, without clipping, as here."""
     from transformers import PrinterCallback, Trainer, TrainingArguments
     from transformers.utils import logging
@@ -322,7 +350,7 @@ def _trainer(net: Any, blocks: np.ndarray, protocol: Protocol, folder: Path) -> 
     logging.set_verbosity_error()
     rows = [{"input_ids": row, "labels": row} for row in torch.from_numpy(blocks.astype(np.int64))]
     arguments = TrainingArguments(
-        str(folder / "trainer"), per_device_train_batch_size=protocol.batch, num_train_epochs=1,
+        tempfile.gettempdir(), per_device_train_batch_size=protocol.batch, num_train_epochs=1,
         learning_rate=protocol.lr, lr_scheduler_type="cosine", max_grad_norm=0.0,
         optim="adamw_torch_fused", bf16=protocol.precision == "bf16", save_strategy="no",
         logging_strategy="no", report_to=[], disable_tqdm=True,
