@@ -1,5 +1,6 @@
 """The pages in a browser that reaches no host but their own, wide and on a telephone."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -132,6 +133,24 @@ def test_the_picture_of_each_figure_is_inside_its_figure_with_a_caption(
         for figure in visit.page.locator("main figure").all():
             assert figure.locator("img").count() == 1
             assert figure.locator("figcaption").inner_text().strip()
+
+
+def test_the_herd_is_moved_by_keys_and_stands_still_in_print(chromium: Any, address: str) -> None:
+    with opened(chromium, f"{address}/chapters/why-tails-vanish.html") as visit:
+        herd = visit.page.locator(".herd")
+        data = herd.locator("script[type='application/json']").text_content()
+        counts = json.loads(data)["herds"]
+        herd.locator("input[type=range]").focus()
+        for _ in range(7):
+            visit.page.keyboard.press("ArrowRight")
+        assert f"generation 7: {counts[0][7]} of 100 cats are blue" in herd.inner_text()
+        assert herd.locator("circle.blue").count() == counts[0][7]
+        herd.locator("select").select_option("2")
+        assert herd.locator("circle.blue").count() == counts[2][7]
+        visit.page.keyboard.press("End")
+        assert visit.errors == []
+        visit.page.emulate_media(media="print")
+        assert herd.locator("svg").is_visible() and not herd.locator("form").is_visible()
 
 
 def test_mathematics_is_set_without_any_other_host(chromium: Any, tmp_path: Path) -> None:

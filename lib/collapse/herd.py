@@ -1,0 +1,91 @@
+"""A herd of cats to play with on the page: no kernel, no network, and a still picture in print."""
+
+import html
+import json
+
+import numpy as np
+from IPython.display import HTML
+
+from collapse import theory
+
+BLUE, YELLOW = "#0072B2", "#F0E442"
+ACROSS = 10  # cats in a row
+
+# What the page itself does: colour as many cats as there are blue ones, and say it in words.
+_SCRIPT = """
+(() => {
+  const box = document.getElementById("ID");
+  const data = JSON.parse(box.querySelector("script[type='application/json']").textContent);
+  const cats = [...box.querySelectorAll("circle")];
+  const time = box.querySelector("input[type=range]");
+  const herd = box.querySelector("select");
+  const shown = box.querySelector("output");
+  const said = box.querySelector("p");
+  const share = (x) => (100 * x).toFixed(x > 0.1 && x < 0.9 ? 0 : 1) + " %";
+  function draw() {
+    const n = Number(time.value), k = Number(herd.value), blue = data.herds[k][n];
+    cats.forEach((cat, i) => cat.setAttribute("class", i < blue ? "blue" : "yellow"));
+    shown.textContent = n;
+    time.setAttribute("aria-valuetext", "generation " + n + ", " + blue + " blue cats");
+    said.textContent = "Herd " + (k + 1) + ", generation " + n + ": " + blue +
+      " of " + data.cats + " cats are blue. Of all herds, " + share(data.none[n]) +
+      " have no blue cat left and " + share(data.all[n]) + " have only blue ones.";
+  }
+  time.addEventListener("input", draw);
+  herd.addEventListener("change", draw);
+  box.querySelector("form").hidden = false;
+  draw();
+})();
+"""
+
+
+def play(
+    blue: int, cats: int, generations: int, herds: int, seed: int, id: str = "play-herd"
+) -> HTML:
+    """A slider over the generations of some herds; the shares of all herds follow the exact law.
+
+    Args:
+        blue: blue cats at the start, of `cats`; the others are yellow.
+        herds: simulated ones to choose from.
+        id: of the element on the page, its permanent address there.
+    """
+    random = np.random.default_rng(seed)
+    shares = theory.resample_one(blue / cats, cats, generations, herds, random)
+    counts = np.rint(shares * cats).astype(int)
+    law = theory.counts_law(blue, cats, generations)
+    data = {
+        "cats": cats,
+        "herds": counts.T.tolist(),
+        "none": np.round(law[:, 0], 4).tolist(),
+        "all": np.round(law[:, -1], 4).tolist(),
+    }
+    choices = "".join(f'<option value="{k}">{k + 1}</option>' for k in range(herds))
+    still = (
+        f"Herd 1, generation 0: {blue} of {cats} cats are blue. After {generations} generations "
+        f"{law[-1, 0]:.0%} of all herds have no blue cat left."
+    )
+    return HTML(
+        f'<div class="herd" id="{id}" role="group" aria-label="A herd to play with">'
+        f"{_picture(blue, cats)}"
+        f'<form hidden onsubmit="return false"><label>generation <output>0</output>'
+        f'<input type="range" min="0" max="{generations}" value="0" step="1"></label> '
+        f"<label>herd <select>{choices}</select></label></form>"
+        f'<p aria-live="polite">{html.escape(still)}</p>'
+        f'<script type="application/json">{json.dumps(data, separators=(",", ":"))}</script>'
+        f"<script>{_SCRIPT.replace('ID', id)}</script></div>"
+    )
+
+
+def _picture(blue: int, cats: int) -> str:
+    dots = "".join(
+        f'<circle cx="{12 + 22 * (i % ACROSS)}" cy="{12 + 22 * (i // ACROSS)}" r="9" '
+        f'class="{"blue" if i < blue else "yellow"}"/>'
+        for i in range(cats)
+    )
+    width, height = 22 * ACROSS + 2, 22 * -(-cats // ACROSS) + 2
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="A herd of {cats} cats as '
+        f'dots, dark ones blue, light ones yellow; the text below says how many.">'
+        f"<style>.herd .blue{{fill:{BLUE}}} .herd .yellow{{fill:{YELLOW}}} "
+        f".herd circle{{stroke:#333;stroke-width:1}}</style>{dots}</svg>"
+    )

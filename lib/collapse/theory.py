@@ -1,0 +1,272 @@
+"""Exact laws of learning from one's own samples, and simulators that obey them exactly.
+
+Two worlds. In the *discrete* one a distribution over words is estimated by the shares of M draws,
+and the next one is drawn from those shares: population genetics knows this as the Wright-Fisher
+model without mutation (Ewens, Mathematical Population Genetics I, 2nd ed., 2004, ch. 3). In the
+*Gaussian* one mean and variance are estimated from M draws: Shumailov et al. 2024, theorem 3.1.
+
+Generation 0 is the original distribution; generation n comes from n rounds of drawing and fitting.
+"""
+
+import math
+
+import numpy as np
+from numpy.random import Generator
+from scipy import integrate, special, stats
+
+Array = np.ndarray
+
+
+# -- discrete distributions ------------------------------------------------------------------
+
+
+def resample(shares: Array, draws: int, generations: int, random: Generator) -> Array:
+    """Chains of Wright-Fisher resampling: each generation is M draws from the one before.
+
+    Args:
+        shares: of generation 0, (kinds,) for one chain or (chains, kinds).
+        draws: M, the sample size.
+
+    Returns:
+        shares, (generations + 1, *shares.shape).
+    """
+    chain = [np.asarray(shares, float)]
+    for _ in range(generations):
+        chain.append(random.multinomial(draws, chain[-1]) / draws)
+    return np.stack(chain)
+
+
+def resample_one(
+    share: float, draws: int, generations: int, chains: int, random: Generator
+) -> Array:
+    """The share of one kind among others in many chains, (generations + 1, chains).
+
+    What the others are does not matter to it: its count is binomial.
+    """
+    found = np.full((generations + 1, chains), float(share))
+    undecided = np.arange(chains)  # a chain that has come to 0 or 1 stays there
+    for n in range(generations):
+        found[n + 1] = found[n]
+        found[n + 1, undecided] = random.binomial(draws, found[n, undecided]) / draws
+        undecided = undecided[(found[n + 1, undecided] > 0) & (found[n + 1, undecided] < 1)]
+    return found
+
+
+def lost_at_once(share: float | Array, draws: int) -> float | Array:
+    """Probability that a kind is missing from the first M draws: (1 - q)^M."""
+    return (1 - share) ** draws
+
+
+def lost_in_the_end(share: float | Array) -> float | Array:
+    """Probability that a kind is lost sooner or later: 1 - q.
+
+    The share is a martingale and ends at 0 or 1, so it ends at 1 with probability q.
+    """
+    return 1 - share
+
+
+def diversity(shares: Array, draws: int, generation: int | Array) -> float | Array:
+    """Expected probability that two draws differ, after n generations.
+
+    (1 - 1/M)^n (1 - sum p^2), the decay of heterozygosity.
+    """
+    return (1 - 1 / draws) ** generation * (1 - np.sum(np.square(shares)))
+
+
+def counts_law(count: int, draws: int, generations: int) -> Array:
+    """The exact distribution of a kind's count after 0, 1, ..., n generations.
+
+    Returns:
+        (generations + 1, draws + 1): probabilities of the counts 0 to M.
+    """
+    counts = np.arange(draws + 1)
+    steps = stats.binom.pmf(counts[None, :], draws, counts[:, None] / draws)
+    law = np.zeros((generations + 1, draws + 1))
+    law[0, count] = 1.0
+    for n in range(generations):
+        law[n + 1] = law[n] @ steps
+    return law
+
+
+def lost_by(count: int | Array, generations: int) -> Array:
+    """Probability that a rare kind is lost by each generation, in the limit of many draws.
+
+    Each copy then has a Poisson number of successors with mean 1, independently of the others. A
+    line of one is extinct by generation n with probability f_n = exp(f_{n-1} - 1), f_0 = 0, and all
+    of them with f_n^count (Galton and Watson; Harris 1963, ch. I).
+
+    Returns:
+        (generations + 1, *shape of count).
+    """
+    line = [0.0]
+    for _ in range(generations):
+        line.append(math.exp(line[-1] - 1))
+    return np.power.outer(np.array(line), np.asarray(count))
+
+
+def loss_times(draws: int) -> Array:
+    """Expected generations until a kind is lost, given that it is lost, for each starting count.
+
+    Exact: the chain of counts, conditioned on ending at 0, has transition probabilities P(i, j)
+    (1 - j/M) / (1 - i/M), and its expected time t to get there solves t = 1 + P t. Takes memory
+    and time of M^2 and M^3; the diffusion limit is -2 M q log(q) / (1 - q) (Kimura and Ohta 1969,
+    Genetics 63, 701-709).
+
+    Returns:
+        (M,): for counts 0, 1, ..., M - 1.
+    """
+    counts = np.arange(draws)
+    inside = counts[1:]
+    steps = stats.binom.pmf(inside[None, :], draws, inside[:, None] / draws)
+    steps *= (1 - inside[None, :] / draws) / (1 - inside[:, None] / draws)
+    times = np.linalg.solve(np.eye(draws - 1) - steps, np.ones(draws - 1))
+    return np.concatenate([[0.0], times])
+
+
+def loss_time_limit(share: float | Array, draws: int) -> float | Array:
+    """The limit of `loss_times` for many draws: -2 M q log(q) / (1 - q) generations."""
+    return -2 * draws * share * np.log(share) / (1 - share)
+
+
+# -- Gaussians -------------------------------------------------------------------------------
+
+
+def refit(
+    draws: int, generations: int, chains: int, random: Generator, biased: bool = False
+) -> tuple[Array, Array]:
+    """Means and variances of Gaussians fitted to samples of the one before, from N(0, 1) on.
+
+    No points are drawn: the mean of M draws from N(m, v) is N(m, v/M), their sum of squares is v
+    times chi-square with M - 1 degrees of freedom, and the two are independent.
+
+    Args:
+        biased: divide by M, as maximum likelihood does, and not by M - 1.
+
+    Returns:
+        both (generations + 1, chains).
+    """
+    means, variances = np.zeros((2, generations + 1, chains))
+    variances[0] = 1.0
+    for n in range(generations):
+        spread = np.sqrt(variances[n] / draws)
+        means[n + 1] = means[n] + spread * random.standard_normal(chains)
+        squares = random.chisquare(draws - 1, chains)
+        variances[n + 1] = variances[n] * squares / (draws if biased else draws - 1)
+    return means, variances
+
+
+def mean_variance(draws: int, generation: int | Array, biased: bool = False) -> float | Array:
+    """Expected variance after n refits: 1 for ever, or ((M - 1) / M)^n where it is biased."""
+    return ((draws - 1) / draws if biased else 1.0) ** np.asarray(generation)
+
+
+def median_variance(draws: int, generation: int | Array) -> float | Array:
+    """Median variance after n unbiased refits, for not too few draws: exp(-n / (M - 1)).
+
+    The logarithm of the variance is a sum of n independent ones of chi-square over its degrees of
+    freedom, k = M - 1: nearly Gaussian, with mean n (digamma(k/2) - log(k/2)), about -n/k.
+    """
+    return np.exp(-np.asarray(generation) / (draws - 1))
+
+
+def half_life(draws: int) -> float:
+    """Generations in which the median variance halves: (M - 1) log 2."""
+    return (draws - 1) * math.log(2)
+
+
+def distance(means: Array, variances: Array) -> Array:
+    """Squared 2-Wasserstein distance to N(0, 1): m^2 + (s - 1)^2."""
+    return np.square(means) + np.square(np.sqrt(variances) - 1)
+
+
+def expected_distance(draws: int, generation: int | Array) -> float | Array:
+    """Expected squared 2-Wasserstein distance to N(0, 1) after n unbiased refits.
+
+    n/M + 2 (1 - c^n), where c = sqrt(2/(M-1)) Gamma(M/2) / Gamma((M-1)/2) is the expected standard
+    deviation of a sample of M from N(0, 1). For small n about 3n/(2M), the paper's eq. 6 (SI).
+    """
+    log = special.gammaln(draws / 2) - special.gammaln((draws - 1) / 2)
+    c = math.sqrt(2 / (draws - 1)) * math.exp(log)
+    return np.asarray(generation) / draws + 2 * (1 - c ** np.asarray(generation))
+
+
+# -- keeping, adding, choosing ---------------------------------------------------------------
+
+
+def accumulate(draws: int, generations: int, chains: int, random: Generator) -> Array:
+    """Means fitted to all draws so far, each generation adding M from N(last mean, 1).
+
+    Returns:
+        (generations + 1, chains); generation 0 is the true mean, 0.
+    """
+    means = np.zeros((generations + 1, chains))
+    for n in range(generations):
+        fresh = means[n] + random.standard_normal(chains) / math.sqrt(draws)
+        means[n + 1] = (n * means[n] + fresh) / (n + 1)
+    return means
+
+
+def accumulated_variance(draws: int, generation: int) -> float:
+    """Variance of the mean in `accumulate`: (1/M) sum of 1/i^2 for i to n, at most pi^2/(6 M)."""
+    return float(np.sum(1.0 / np.arange(1, generation + 1) ** 2)) / draws
+
+
+def mix(human: float, draws: int, generations: int, chains: int, random: Generator) -> Array:
+    """Means fitted to M draws, a share of them from N(0, 1) afresh, the rest from the last fit.
+
+    All variances are known to be 1.
+
+    Returns:
+        (generations + 1, chains).
+    """
+    means = np.zeros((generations + 1, chains))
+    for n in range(generations):
+        noise = random.standard_normal(chains) / math.sqrt(draws)
+        means[n + 1] = (1 - human) * means[n] + noise
+    return means
+
+
+def mixed_variance(
+    human: float, draws: int, generation: int | Array | None = None
+) -> float | Array:
+    """Variance of the mean in `mix`: (1/M) (1 - r^n) / (1 - r), where r = (1 - human share)^2.
+
+    With n None the value that it settles at, 1 / (M (1 - r)); without human data it is n / M.
+    """
+    ratio = (1 - human) ** 2
+    if generation is None:
+        return math.inf if ratio == 1 else 1 / (draws * (1 - ratio))
+    if ratio == 1:
+        return np.asarray(generation) / draws
+    return (1 - ratio ** np.asarray(generation)) / (1 - ratio) / draws
+
+
+def select(kept: int, drawn: int, generations: int, chains: int, random: Generator) -> Array:
+    """Variances where of n draws from N(0, v) the k likeliest are kept, and v is fitted to those.
+
+    The mean is known to be 0, so that the likeliest are the ones nearest to 0.
+
+    Returns:
+        (generations + 1, chains).
+    """
+    variances = np.ones((generations + 1, chains))
+    for n in range(generations):
+        squares = np.square(random.standard_normal((chains, drawn)))
+        squares.partition(kept - 1, axis=1)
+        variances[n + 1] = variances[n] * squares[:, :kept].mean(1)
+    return variances
+
+
+def selected_variance(kept: int, drawn: int) -> float:
+    """Expected factor on the variance of one round of `select`.
+
+    The mean of the k smallest of n chi-square variables with one degree of freedom: n/k times the
+    integral of x f(x) P(fewer than k of the other n - 1 lie below x).
+    """
+
+    def inside(z: float) -> float:  # over z with x = z^2, both signs
+        below = special.bdtr(kept - 1, drawn - 1, special.chdtr(1, z * z))
+        return 2 * z * z * stats.norm.pdf(z) * below
+
+    value, _ = integrate.quad(inside, 0, 12, limit=200)
+    return drawn / kept * value

@@ -1,0 +1,134 @@
+"""Mixtures, digits, words and the herd on the page: what the chapter on vanishing tails shows."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate
+
+from collapse import digits, herd, mixture, tails, theory
+from collapse.mixture import TRUTH, Mixture
+
+# -- mixtures --------------------------------------------------------------------------------
+
+LOPSIDED = Mixture(np.array([0.3, 0.7]), np.array([-1.0, 2.0]), np.array([0.5, 1.5]))
+
+
+def test_moments_and_differences_are_those_of_the_densities() -> None:
+    def moment(power: int) -> float:
+        return integrate.quad(lambda x: x**power * float(LOPSIDED.density(x)), -20, 20)[0]
+
+    assert LOPSIDED.mean() == pytest.approx(moment(1))
+    assert LOPSIDED.variance() == pytest.approx(moment(2) - moment(1) ** 2)
+    expected, _ = integrate.quad(
+        lambda x: float(LOPSIDED.density(x) - TRUTH.density(x)) ** 2, -20, 20
+    )
+    assert mixture.difference(LOPSIDED, TRUTH) == pytest.approx(expected)
+    assert mixture.difference(TRUTH, TRUTH) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_draws_have_the_moments_of_their_mixture() -> None:
+    drawn = LOPSIDED.draw(10**6, np.random.default_rng(0))
+    assert abs(drawn.mean() - LOPSIDED.mean()) < 5 * (LOPSIDED.variance() / 10**6) ** 0.5
+    assert drawn.var() == pytest.approx(LOPSIDED.variance(), rel=0.01)
+
+
+def test_what_cannot_be_represented_is_lost_once() -> None:
+    first = mixture.one_gaussian(LOPSIDED)
+    second = mixture.one_gaussian(first)
+    assert mixture.difference(first, LOPSIDED) > 0.01
+    assert mixture.difference(second, first) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_fit_to_very_many_draws_is_the_source() -> None:
+    found = mixture.fitted(TRUTH, 400_000, np.random.default_rng(0))
+    np.testing.assert_allclose(found.means, TRUTH.means, atol=0.02)
+    np.testing.assert_allclose(found.deviations, TRUTH.deviations, atol=0.02)
+
+
+def test_sharpening_narrows_by_the_temperature() -> None:
+    found = mixture.sharpened(LOPSIDED, 0.81)
+    np.testing.assert_allclose(found.deviations, 0.9 * LOPSIDED.deviations)
+    assert found.weights[1] > LOPSIDED.weights[1] and found.weights.sum() == pytest.approx(1.0)
+    same = mixture.sharpened(LOPSIDED, 1.0)
+    assert mixture.difference(same, LOPSIDED) == pytest.approx(0.0, abs=1e-12)
+
+
+# -- digits ----------------------------------------------------------------------------------
+
+
+def test_the_digits_are_pictures_from_0_to_1() -> None:
+    pictures = digits.load()
+    assert pictures.shape == (1797, 64)
+    assert float(pictures.min()) == 0.0 and float(pictures.max()) == 1.0
+
+
+def test_an_autoencoder_learns_the_digits_and_draws_pictures() -> None:
+    random = torch.Generator().manual_seed(0)
+    pictures = digits.load()
+    untrained, trained = (digits.train(pictures, steps, random) for steps in (0, 400))
+
+    def error(model: digits.Autoencoder) -> float:
+        with torch.no_grad():
+            again = torch.sigmoid(model.decoder(model.latents(pictures)))
+        return float((again - pictures).square().mean())
+
+    assert error(trained) < 0.5 * error(untrained)
+    assert error(trained) < float(pictures.var(0).mean())  # better than the mean picture
+    drawn = trained.draw(5, random).detach()
+    assert drawn.shape == (5, 64) and 0 <= float(drawn.min()) <= float(drawn.max()) <= 1
+
+
+def test_a_chain_is_the_same_for_a_seed_and_another_for_another() -> None:
+    one, two, other = (digits.chain(2, 30, seed) for seed in (1, 1, 2))
+    assert one[0] == two[0] != other[0]
+    assert one[1][0].shape == (10, 8, 8) and len(one[0]) == len(one[1]) == 2
+
+
+# -- words -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def words(corpus_file: object) -> tails.Vocabulary:
+    return tails.vocabulary(str(corpus_file), 12, [0, 1])
+
+
+def test_resampled_words_keep_the_length_of_the_text(words: tails.Vocabulary) -> None:
+    assert words.chains.shape == (2, 13, len(words.words))
+    assert np.all(words.chains.sum(-1) == words.draws)
+    assert np.array_equal(words.chains[0, 0], words.counts)
+    assert np.all(np.diff(words.counts) <= 0)
+    assert not np.array_equal(words.chains[0, 1], words.chains[1, 1])
+
+
+def test_words_die_by_the_branching_law() -> None:
+    # 4,000 words that occur once and 500 that occur three times, among many others.
+    counts = np.array([200_000] + [3] * 500 + [1] * 4000)
+    draws = int(counts.sum())
+    chain = theory.resample(counts / draws, draws, 8, np.random.default_rng(0))
+    found = tails.Vocabulary(np.arange(len(counts)), counts, np.rint(chain * draws)[None])
+    rows = tails.alive(found)
+    for name, number in (("once", 4000), ("2 to 3 times", 500)):
+        some = rows[(rows["class"] == name) & (rows["generation"] == 8)].iloc[0]
+        law = some["law"]
+        assert abs(some["alive"] - law) < 5 * (law * (1 - law) / number) ** 0.5
+    half = tails.half_lost(found)
+    assert half["count"].tolist()[0] == 1
+    assert abs(half["measured"] - half["law"]).max() <= 1
+
+
+# -- the herd on the page --------------------------------------------------------------------
+
+
+def test_the_herd_s_page_holds_what_the_law_says() -> None:
+    shown = herd.play(10, 100, 30, 4, 0).data
+    data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', shown)[1])
+    law = theory.counts_law(10, 100, 30)
+    assert data["none"] == pytest.approx(law[:, 0], abs=1e-4)
+    assert [counts[0] for counts in data["herds"]] == [10] * 4
+    assert all(len(counts) == 31 and 0 <= min(counts) <= max(counts) <= 100
+               for counts in data["herds"])  # fmt: skip
+    assert shown.count("<circle") == 100 and shown.count('class="blue"') == 10
+    assert "http" not in shown
