@@ -63,13 +63,14 @@ def test_what_was_not_measured_is_said_to_be_not_run() -> None:
     said = [
         speed.times(None, "training"), speed.verdict(None, "training"), speed.slope(None, "seeds"),
         speed.share_of_floor(None, "training"), speed.spent(None, "training", "attention"),
+        speed.at_most(None, "training"),
     ]  # fmt: skip
-    assert said == ["not run yet"] * 5
-    assert "not run yet" in speed.table(None).data
+    assert said == ["not run yet"] * 6
+    assert "not run yet" in speed.table(None, "a toy").data
 
 
 def test_the_table_has_every_side_once() -> None:
-    shown = speed.table(MEASURED).data
+    shown = speed.table(MEASURED, "a toy").data
     assert shown.count("<tr>") == sum(len(sides) for sides in MEASURED["contests"].values())
     assert "60 (40 to 90)" in shown
 

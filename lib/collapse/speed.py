@@ -16,6 +16,7 @@ from collapse.protocol import BookError
 # What each contest is measured against: sides whose names begin like this.
 RIVALS = {"five beams": "generate", "sampling": "generate", "training": "Trainer"}
 ASKED = {"five beams": 4.0, "sampling": 1.5, "training": 1.3}  # times the rival, set beforehand
+NOT_YET = "not run yet"
 GREYS = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#F0E442", "#BBBBBB")
 HATCHES = ("", "//", "..", "xx", "\\\\", "")
 
@@ -104,15 +105,15 @@ def in_words(values: list[float]) -> str:
 def times(found: dict[str, Any] | None, contest: str, rival: str | None = None) -> str:
     """`ratios` in words, or `not run yet`."""
     try:
-        return in_words(ratios(found, contest, rival)) if found else "not run yet"
+        return in_words(ratios(found, contest, rival)) if found else NOT_YET
     except KeyError:
-        return "not run yet"
+        return NOT_YET
 
 
 def verdict(found: dict[str, Any] | None, contest: str) -> str:
     """Whether the median reaches what was asked for beforehand."""
     if not found:
-        return "not run yet"
+        return NOT_YET
     reached = statistics.median(ratios(found, contest)) >= ASKED[contest]
     return "reached" if reached else "not reached"
 
@@ -120,15 +121,24 @@ def verdict(found: dict[str, Any] | None, contest: str) -> str:
 def share_of_floor(found: dict[str, Any] | None, contest: str) -> str:
     """This book's median rate as a share of the floor's."""
     if not found:
-        return "not run yet"
+        return NOT_YET
     median = statistics.median(found["contests"][contest]["this book"])
     return f"{median / ceiling(found, contest):.0%}"
 
 
-def table(found: dict[str, Any] | None) -> HTML:
-    """Every side of every contest: tokens a second, times this book's rival, share of the floor."""
+def at_most(found: dict[str, Any] | None, contest: str) -> str:
+    """How many times as fast it would be if nothing but products with weights took time."""
+    return f"{1 / found['profiles'][contest]['products with weights']:.1f}" if found else NOT_YET
+
+
+def table(found: dict[str, Any] | None, kind: str) -> HTML:
+    """Every side of every contest: tokens a second, times this book's rival, share of the floor.
+
+    Args:
+        kind: of machine, for the sentence that stands in for a table that is missing.
+    """
     if not found:
-        return HTML("<p>On a CUDA GPU: not run yet.</p>")
+        return HTML(f"<p>On {kind}: {NOT_YET}.</p>")
     rows = []
     for contest, sides in found["contests"].items():
         for side, measured in sides.items():
@@ -226,9 +236,9 @@ def growing(found: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
 
 def slope(found: dict[str, Any] | None, name: str) -> str:
     """A measured slope with its interval, or `not run yet`."""
-    return str(growth.slope(found["growth"][name])) if found else "not run yet"
+    return str(growth.slope(found["growth"][name])) if found else NOT_YET
 
 
 def spent(found: dict[str, Any] | None, contest: str, kind: str) -> str:
     """A share of the profile."""
-    return f"{found['profiles'][contest][kind]:.0%}" if found else "not run yet"
+    return f"{found['profiles'][contest][kind]:.0%}" if found else NOT_YET

@@ -15,6 +15,11 @@ CLASSES = ((1, 1), (2, 3), (4, 9), (10, 99), (100, None))  # counts of a word in
 SHOWN = (0, 1, 10, 100)  # generations
 
 
+def _panels(**data: pd.DataFrame) -> pd.DataFrame:
+    """The data of a figure's panels in one table, with a column that names the panel."""
+    return pd.concat([rows.assign(panel=panel) for panel, rows in data.items()])
+
+
 # -- words -----------------------------------------------------------------------------------
 
 
@@ -119,16 +124,20 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     left.minorticks_off()
     left.set(xlabel="generation", ylabel="share of words still there", ylim=(0, 1.03))
     left.legend(title="in the human text", fontsize=10, loc="lower left")
+    ranked = []
     for index, number in enumerate(SHOWN):
         counts = np.sort(found.chains[0, number])[::-1]
         counts = counts[counts > 0]
+        ranks = np.unique(np.geomspace(1, len(counts), 300).round().astype(int))
+        shares = counts[ranks - 1] / found.draws
+        ranked.append(pd.DataFrame({"generation": number, "rank": ranks, "share": shares}))
         right.loglog(
-            np.arange(1, len(counts) + 1), counts / found.draws, color=str(0.75 * index / 3),
+            ranks, shares, color=str(0.75 * index / 3),
             ls=figures.LINES[index], label=f"generation {number}: {len(counts):,} words",
         )  # fmt: skip
     right.set(xlabel="rank of the word", ylabel="share of the text")
     right.legend(fontsize=10, loc="lower left")
-    return figure, data
+    return figure, _panels(left=data, right=pd.concat(ranked))
 
 
 def loss_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
@@ -141,16 +150,17 @@ def loss_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
               label="measured")  # fmt: skip
     left.set(xlabel="count in the human text", ylabel="generations until half are lost")
     left.legend()
-    lengths = np.geomspace(100, found.draws, 40)
+    lengths, grown = np.geomspace(100, found.draws, 40), []
     for index, number in enumerate(SHOWN):
         shares = found.chains[0, number] / found.draws
         shares = shares[shares > 0]
         distinct = [float(np.sum(-np.expm1(n * np.log1p(-shares)))) for n in lengths]
+        grown.append(pd.DataFrame({"generation": number, "words": lengths, "distinct": distinct}))
         right.loglog(lengths, distinct, color=str(0.75 * index / 3), ls=figures.LINES[index],
                      label=f"generation {number}")  # fmt: skip
     right.set(xlabel="words of text read", ylabel="distinct words expected")
     right.legend(fontsize=10)
-    return figure, data
+    return figure, _panels(left=data, right=pd.concat(grown))
 
 
 # -- cats ------------------------------------------------------------------------------------
@@ -180,6 +190,8 @@ def cats_figure(
     left.plot(100 * data["mean_share"], lw=2.5, color="black", ls="--", label="mean of all herds")
     left.set(xlabel="generation", ylabel="blue cats in a hundred", ylim=(-2, 102))
     left.legend(loc="upper left")
+    paths = pd.DataFrame(shares[:, :25]).rename_axis("generation").reset_index()
+    paths = paths.melt("generation", var_name="herd", value_name="blue_share")
     every = slice(0, None, max(1, generations // 20))
     for column, label, colour, marker in (
         ("no_blue", "no blue cat", figures.COLOURS[0], "o"),
@@ -192,7 +204,7 @@ def cats_figure(
         right.axhline(level, color="#666666", ls=":")
     right.set(xlabel="generation", ylabel="share of the herds", ylim=(0, 1))
     right.legend(loc="center right")
-    return figure, data
+    return figure, _panels(left=paths, right=data)
 
 
 # -- Gaussians -------------------------------------------------------------------------------
@@ -206,7 +218,9 @@ def gaussian_figure(
     random = np.random.default_rng(seed)
     means, variances = theory.refit(draws, generations, chains, random)
     n = np.arange(generations + 1)
-    tail = 2 * stats.norm.sf(3 / np.sqrt(np.median(variances, 1))) / (2 * stats.norm.sf(3))
+    spreads = np.sqrt(variances)
+    beyond = stats.norm.sf((3 - means) / spreads) + stats.norm.sf((3 + means) / spreads)
+    tail = np.median(beyond, 1) / (2 * stats.norm.sf(3))
     data = pd.DataFrame(
         {
             "generation": n,
@@ -303,11 +317,13 @@ def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figur
     """The fitted densities of some generations, one panel a source of error."""
     figures.style()
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained", sharex=True)
-    x = np.linspace(-5.5, 5.5, 441)
-    rows = []
+    x, drawn, rows = np.linspace(-5.5, 5.5, 441), [], []
     for axis, (name, chain) in zip(axes, found.items(), strict=True):
         for index, number in enumerate(shown):
             density = chain[number].density(x)
+            drawn.append(
+                pd.DataFrame({"error": name, "generation": number, "x": x, "density": density})
+            )
             axis.plot(x, np.minimum(density, 0.9), color=str(0.7 * index / (len(shown) - 1)),
                       ls=figures.LINES[index], label=f"generation {number}")  # fmt: skip
         axis.set_title(name, fontsize=12)
@@ -320,7 +336,7 @@ def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figur
     axes[0].set_ylabel("density")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center",
                   ncols=len(shown))  # fmt: skip
-    return figure, pd.DataFrame(rows)
+    return figure, _panels(densities=pd.concat(drawn), all_generations=pd.DataFrame(rows))
 
 
 # -- digits ----------------------------------------------------------------------------------
