@@ -105,3 +105,150 @@ def test_the_share_interval_is_wilson_s() -> None:
     spread = share * (1 - share) / count + z**2 / (4 * count**2)
     half = z / (1 + z**2 / count) * spread**0.5
     assert metrics.share_interval(share, count) == pytest.approx((centre - half, centre + half))
+
+
+# -- estimators on distributions whose entropy is known ---------------------------------------
+
+
+def sampled(shares: np.ndarray, length: int, samples: int = 200) -> np.ndarray:
+    """Counts of independent samples, (samples, kinds)."""
+    return np.random.default_rng(0).multinomial(length, shares, samples)
+
+
+def zipf(kinds: int) -> np.ndarray:
+    shares = 1 / np.arange(1, kinds + 1)
+    return shares / shares.sum()
+
+
+KNOWN = {  # shares, and the entropy in bits in closed form
+    "uniform": (np.full(64, 1 / 64), 6.0),
+    "geometric": (
+        0.25 * 0.75 ** np.arange(200), -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25)) / 0.25
+    ),
+    "zipf": (zipf(200), float(stats.entropy(zipf(200), base=2))),
+}  # fmt: skip
+
+
+def close(values: np.ndarray, expected: float, also: float = 0.0) -> bool:
+    """Whether a mean is within five standard errors, and `also`, of what is expected."""
+    error = 5 * values.std(ddof=1) / math.sqrt(len(values)) + also
+    return abs(values.mean() - expected) < error
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_the_plug_in_s_bias_is_miller_s_and_miller_madow_removes_it(name: str) -> None:
+    shares, entropy = KNOWN[name]
+    length = 5000  # long, so that the next term of the bias, of order 1/N^2, is small
+    drawn = sampled(shares, length, 2000)
+    plain = np.array([metrics.unigram_entropy(row) for row in drawn])
+    mended = np.array([metrics.miller_madow(row) for row in drawn])
+    present = np.count_nonzero(drawn, axis=1).mean()
+    assert close(plain, entropy - (present - 1) / (2 * length * math.log(2)), also=2e-3)
+    assert close(mended, entropy, also=2e-3)
+    assert not close(plain, entropy)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_chao_and_shen_s_estimator_converges_from_few_draws_on(name: str) -> None:
+    shares, entropy = KNOWN[name]
+    errors = {}
+    for length in (60, 600, 60_000):
+        drawn = sampled(shares, length)
+        found = np.array([metrics.chao_shen(row) for row in drawn])
+        plain = np.array([metrics.unigram_entropy(row) for row in drawn])
+        errors[length] = abs(found.mean() - entropy)
+        if length == 60:
+            assert errors[length] < abs(plain.mean() - entropy)
+    assert errors[60_000] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"),
+    [(500, (7.43, 7.87, 8.48)), (10_000, (9.33, 9.57, 9.90)), (50_000, (9.85, 9.99, 10.24))],
+)
+def test_estimates_on_a_large_zipf_law_are_those_of_an_earlier_computation(
+    length: int, expected: tuple[float, float, float]
+) -> None:
+    # Values of a separate program, written for a review of estimators; the true entropy is 10.13.
+    assert stats.entropy(zipf(20_000), base=2) == pytest.approx(10.13, abs=0.01)
+    drawn = sampled(zipf(20_000), length, 40)
+    for estimate, value in zip(
+        (metrics.unigram_entropy, metrics.miller_madow, metrics.chao_shen), expected, strict=True
+    ):
+        assert np.mean([estimate(row) for row in drawn]) == pytest.approx(value, abs=0.06)
+
+
+def test_an_estimate_where_nothing_occurs_twice_is_finite() -> None:
+    assert math.isfinite(metrics.chao_shen(np.ones(10, int)))
+    assert metrics.chao_shen(np.array([7])) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_effective_vocabulary_of_equal_shares_is_their_number() -> None:
+    assert metrics.effective_vocabulary(metrics.unigram_entropy(np.full(37, 5))) == pytest.approx(
+        37
+    )
+
+
+def test_conditional_entropy_of_a_chain_is_that_of_its_transitions() -> None:
+    # A chain on three letters whose next letter depends on the last alone.
+    steps = np.array([[0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.0, 0.5, 0.5]])
+    random, rows = np.random.default_rng(0), np.zeros((4000, 40), int)
+    for column in range(1, 40):
+        chance = random.random(4000)[:, None]
+        rows[:, column] = (steps.cumsum(1)[rows[:, column - 1]] < chance).sum(1)
+    last = np.bincount(rows[:, :-1].ravel(), minlength=3) / rows[:, :-1].size
+    expected = float(last @ stats.entropy(steps, axis=1, base=2))
+    assert metrics.conditional_entropy(rows, 2) == pytest.approx(expected, abs=0.01)
+    assert metrics.conditional_entropy(rows, 3) == pytest.approx(expected, abs=0.01)
+    assert metrics.unigram_entropy(np.bincount(rows.ravel())) > expected + 0.2
+
+
+# -- vocabulary and diversity -----------------------------------------------------------------
+
+
+def test_rarefied_vocabulary_is_the_mean_of_random_samples() -> None:
+    counts = np.array([50, 20, 5, 3, 1, 1, 1, 0])
+    tokens, random = np.repeat(np.arange(8), counts), np.random.default_rng(0)
+    found = [len(np.unique(random.choice(tokens, 12, replace=False))) for _ in range(4000)]
+    assert close(np.array(found, float), metrics.rarefied_vocabulary(counts, 12))
+    assert metrics.rarefied_vocabulary(counts, 81) == pytest.approx(7)
+    assert metrics.rarefied_vocabulary(counts, 1) == pytest.approx(1)
+    with pytest.raises(ValueError, match="81 tokens are fewer"):
+        metrics.rarefied_vocabulary(counts, 82)
+
+
+def test_type_token_ratios_are_counted_stretch_by_stretch() -> None:
+    rows = np.random.default_rng(0).integers(0, 9, (3, 30))
+    by_hand = [len(set(row[i : i + 7])) / 7 for row in rows.tolist() for i in range(24)]
+    assert metrics.moving_type_token_ratio(rows, 7) == pytest.approx(np.mean(by_hand))
+    assert metrics.type_token_ratio(rows) == pytest.approx(9 / 90)
+    assert metrics.moving_type_token_ratio(np.arange(60), 50) == 1.0
+
+
+def test_distinct_n_is_counted_over_all_or_each() -> None:
+    rows = np.array([[1, 2, 1, 2, 1], [3, 4, 5, 6, 7]])
+    assert metrics.distinct_each(rows, 2).tolist() == [0.5, 1.0]  # 12 and 21; four different ones
+    assert metrics.distinct_pooled(rows, 2) == pytest.approx(6 / 8)
+    assert metrics.distinct_pooled(np.vstack([rows, rows]), 2) == pytest.approx(6 / 16)
+
+
+def test_a_power_law_s_exponent_is_found() -> None:
+    counts = 1e9 * np.arange(1, 3001.0) ** -0.8
+    assert metrics.zipf_exponent(counts) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_the_tail_is_what_humans_use_seldom() -> None:
+    human = np.array([90, 50, 3, 2, 1, 0])
+    text = np.array([40, 0, 0, 5, 1, 9])
+    assert metrics.tail_coverage(text, human, head=2) == pytest.approx(2 / 3)
+    assert math.isnan(metrics.tail_coverage(text, human, head=5))
+
+
+def test_divergence_is_that_of_entropies() -> None:
+    one, two = np.array([5, 3, 2, 0]), np.array([1, 1, 1, 7])
+    p, q = one / 10, two / 10
+    middle = stats.entropy((p + q) / 2, base=2)
+    expected = middle - (stats.entropy(p, base=2) + stats.entropy(q, base=2)) / 2
+    assert metrics.divergence(one, two) == pytest.approx(expected)
+    assert metrics.divergence(one, one) == 0.0
+    assert metrics.divergence(np.array([1, 0]), np.array([0, 1])) == pytest.approx(1.0)

@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from scipy import integrate
+from scipy import integrate, stats
 
-from collapse import digits, herd, mixture, tails, theory
+from collapse import blob, digits, herd, mixture, tails, theory
 from collapse.mixture import TRUTH, Mixture
 
 # -- mixtures --------------------------------------------------------------------------------
@@ -132,3 +132,42 @@ def test_the_herd_s_page_holds_what_the_law_says() -> None:
                for counts in data["herds"])  # fmt: skip
     assert shown.count("<circle") == 100 and shown.count('class="blue"') == 10
     assert "http" not in shown
+
+
+# -- the notebook's blob ---------------------------------------------------------------------
+
+
+def test_the_difference_of_blobs_is_the_integral() -> None:
+    one = blob.Blob(
+        np.array([0.4, 0.6]), np.array([[0.0, 0.0], [1.0, -1.0]]),
+        np.array([[[1.0, 0.3], [0.3, 0.8]], [[0.5, 0.0], [0.0, 1.5]]]),
+    )  # fmt: skip
+    two = blob.Blob(np.array([0.5, 0.5]), np.zeros((2, 2)), np.stack([np.eye(2), 2 * np.eye(2)]))
+    axis = np.linspace(-9, 9, 361)
+    grid = np.stack(np.meshgrid(axis, axis), -1)
+
+    def density(some: blob.Blob) -> np.ndarray:
+        parts = zip(some.weights, some.means, some.covariances, strict=True)
+        return sum(w * stats.multivariate_normal(m, s).pdf(grid) for w, m, s in parts)
+
+    expected = np.square(density(one) - density(two)).sum() * (axis[1] - axis[0]) ** 2
+    assert blob.difference(one, two) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_blob_is_drawn_with_its_moments() -> None:
+    covariance = np.array([[1.0, 0.6], [0.6, 0.9]])
+    one = blob.Blob(
+        np.array([1.0, 0.0]), np.array([[1.0, 2.0], [0, 0]]), np.stack([covariance] * 2)
+    )
+    drawn = one.draw(400_000, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn.mean(0), [1.0, 2.0], atol=0.01)
+    np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.01)
+    assert one.deviations[0] == pytest.approx((0.95) ** 0.5)
+
+
+def test_a_blob_of_few_draws_shrinks_and_one_of_many_hardly() -> None:
+    few, many = blob.chain(40, 60, 0), blob.chain(4000, 5, 0)
+    assert few[-1].deviations.max() < 0.5 * few[0].deviations.max()
+    assert many[0].deviations == pytest.approx([0.9, 0.9], abs=0.25)
+    whole = many[-1].draw(100_000, np.random.default_rng(0)).std(0)
+    np.testing.assert_allclose(whole, 1.0, atol=0.1)

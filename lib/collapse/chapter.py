@@ -324,7 +324,7 @@ def execute(
     folder.mkdir(parents=True, exist_ok=True)
     done, mark = folder / f"{name}.ipynb", folder / f"{name}.stamp"
     failed = folder / f"{name}.failed.ipynb"
-    now = stamp(name, values, root)
+    now, given = stamp(name, values, root), changed(name, values, root)
     if not force and done.exists() and mark.exists() and mark.read_text() == now:
         return False
     logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -332,7 +332,7 @@ def execute(
         notebook = papermill.execute_notebook(
             read(name, root),
             failed,  # saved after every cell, so that a stop leaves what was reached
-            parameters=changed(name, values, root),
+            parameters=given,
             kernel_name="python3",
             kernel_manager_class=_kernel_manager(build_dir.resolve()),
             cwd=root / "chapters",
@@ -353,6 +353,10 @@ def execute(
             f"the kernel of chapter {name} died, most often for want of memory; close other "
             "programs or choose a smaller scale, then run the same command again"
         ) from error
+    if not set(given) - {"scale"}:  # nothing that a reader should be told
+        for cell in notebook.cells:
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell.metadata.tags.append("remove-cell")
     mark.unlink(missing_ok=True)  # never an old stamp beside a new notebook
     _write(done, nbformat.writes(normalise(notebook)) + "\n")
     _write(mark, now)

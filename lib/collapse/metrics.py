@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 from scipy import stats
+from scipy.spatial.distance import jensenshannon
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -118,3 +119,139 @@ def share_interval(share: float, count: int) -> tuple[float, float]:
 def share_below(values: np.ndarray, threshold: float) -> float:
     """The share of values below a threshold: the weight of a left tail."""
     return float(np.mean(np.asarray(values) < threshold))
+
+
+# -- entropy of words, and what corrects its bias ---------------------------------------------
+
+
+def miller_madow(token_counts: np.ndarray) -> float:
+    """Plug-in entropy plus the first term of its bias, in bits.
+
+    H + (K - 1) / (2 N ln 2), with K the types that occur (Miller 1955). Too low still where many
+    types are missing from the sample; compare equal N only.
+    """
+    present = np.count_nonzero(token_counts)
+    return unigram_entropy(token_counts) + (present - 1) / (2 * token_counts.sum() * math.log(2))
+
+
+def chao_shen(token_counts: np.ndarray) -> float:
+    """Entropy with unseen types allowed for, in bits (Chao and Shen 2003).
+
+    With coverage C = 1 - f1/N, f1 being the types that occur once, each type's share is C p, and
+    its term is divided by the probability 1 - (1 - C p)^N of having been seen at all:
+    H = - sum C p log2(C p) / (1 - (1 - C p)^N). Above the truth where few types are missing.
+    """
+    seen = token_counts[token_counts > 0].astype(np.float64)
+    total, once = seen.sum(), np.count_nonzero(seen == 1)
+    # Where every token is another type the coverage would be zero; one less is the usual repair.
+    coverage = 1 - (once if once < total else total - 1) / total
+    p = coverage * seen / total
+    return float(-(p * np.log2(p) / -np.expm1(total * np.log1p(-np.minimum(p, 1 - 1e-15)))).sum())
+
+
+def effective_vocabulary(bits_of_entropy: float) -> float:
+    """2^H: how many equally frequent words would have this entropy (Hill 1973, order 1)."""
+    return float(2.0**bits_of_entropy)
+
+
+def conditional_entropy(blocks: np.ndarray, order: int) -> float:
+    """Plug-in entropy of a token given the `order - 1` before it in its block, in bits.
+
+    H_n - H_(n-1), both over the positions that have so many predecessors, so that the difference is
+    that of one sample. Biased low far more than `unigram_entropy`, since most n-grams occur once.
+
+    Args:
+        blocks: tokens, (blocks, block_length).
+        order: n, at least 2.
+    """
+    grams = np.lib.stride_tricks.sliding_window_view(blocks, order, axis=1).reshape(-1, order)
+    return _entropy_of_rows(grams) - _entropy_of_rows(grams[:, :-1])
+
+
+def _entropy_of_rows(rows: np.ndarray) -> float:
+    _, number = np.unique(rows, axis=0, return_counts=True)
+    return unigram_entropy(number)
+
+
+# -- vocabulary -------------------------------------------------------------------------------
+
+
+def rarefied_vocabulary(token_counts: np.ndarray, length: int) -> float:
+    """Expected number of types in a random sample of `length` of the tokens, without replacement.
+
+    U(L) = sum over types of 1 - C(N - c, L) / C(N, L) (Hurlbert 1971). Compares texts of unequal
+    length at equal length.
+
+    Raises:
+        ValueError: there are fewer tokens than that.
+    """
+    seen = token_counts[token_counts > 0].astype(np.int64)
+    total = int(seen.sum())
+    if length > total:
+        raise ValueError(f"{total} tokens are fewer than the length {length} asked for")
+    missed = stats.hypergeom.pmf(0, total, seen, length)
+    return float((1 - missed).sum())
+
+
+def type_token_ratio(tokens: np.ndarray) -> float:
+    """Types divided by tokens; falls with length, so compare equal lengths only."""
+    flat = np.ravel(tokens)
+    return len(np.unique(flat)) / len(flat)
+
+
+def moving_type_token_ratio(tokens: np.ndarray, window: int = 50) -> float:
+    """Mean type-token ratio of all stretches of `window` tokens (Covington and McFall 2010).
+
+    Does not depend on length, but on the window.
+
+    Args:
+        tokens: one running text, (tokens,), or blocks, each a text of its own.
+    """
+    rows = np.atleast_2d(tokens)
+    stretches = np.lib.stride_tricks.sliding_window_view(rows, window, axis=1)
+    ordered = np.sort(stretches.reshape(-1, window), axis=1)
+    return float(((np.diff(ordered, axis=1) != 0).sum(1) + 1).mean() / window)
+
+
+def distinct_pooled(blocks: np.ndarray, order: int) -> float:
+    """Different n-grams of all blocks together, divided by all (Li et al. 2016, pooled).
+
+    Falls with the number of blocks, so compare equal numbers; not to be compared with
+    `distinct_each`.
+    """
+    grams = np.lib.stride_tricks.sliding_window_view(blocks, order, axis=1).reshape(-1, order)
+    return len(np.unique(grams, axis=0)) / len(grams)
+
+
+def distinct_each(blocks: np.ndarray, order: int) -> np.ndarray:
+    """Different n-grams of each block divided by its n-grams, (blocks,) (Li et al. 2016, each)."""
+    return np.array([distinct_pooled(block[None], order) for block in blocks])
+
+
+def zipf_exponent(token_counts: np.ndarray, ranks: int = 1000) -> float:
+    """Slope of log frequency on log rank over the most frequent types, sign changed.
+
+    Least squares over ranks that are equally spaced in the logarithm, as the many rare ones would
+    decide alone otherwise.
+    """
+    ordered = np.sort(token_counts[token_counts > 0])[::-1].astype(np.float64)
+    picked = np.unique(np.geomspace(1, min(ranks, len(ordered)), 50).round().astype(int))
+    return float(-stats.linregress(np.log(picked), np.log(ordered[picked - 1])).slope)
+
+
+def tail_coverage(token_counts: np.ndarray, human_counts: np.ndarray, head: int = 1000) -> float:
+    """The share of human types beyond the `head` most frequent that a text still uses.
+
+    Grows with the length of the text, so compare equal lengths.
+    """
+    order = np.argsort(-human_counts, kind="stable")
+    rare = order[head : np.count_nonzero(human_counts)]
+    return float(np.mean(token_counts[rare] > 0)) if len(rare) else math.nan
+
+
+def divergence(token_counts: np.ndarray, human_counts: np.ndarray) -> float:
+    """Jensen-Shannon divergence of two distributions of tokens, in bits, 0 to 1 (Lin 1991).
+
+    Not 0 for two samples of one distribution: falls with their length.
+    """
+    return float(jensenshannon(token_counts, human_counts, base=2) ** 2)

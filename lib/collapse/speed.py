@@ -226,6 +226,12 @@ def growing(found: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
         x, y = zip(*points, strict=True)
         data += [{"with": name, "size": size, "seconds": seconds} for size, seconds in points]
         axis.loglog(x, y, "o", mfc="none", color=figures.COLOURS[0])
+        axis.minorticks_off()
+        sizes = sorted(set(x))
+        axis.set_xticks(sizes, [f"{size:.0e}" if size > 1e6 else f"{size:g}" for size in sizes])
+        axis.tick_params("x", labelrotation=45)
+        axis.set_yticks([t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50) if min(y) / 2 < t < 2 * max(y)])
+        axis.yaxis.set_major_formatter("{x:g}")
         first = statistics.median(seconds for size, seconds in points if size == min(x))
         axis.loglog([min(x), max(x)], [first, first * max(x) / min(x)], "--", color="#666666")
         axis.set_xlabel(label)
