@@ -59,7 +59,7 @@ def train(source: Tensor | Autoencoder, steps: int, random: torch.Generator) -> 
         torch.manual_seed(seed)
         encoder = nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * LATENT))
         decoder = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, PIXELS))
-    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=LR)
+    optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=LR, fused=True)
     for _ in range(steps):
         if isinstance(source, Autoencoder):
             with torch.no_grad():
