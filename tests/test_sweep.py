@@ -320,7 +320,7 @@ def test_the_arms_of_a_chapter_are_what_its_cells_ask_for(
     for source in code[1 : 3 if expected else 1]:
         exec(source, namespace)
     assert asked == expected
-    assert bool(expected) == ("seeds" in values)
+    assert bool(expected) == ("compute" in values)
 
 
 def test_a_chapter_s_arms_follow_its_parameters() -> None:
