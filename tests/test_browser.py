@@ -145,7 +145,7 @@ def test_the_herd_is_moved_by_keys_and_stands_still_in_print(chromium: Any, addr
             visit.page.keyboard.press("ArrowRight")
         assert f"generation 7: {counts[0][7]} of 100 cats are blue" in herd.inner_text()
         assert herd.locator("circle.blue").count() == counts[0][7]
-        herd.locator("select").select_option(value="2")
+        herd.locator("select").select_option(index=2)
         assert herd.locator("circle.blue").count() == counts[2][7]
         visit.page.keyboard.press("End")
         assert visit.errors == []
