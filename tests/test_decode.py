@@ -6,37 +6,22 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    OPTConfig,
-    OPTForCausalLM,
-)
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from collapse import decode, memory
 from collapse.protocol import Protocol
+from toy_models import llama, opt
 
 VOCABULARY, EOS, NEW = 60, 2, 12
 
 
 def make(kind: str) -> Any:
     """A small model whose predictions are neither flat nor certain."""
-    torch.manual_seed(1)
-    if kind == "opt":
-        config = OPTConfig(
-            vocab_size=VOCABULARY, hidden_size=24, word_embed_proj_dim=24, num_hidden_layers=2,
-            num_attention_heads=2, ffn_dim=48, max_position_embeddings=64, init_std=0.4,
-            bos_token_id=EOS, eos_token_id=EOS, pad_token_id=1,
-        )  # fmt: skip
-        return OPTForCausalLM(config).eval()
-    config = LlamaConfig(
-        vocab_size=VOCABULARY, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
-        initializer_range=0.3, bos_token_id=EOS, eos_token_id=EOS, pad_token_id=1,
-    )  # fmt: skip
-    return LlamaForCausalLM(config).eval()
+    special = {
+        "vocab_size": VOCABULARY, "max_position_embeddings": 64,
+        "bos_token_id": EOS, "eos_token_id": EOS, "pad_token_id": 1,
+    }  # fmt: skip
+    return {"opt": opt, "llama": llama}[kind](**special)
 
 
 MODELS = {kind: make(kind) for kind in ("opt", "llama")}

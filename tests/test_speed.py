@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from collapse import bench, book, corpus, growth, model, profiling, speed
+from collapse import bench, book, contestants, corpus, growth, model, profiling, speed
 from collapse.assets import build_dir
 from collapse.protocol import Protocol
 
@@ -50,7 +50,7 @@ def test_ratios_are_taken_within_a_round() -> None:
     assert speed.ratios(MEASURED, "five beams") == [4.0, 3.0, 4.5]
     assert speed.times(MEASURED, "five beams") == "4.0 (3.0 to 4.5)"
     assert speed.times(MEASURED, "five beams", "the paper") == "12.0 (8.0 to 18.0)"
-    assert speed.times(MEASURED, "five beams", bench.OTHER) == "not run yet"
+    assert speed.times(MEASURED, "five beams", contestants.OTHER) == "not run yet"
 
 
 def test_a_mark_is_reached_by_the_median() -> None:
@@ -112,12 +112,13 @@ def toy_bench(
 ) -> None:
     """The whole of `book bench` in seconds, on the toy model."""
     protocol = toy.replace(epochs=1, selection="last", decoding="sample")
-    monkeypatch.setattr(bench, "_ground", lambda: bench.Ground(base, blocks, protocol))
-    monkeypatch.setattr(bench, "PROMPTS", {"cpu": (16, 8), "cuda": (16, 8)})
-    monkeypatch.setattr(bench, "SIZES", {"cpu": (2, 4), "cuda": (2, 4)})
+    monkeypatch.setattr(contestants, "ground", lambda: contestants.Ground(base, blocks, protocol))
+    contestants.side.cache_clear()
+    monkeypatch.setattr(contestants, "PROMPTS", {"cpu": (16, 8), "cuda": (16, 8)})
+    monkeypatch.setattr(contestants, "SIZES", {"cpu": (2, 4), "cuda": (2, 4)})
     monkeypatch.setattr(bench, "_process", lambda: ThreadPoolExecutor(1))
     # The toy's tokeniser has more tokens than its model, which CTranslate2 does not accept.
-    monkeypatch.setattr(bench, "_has_other", lambda: False)
+    monkeypatch.setattr(contestants, "has_other", lambda: False)
     monkeypatch.setattr(bench, "_products", lambda kind: 1e9)
     monkeypatch.setattr(bench, "_copies", lambda kind: 1e9)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from collapse import blob, digits, herd, mixture, tails, theory
+from collapse import blob, digits, herd, mixture, theory, words
 from collapse.mixture import TRUTH, Mixture
 
 # -- mixtures --------------------------------------------------------------------------------
@@ -91,16 +91,16 @@ def test_a_chain_is_the_same_for_a_seed_and_another_for_another() -> None:
 
 
 @pytest.fixture
-def words(corpus_file: object) -> tails.Vocabulary:
-    return tails.vocabulary(str(corpus_file), 12, [0, 1])
+def drawn(corpus_file: object) -> words.Vocabulary:
+    return words.vocabulary(str(corpus_file), 12, [0, 1])
 
 
-def test_resampled_words_keep_the_length_of_the_text(words: tails.Vocabulary) -> None:
-    assert words.chains.shape == (2, 13, len(words.words))
-    assert np.all(words.chains.sum(-1) == words.draws)
-    assert np.array_equal(words.chains[0, 0], words.counts)
-    assert np.all(np.diff(words.counts) <= 0)
-    assert not np.array_equal(words.chains[0, 1], words.chains[1, 1])
+def test_resampled_words_keep_the_length_of_the_text(drawn: words.Vocabulary) -> None:
+    assert drawn.chains.shape == (2, 13, len(drawn.words))
+    assert np.all(drawn.chains.sum(-1) == drawn.draws)
+    assert np.array_equal(drawn.chains[0, 0], drawn.counts)
+    assert np.all(np.diff(drawn.counts) <= 0)
+    assert not np.array_equal(drawn.chains[0, 1], drawn.chains[1, 1])
 
 
 def test_words_die_by_the_branching_law() -> None:
@@ -108,13 +108,13 @@ def test_words_die_by_the_branching_law() -> None:
     counts = np.array([200_000] + [3] * 500 + [1] * 4000)
     draws = int(counts.sum())
     chain = theory.resample(counts / draws, draws, 8, np.random.default_rng(0))
-    found = tails.Vocabulary(np.arange(len(counts)), counts, np.rint(chain * draws)[None])
-    rows = tails.alive(found)
+    found = words.Vocabulary(np.arange(len(counts)), counts, np.rint(chain * draws)[None])
+    rows = words.alive(found)
     for name, number in (("once", 4000), ("2 to 3 times", 500)):
         some = rows[(rows["class"] == name) & (rows["generation"] == 8)].iloc[0]
         law = some["law"]
         assert abs(some["alive"] - law) < 5 * (law * (1 - law) / number) ** 0.5
-    half = tails.half_lost(found)
+    half = words.half_lost(found)
     assert half["count"].tolist()[0] == 1
     assert abs(half["measured"] - half["law"]).max() <= 1
 

@@ -7,38 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    OPTConfig,
-    OPTForCausalLM,
-)
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from collapse import corpus, model, parallel, scoring, training
 from collapse.protocol import Protocol
 from collapse.weights import Weights
+from toy_models import VOCABULARY, llama, opt
 
-VOCABULARY, LENGTH = 50, 11
-
-
-def make_opt(**changes: Any) -> Any:
-    config = {
-        "vocab_size": VOCABULARY, "hidden_size": 24, "word_embed_proj_dim": 24,
-        "num_hidden_layers": 2, "num_attention_heads": 3, "ffn_dim": 40, "dropout": 0.0,
-        "max_position_embeddings": 32, "init_std": 0.4,
-    }  # fmt: skip
-    return OPTForCausalLM(OPTConfig(**config | changes))
-
-
-def make_llama(**changes: Any) -> Any:
-    config = {
-        "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "initializer_range": 0.3, "max_position_embeddings": 32,
-    }  # fmt: skip
-    return LlamaForCausalLM(LlamaConfig(**config | changes))
+LENGTH = 11
 
 
 def make_gpt2() -> Any:
@@ -48,11 +24,11 @@ def make_gpt2() -> Any:
 
 
 MODELS = {
-    "opt": make_opt,
-    "opt, untied": lambda: make_opt(tie_word_embeddings=False),
-    "llama": make_llama,
-    "llama, biases": lambda: make_llama(attention_bias=True),
-    "llama, tied": lambda: make_llama(tie_word_embeddings=True),
+    "opt": lambda: opt(dropout=0.0),
+    "opt, untied": lambda: opt(dropout=0.0, tie_word_embeddings=False),
+    "llama": llama,
+    "llama, biases": lambda: llama(attention_bias=True),
+    "llama, tied": lambda: llama(tie_word_embeddings=True),
     "gpt2, by transformers": make_gpt2,
 }
 
@@ -160,7 +136,7 @@ def test_a_run_ends_with_the_weights_of_a_plain_loop(
 def test_dropout_acts_in_training_and_only_there(blocks: corpus.Blocks, toy: Protocol) -> None:
     protocol = toy.replace(lr=1e-8, lr_end=0.0, epochs=1)
     torch.manual_seed(0)
-    net = make_opt(dropout=0.5, vocab_size=300).to(model.device())
+    net = opt(dropout=0.5, vocab_size=300).to(model.device())
     [row] = training.fine_tune(net, blocks.train, blocks.train, protocol, seed=0)
     with torch.inference_mode():
         expected = mean_loss(net, torch.from_numpy(blocks.train).long().to(net.device))

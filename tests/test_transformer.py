@@ -4,39 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    OPTConfig,
-    OPTForCausalLM,
-)
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from collapse import transformer
-
-VOCABULARY = 50
-
-
-def opt(**changes: Any) -> Any:
-    torch.manual_seed(0)
-    config = {
-        "vocab_size": VOCABULARY, "hidden_size": 24, "word_embed_proj_dim": 24,
-        "num_hidden_layers": 2, "num_attention_heads": 3, "ffn_dim": 40,
-        "max_position_embeddings": 32, "init_std": 0.4,
-    }  # fmt: skip
-    return OPTForCausalLM(OPTConfig(**config | changes)).eval()
-
-
-def llama(**changes: Any) -> Any:
-    torch.manual_seed(0)
-    config = {
-        "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48,
-        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-        "initializer_range": 0.3, "max_position_embeddings": 32,
-    }  # fmt: skip
-    return LlamaForCausalLM(LlamaConfig(**config | changes)).eval()
-
+from toy_models import VOCABULARY, llama, opt
 
 MODELS = {
     "opt": opt,

@@ -83,18 +83,18 @@ def generate(
     prompts, uniforms = prompts[mine], uniforms[mine]
     device = next(model.parameters()).device
     banned = eos_token_id if protocol.eos == "suppress" else None
-    bf16 = protocol.precision == "bf16"
     net = None
     if transformer.supported(model):
         with torch.inference_mode():
-            net = transformer.lay_out(model, torch.bfloat16 if bf16 else None)
+            half = torch.bfloat16 if protocol.precision == "bf16" else None
+            net = transformer.lay_out(model, half)
     else:
         torch.manual_seed(seed)
 
     def write(rows: slice) -> np.ndarray:
         ids = torch.from_numpy(prompts[rows].astype(np.int64)).to(device)
         chance = torch.from_numpy(uniforms[rows]).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        with torch.inference_mode(), transformer.autocast(device, protocol.precision):
             if net is None:
                 new = _by_transformers(model, ids, new_tokens, protocol, banned)
             elif protocol.decoding == "beam":
@@ -149,12 +149,7 @@ def _write(net: transformer.Network, memory: Memory, tokens: Tensor, place: int)
 
 def _logits(net: transformer.Network, memory: Memory, last: Tensor) -> Tensor:
     """Float32, in memory that the next step uses again: fresh pages cost more than the product."""
-    flat = last.flatten(0, 1)
-    logits = memory.logits[: len(flat)]
-    if flat.dtype == net.head.dtype == torch.float32:
-        torch.mm(flat, net.head.t(), out=logits)
-    else:
-        logits.copy_(torch.nn.functional.linear(flat, net.head))
+    logits = transformer.logits_of(net.head, last.flatten(0, 1), memory.logits)
     return logits.view(*last.shape[:2], -1)
 
 

@@ -242,6 +242,11 @@ def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figur
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
 
 
+def panels(**data: pd.DataFrame) -> pd.DataFrame:
+    """The data of a figure's panels in one table, with a column that names the panel."""
+    return pd.concat([rows.assign(panel=panel) for panel, rows in data.items()])
+
+
 def _sign(figure: Figure, runs: list[Run]) -> None:
     """Write below the figure what it shows, as the records tell it, no wider than the figure."""
     lines = textwrap.fill(results.describe(runs), width=int(11 * figure.get_figwidth()))

@@ -45,11 +45,6 @@ def part(length: int) -> int:
     return max(1, PART // length)
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Products in a protocol's precision."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-
-
 def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
     """Score each token of each block given those before it in the same block.
 
@@ -96,7 +91,7 @@ def _scored(
 
     def read(some: slice) -> None:
         targets = ids[some, 1:].flatten()
-        with torch.inference_mode(), autocast(device, protocol.precision):
+        with torch.inference_mode(), transformer.autocast(device, protocol.precision):
             for chunk, logits in _logits(model, net, ids[some]):
                 logp = torch.log_softmax(logits, -1, out=logits)
                 nll[some].view(-1)[chunk] = -logp.gather(1, targets[chunk, None])[:, 0]
@@ -130,17 +125,4 @@ def _logits(
     scratch = hidden.new_empty((min(size, len(hidden)), len(net.head)), dtype=torch.float32)
     for start in range(0, len(hidden), size):
         read = hidden[start : start + size]
-        yield slice(start, start + size), logits_of(net.head, read, scratch)
-
-
-def logits_of(head: Tensor, read: Tensor, scratch: Tensor) -> Tensor:
-    """Logits of some tokens, float32, in memory that is used again.
-
-    Args:
-        read: what the head reads, (tokens, width).
-        scratch: float32, (at least so many tokens, vocabulary).
-    """
-    logits = scratch[: len(read)]
-    if torch.is_autocast_enabled(read.device.type) or read.dtype != torch.float32:
-        return logits.copy_(torch.nn.functional.linear(read, head))
-    return torch.mm(read, head.t(), out=logits)
+        yield slice(start, start + size), transformer.logits_of(net.head, read, scratch)

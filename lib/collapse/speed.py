@@ -11,13 +11,18 @@ from matplotlib.figure import Figure
 
 from collapse import bench, figures, growth
 from collapse.assets import build_dir
+from collapse.contestants import GENERATE, OURS, TRAINER
 from collapse.protocol import BookError
 
 # What each contest is measured against: sides whose names begin like this.
-RIVALS = {"five beams": "generate", "sampling": "generate", "training": "Trainer"}
+RIVALS = {
+    "five beams": GENERATE,
+    "sampling": GENERATE,
+    "training": TRAINER,
+}
 ASKED = {"five beams": 4.0, "sampling": 1.5, "training": 1.3}  # times the rival, set beforehand
 NOT_YET = "not run yet"
-GREYS = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#F0E442", "#BBBBBB")
+SHADES = ("#0072B2", "#56B4E9", "#E69F00", "#009E73", "#F0E442", "#BBBBBB")
 HATCHES = ("", "//", "..", "xx", "\\\\", "")
 
 
@@ -94,7 +99,7 @@ def ratios(found: dict[str, Any], contest: str, rival: str | None = None) -> lis
     name = next((name for name in sides if name.startswith(start)), None)
     if name is None:
         raise KeyError(start)
-    return [ours / theirs for ours, theirs in zip(sides["this book"], sides[name], strict=True)]
+    return [ours / theirs for ours, theirs in zip(sides[OURS], sides[name], strict=True)]
 
 
 def in_words(values: list[float]) -> str:
@@ -122,7 +127,7 @@ def share_of_floor(found: dict[str, Any] | None, contest: str) -> str:
     """This book's median rate as a share of the floor's."""
     if not found:
         return NOT_YET
-    median = statistics.median(found["contests"][contest]["this book"])
+    median = statistics.median(found["contests"][contest][OURS])
     return f"{median / ceiling(found, contest):.0%}"
 
 
@@ -174,7 +179,7 @@ def contests(found: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     for axis, name in zip(axes, names, strict=True):
         sides = found["contests"][name]
         for row, (side, measured) in enumerate(sides.items()):
-            ours = side == "this book"
+            ours = side == OURS
             median = statistics.median(measured)
             axis.barh(row, median, 0.62, color=figures.COLOURS[0] if ours else "#BBBBBB")
             axis.plot(measured, [row] * len(measured), "o", mfc="white", mec="black", ms=5)
@@ -194,7 +199,7 @@ def profiles(found: dict[str, Any]) -> tuple[Figure, pd.DataFrame]:
     shares = pd.DataFrame(found["profiles"]).T
     figure, axis = plt.subplots(figsize=(9.2, 3.4), layout="constrained")
     left = pd.Series(0.0, shares.index)
-    for kind, colour, hatch in zip(shares, GREYS, HATCHES, strict=True):
+    for kind, colour, hatch in zip(shares, SHADES, HATCHES, strict=True):
         bars = axis.barh(
             shares.index, shares[kind], 0.6, left, color=colour, hatch=hatch, label=kind,
             edgecolor="white",

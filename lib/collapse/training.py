@@ -147,7 +147,7 @@ def _add_gradient(
 ) -> Tensor:
     """Add `weight` times the gradient of the summed loss of some blocks; return that sum."""
     model = weights.model
-    with scoring.autocast(ids.device, precision):
+    with transformer.autocast(ids.device, precision):
         if weights.networks:
             return _backward(weights, worker, ids, weight)
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
@@ -185,7 +185,7 @@ def _head(
     for start in range(0, len(hidden), len(scratch)):
         some = slice(start, start + len(scratch))
         read, wanted = hidden[some], targets[some, None]
-        logits = scoring.logits_of(head, read, scratch)
+        logits = transformer.logits_of(head, read, scratch)
         of_target, highest = logits.gather(1, wanted), logits.amax(1, keepdim=True)
         p = torch.softmax(logits, -1, out=logits)
         # The largest probability is one over the sum that softmax divides by.

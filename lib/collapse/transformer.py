@@ -301,3 +301,21 @@ def blocks_hidden(net: Network, ids: Tensor, training: bool = False) -> Tensor:
     """`hidden` of whole blocks that begin at position 0, (rows, t, width)."""
     places = torch.arange(ids.shape[1], device=ids.device)
     return hidden(net, ids, places, causal, training)
+
+
+def logits_of(head: Tensor, read: Tensor, scratch: Tensor) -> Tensor:
+    """Logits of some tokens, float32, in memory that is used again.
+
+    Args:
+        read: what the head reads, (tokens, width).
+        scratch: float32, (at least so many tokens, vocabulary).
+    """
+    logits = scratch[: len(read)]
+    if torch.is_autocast_enabled(read.device.type) or read.dtype != torch.float32:
+        return logits.copy_(functional.linear(read, head))
+    return torch.mm(read, head.t(), out=logits)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Products in a protocol's precision."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
