@@ -26,6 +26,8 @@ from collapse import (
     decode,
     estimate,
     fit,
+    gauges,
+    measures,
     metrics,
     model,
     parallel,
@@ -40,7 +42,6 @@ from collapse.progress import Clock
 from collapse.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.records import Record
 from collapse.regime import seed_of, training_blocks
-from collapse.scoring import Scores
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
 PROMISE = 3.0  # seconds spent on saying how long a run will take
@@ -65,6 +66,7 @@ class _Chain:
     clock: Clock
     pretrained: dict[str, torch.Tensor]
     reference: dict[str, torch.Tensor] = field(default_factory=dict)  # weights of generation 0
+    reference_text: np.ndarray | None = None  # what generation 0 wrote
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class _Generation:
 
     tokens: np.ndarray  # int32, (training blocks, block_length): the text it wrote
     row: dict[str, float]
-    arrays: dict[str, np.ndarray]  # test_nll (test blocks,), text_nll (training blocks,)
+    arrays: dict[str, np.ndarray]  # a row each of those of a record that have a value a block
     seconds: float
 
 
@@ -120,6 +122,7 @@ def run(
             _compute(chain, train, number, folder, previous_key)
             parallel.agreed(None)  # not before the first process has stored it
         done.append(_read_generation(folder))
+        chain.reference_text = done[0].tokens
         clock.generation_done(number, done[-1].row)
         if ended is not None:
             ended(number, None if found else done[-1].seconds)
@@ -231,68 +234,41 @@ def _compute(
     tokens = decode.generate(
         net, prompts, p.block_length, p, eos, seed_of(p, number, "writing"), clock.tell
     )
-    own = scoring.score(net, tokens, p)
+    on_own = measures.per_block(scoring.score(net, tokens, p))
+    on_reference = on_own
+    if chain.reference_text is not None:
+        on_reference = measures.per_block(scoring.score(net, chain.reference_text, p))
     keeps_weights = number == 0 or p.init == "previous"
     state = copy.deepcopy(net.state_dict()) if keeps_weights else {}
     if number == 0:
         chain.reference = state
     else:
         net.load_state_dict(_reference_weights(chain))
-    text = scoring.score(net, tokens, p)
-    text_nll = text.nll.mean(1).astype(np.float16)
-    row = _row(chain, number, train, history, test, own, tokens, text_nll)
+    text_nll = scoring.score(net, tokens, p).nll.mean(1).astype(np.float16)
+    on_human = measures.per_block(test)
+    held_out = measures.held_out(blocks, chain.base, p)
+    row = {
+        "generation": number,
+        **measures.fitted(train, blocks, history, p),
+        **measures.on_human_text(test, blocks, chain.base, p),
+        **measures.on_its_text(tokens, text_nll, held_out, on_human, on_own, on_reference),
+    }
     if parallel.rank() > 0:
         return
     with assets.atomic(folder) as temporary:
         temporary.mkdir()
         np.save(temporary / "tokens.npy", tokens)
-        np.savez(temporary / "arrays.npz", test_nll=test.nll.mean(1), text_nll=text_nll)
+        np.savez(
+            temporary / "arrays.npz",
+            test_nll=on_human[0],
+            test_entropy=on_human[1],
+            reference_entropy=on_reference[1].astype(np.float16),
+            text_nll=text_nll,
+        )
         if keeps_weights:
             torch.save(state, temporary / "weights.pt")
         facts = {"row": row, "history": history, "seconds": time.perf_counter() - started}
         (temporary / "facts.json").write_text(json.dumps(facts))
-
-
-def _row(
-    chain: _Chain,
-    number: int,
-    train: np.ndarray,
-    history: list[dict[str, float]],
-    test: Scores,
-    own: Scores,
-    tokens: np.ndarray,
-    text_nll: np.ndarray,
-) -> dict[str, float]:
-    p, blocks, tokenizer = chain.protocol, chain.blocks, chain.base.tokenizer
-    targets = blocks.test[:, 1:]
-    writable = targets != tokenizer.eos_token_id if p.eos == "suppress" else targets >= 0
-    low, high = metrics.perplexity_interval(test.nll.mean(1))
-    best = min(history, key=lambda epoch: epoch["valid_nll"])
-    selected = best if p.selection == "best" else history[-1]
-    token_counts = metrics.counts(tokens, _vocabulary(chain.base))
-    return {
-        "generation": number,
-        "human_share": _human_share(train, blocks.train),
-        "best_epoch": int(selected["epoch"]),
-        "valid_perplexity": metrics.perplexity(np.array(selected["valid_nll"])),
-        "test_perplexity": metrics.perplexity(test.nll),
-        "test_perplexity_low": low,
-        "test_perplexity_high": high,
-        "test_perplexity_no_eos": metrics.perplexity(test.nll[writable]),
-        "bits_per_byte": metrics.bits_per_byte(test.nll, targets, corpus.token_bytes(tokenizer)),
-        "predictive_entropy": metrics.bits(test.entropy),
-        "own_text_perplexity": metrics.perplexity(own.nll),
-        "own_text_entropy": metrics.bits(own.entropy),
-        "text_perplexity_median": float(np.exp(np.median(text_nll.astype(np.float64)))),
-        "unigram_entropy": metrics.unigram_entropy(token_counts),
-        "distinct_tokens": metrics.distinct_tokens(tokens, blocks.train.size),
-    }
-
-
-def _human_share(train: np.ndarray, human: np.ndarray) -> float:
-    """The share of training blocks that a human wrote."""
-    written_by_human = {row.tobytes() for row in human}
-    return sum(row.tobytes() in written_by_human for row in train) / len(train)
 
 
 def _folder(key: str) -> Path:
@@ -340,14 +316,16 @@ def _read_generation(folder: Path) -> _Generation:
 
 def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str) -> Record:
     blocks, tokenizer = chain.blocks, chain.base.tokenizer
-    vocabulary = _vocabulary(chain.base)
+    vocabulary = measures.vocabulary(chain.base)
+    human = measures.human_text(blocks, chain.base, chain.protocol)
+    held_out = measures.held_out(blocks, chain.base, chain.protocol)
     return Record(
         protocol=chain.protocol,
         generations=pd.DataFrame([g.row for g in done]),
         arrays={
-            "test_nll": np.stack([g.arrays["test_nll"] for g in done]),
-            "text_nll": np.stack([g.arrays["text_nll"] for g in done]),
+            **{name: np.stack([g.arrays[name] for g in done]) for name in done[0].arrays},
             "text_counts": np.stack([metrics.counts(g.tokens, vocabulary) for g in done]),
+            "human_counts": metrics.counts(human, vocabulary),
         },
         samples=[
             {
@@ -366,6 +344,7 @@ def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str
         corpus={
             "sha256": chain.text.sha256,
             "blocks": {name: len(getattr(blocks, name)) for name in corpus.SPLITS},
+            "human_text": gauges.of_text(human, held_out),
         },
         provenance=provenance.describe(scale, [round(g.seconds, 2) for g in done]),
     )
@@ -383,8 +362,3 @@ def _check_model(protocol: Protocol, base: model.Base) -> None:
             f"block_length={protocol.block_length} makes a prompt and its continuation longer "
             f"than the {longest} tokens of {base.name}; give at most {longest // 2}"
         )
-
-
-def _vocabulary(base: model.Base) -> int:
-    # A model may have more outputs than its tokeniser has tokens.
-    return max(len(base.tokenizer), base.model.config.vocab_size)

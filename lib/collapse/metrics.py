@@ -146,7 +146,8 @@ def chao_shen(token_counts: np.ndarray) -> float:
     # Where every token is another type the coverage would be zero; one less is the usual repair.
     coverage = 1 - (once if once < total else total - 1) / total
     p = coverage * seen / total
-    return float(-(p * np.log2(p) / -np.expm1(total * np.log1p(-np.minimum(p, 1 - 1e-15)))).sum())
+    seen_at_all = -np.expm1(total * np.log1p(-np.minimum(p, 1 - 1e-15)))
+    return float(max(0.0, -(p * np.log2(p) / seen_at_all).sum()))
 
 
 def effective_vocabulary(bits_of_entropy: float) -> float:
@@ -154,23 +155,37 @@ def effective_vocabulary(bits_of_entropy: float) -> float:
     return float(2.0**bits_of_entropy)
 
 
-def conditional_entropy(blocks: np.ndarray, order: int) -> float:
-    """Plug-in entropy of a token given the `order - 1` before it in its block, in bits.
-
-    H_n - H_(n-1), both over the positions that have so many predecessors, so that the difference is
-    that of one sample. Biased low far more than `unigram_entropy`, since most n-grams occur once.
+def ngrams(blocks: np.ndarray, order: int) -> np.ndarray:
+    """A number for each n-gram within a block, equal for equal ones: int64, (blocks, positions).
 
     Args:
         blocks: tokens, (blocks, block_length).
-        order: n, at least 2.
+        order: n; the positions are block_length - n + 1.
+
+    Raises:
+        ValueError: the blocks are shorter than n.
     """
-    grams = np.lib.stride_tricks.sliding_window_view(blocks, order, axis=1).reshape(-1, order)
-    return _entropy_of_rows(grams) - _entropy_of_rows(grams[:, :-1])
+    length = blocks.shape[1]
+    if length < order:
+        raise ValueError(f"blocks of {length} tokens have no runs of {order}")
+    vocabulary, found = int(blocks.max()) + 1, blocks.astype(np.int64)
+    for step in range(1, order):  # renumbered each time, so that no product overflows
+        longer = found[:, :-1] * vocabulary + blocks[:, step:]
+        found = np.unique(longer, return_inverse=True)[1].reshape(longer.shape)
+    return found
 
 
-def _entropy_of_rows(rows: np.ndarray) -> float:
-    _, number = np.unique(rows, axis=0, return_counts=True)
-    return unigram_entropy(number)
+def conditional_entropy(counts_n: np.ndarray, counts_before: np.ndarray) -> float:
+    """Plug-in entropy of a token given the n - 1 before it, in bits: H_n - H_(n-1).
+
+    Biased low far more than `unigram_entropy`, since most n-grams occur once.
+
+    Args:
+        counts_n: how often each n-gram occurs.
+        counts_before: how often each (n-1)-gram starts one of these, so that both are of one
+            sample.
+    """
+    return unigram_entropy(counts_n) - unigram_entropy(counts_before)
 
 
 # -- vocabulary -------------------------------------------------------------------------------
@@ -199,54 +214,97 @@ def type_token_ratio(tokens: np.ndarray) -> float:
     return len(np.unique(flat)) / len(flat)
 
 
-def moving_type_token_ratio(tokens: np.ndarray, window: int = 50) -> float:
-    """Mean type-token ratio of all stretches of `window` tokens (Covington and McFall 2010).
+def moving_type_token_ratios(blocks: np.ndarray, window: int = 50) -> np.ndarray:
+    """Of each block, the mean type-token ratio of its stretches of `window` tokens, (blocks,).
 
-    Does not depend on length, but on the window.
+    Does not depend on length, but on the window (Covington and McFall 2010).
 
     Args:
-        tokens: one running text, (tokens,), or blocks, each a text of its own.
+        blocks: each a text of its own, (blocks, block_length).
     """
-    rows = np.atleast_2d(tokens)
-    stretches = np.lib.stride_tricks.sliding_window_view(rows, window, axis=1)
-    ordered = np.sort(stretches.reshape(-1, window), axis=1)
-    return float(((np.diff(ordered, axis=1) != 0).sum(1) + 1).mean() / window)
+    positions = blocks.shape[1] - window + 1
+    types = np.zeros(len(blocks))
+    for start in range(positions):
+        ordered = np.sort(blocks[:, start : start + window], axis=1)
+        types += (np.diff(ordered, axis=1) != 0).sum(1) + 1
+    return types / positions / window
 
 
-def distinct_pooled(blocks: np.ndarray, order: int) -> float:
+def distinct_pooled(ngram_counts: np.ndarray) -> float:
     """Different n-grams of all blocks together, divided by all (Li et al. 2016, pooled).
 
     Falls with the number of blocks, so compare equal numbers; not to be compared with
     `distinct_each`.
+
+    Args:
+        ngram_counts: how often each n-gram occurs.
     """
-    grams = np.lib.stride_tricks.sliding_window_view(blocks, order, axis=1).reshape(-1, order)
-    return len(np.unique(grams, axis=0)) / len(grams)
+    return float(np.count_nonzero(ngram_counts) / ngram_counts.sum())
 
 
-def distinct_each(blocks: np.ndarray, order: int) -> np.ndarray:
-    """Different n-grams of each block divided by its n-grams, (blocks,) (Li et al. 2016, each)."""
-    return np.array([distinct_pooled(block[None], order) for block in blocks])
+def distinct_each(grams: np.ndarray) -> np.ndarray:
+    """Different n-grams of each block divided by its n-grams, (blocks,) (Li et al. 2016, each).
+
+    Args:
+        grams: as `ngrams` numbers them, (blocks, positions).
+    """
+    ordered = np.sort(grams, axis=1)
+    return ((np.diff(ordered, axis=1) != 0).sum(1) + 1) / grams.shape[1]
+
+
+def self_bleu(blocks: np.ndarray) -> np.ndarray:
+    """BLEU-4 of each block with all others as references, (blocks,) (Zhu et al. 2018).
+
+    NLTK's, with its first smoothing, over tokens. Rises with the number of blocks, so compare equal
+    numbers; nan for a single block.
+    """
+    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
+
+    rows, smooth = blocks.tolist(), SmoothingFunction().method1
+    return np.array(
+        [
+            sentence_bleu(rows[:i] + rows[i + 1 :], row, smoothing_function=smooth)
+            if len(rows) > 1
+            else math.nan
+            for i, row in enumerate(rows)
+        ]
+    )
 
 
 def zipf_exponent(token_counts: np.ndarray, ranks: int = 1000) -> float:
     """Slope of log frequency on log rank over the most frequent types, sign changed.
 
     Least squares over ranks that are equally spaced in the logarithm, as the many rare ones would
-    decide alone otherwise.
+    decide alone otherwise. nan for a single type.
     """
     ordered = np.sort(token_counts[token_counts > 0])[::-1].astype(np.float64)
     picked = np.unique(np.geomspace(1, min(ranks, len(ordered)), 50).round().astype(int))
-    return float(-stats.linregress(np.log(picked), np.log(ordered[picked - 1])).slope)
+    if len(picked) < 2:
+        return math.nan
+    return float(-np.polyfit(np.log(picked), np.log(ordered[picked - 1]), 1)[0])
 
 
-def tail_coverage(token_counts: np.ndarray, human_counts: np.ndarray, head: int = 1000) -> float:
-    """The share of human types beyond the `head` most frequent that a text still uses.
+def tail(human_counts: np.ndarray, mass: float = 0.1) -> np.ndarray:
+    """The types that humans use least: those that together make up `mass` of their text, indices.
+
+    A share and not a number of types, so that it suits a vocabulary of any size.
+    """
+    order = np.argsort(human_counts, kind="stable")
+    order = order[human_counts[order] > 0]
+    return order[np.cumsum(human_counts[order]) <= mass * human_counts.sum()]
+
+
+def tail_coverage(token_counts: np.ndarray, rare: np.ndarray) -> float:
+    """The share of some rare types that a text still uses; nan where there are none.
 
     Grows with the length of the text, so compare equal lengths.
     """
-    order = np.argsort(-human_counts, kind="stable")
-    rare = order[head : np.count_nonzero(human_counts)]
     return float(np.mean(token_counts[rare] > 0)) if len(rare) else math.nan
+
+
+def tail_share(token_counts: np.ndarray, rare: np.ndarray) -> float:
+    """The share of a text's tokens that are of some rare types; does not depend on its length."""
+    return float(token_counts[rare].sum() / token_counts.sum())
 
 
 def divergence(token_counts: np.ndarray, human_counts: np.ndarray) -> float:

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from collapse import glossary
 from collapse.assets import ROOT, atomic, build_dir
 from collapse.protocol import BookError, Protocol, ProtocolError, digest
 
-SCHEMA = 1
+SCHEMA = 2
 SAMPLES = 6  # prompts whose continuations a record keeps
 
 # Columns of generations.csv: name -> what it holds.
@@ -36,18 +37,20 @@ COLUMNS = {
     "test_perplexity_high": "upper end of the same",
     "test_perplexity_no_eos": "the same without the tokens that generation may not write",
     "bits_per_byte": "on human test blocks",
-    "predictive_entropy": "of the next token on human test blocks, bits",
-    "own_text_perplexity": "of its text under the model that wrote it",
-    "own_text_entropy": "predictive entropy on the text it wrote, bits",
     "text_perplexity_median": "median over blocks, its text scored by generation 0",
-    "unigram_entropy": "plug-in, of its text, bits",
-    "distinct_tokens": "in its text, at equal length in all generations",
 }
-# Arrays: name -> (number of axes, dtype). The first axis is the generation.
+for _name, _gauge in glossary.ALL.items():
+    COLUMNS[_name] = f"{_gauge.label}, {_gauge.unit}" if _gauge.unit else _gauge.label
+    COLUMNS[f"{_name}_low"] = f"lower end of the 95 % interval of {_name}"
+    COLUMNS[f"{_name}_high"] = f"upper end of the 95 % interval of {_name}"
+# Arrays: name -> (number of axes, dtype). Of several axes the first is the generation.
 ARRAYS = {
     "test_nll": (2, "float32"),  # (generations, test blocks): mean nats a token
+    "test_entropy": (2, "float32"),  # the same of the entropy of its predictions
+    "reference_entropy": (2, "float16"),  # (generations, training blocks): on generation 0's text
     "text_nll": (2, "float16"),  # (generations, training blocks): its text under generation 0
     "text_counts": (2, "int32"),  # (generations, vocabulary): tokens of its text
+    "human_counts": (1, "int32"),  # (vocabulary,): of what human authors wrote in its place
 }
 # What reading a damaged JSON, CSV or NPZ file may raise.
 DAMAGE = (
@@ -69,7 +72,7 @@ class Record:
     arrays: as in `ARRAYS`.
     samples: prompts with the human continuation and that of each generation, decoded.
     base: name, parameters, identity (hashes) and zero-shot test perplexity of the base model.
-    corpus: SHA-256 of the text and number of blocks, by split.
+    corpus: SHA-256 of the text and number of blocks, by split; the text's gauges for human text.
     provenance: versions, commit, device, threads, date, scale, seconds of each generation.
     """
 
@@ -100,7 +103,10 @@ class Record:
         return Record(
             protocol=self.protocol.replace(generations=generations),
             generations=self.generations.iloc[:generations].reset_index(drop=True),
-            arrays={name: array[:generations] for name, array in self.arrays.items()},
+            arrays={
+                name: array[:generations] if ARRAYS[name][0] > 1 else array
+                for name, array in self.arrays.items()
+            },
             samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
             base=self.base,
             corpus=self.corpus,
@@ -248,10 +254,12 @@ def _check_shape(record: Record, path: Path) -> None:
         raise RecordError(f"generations.csv of record {path.name} {what}; compute the run again")
     for name, (axes, dtype) in ARRAYS.items():
         array = record.arrays.get(name)
-        if array is None or array.ndim != axes or array.dtype != dtype or len(array) != length:
+        wrong = array is None or array.ndim != axes or array.dtype != dtype
+        if wrong or (axes > 1 and len(array) != length):
+            shape = f"{axes} axes, the first of {length}" if axes > 1 else "one axis"
             raise RecordError(
-                f"arrays.npz of record {path.name} has no {name!r} with {axes} axes of {dtype} "
-                f"and {length} generations; compute the run again"
+                f"arrays.npz of record {path.name} has no {name!r} of {dtype} with {shape}; "
+                "compute the run again"
             )
 
 

@@ -15,6 +15,8 @@ _SAMPLE_BYTES = 8  # of a decoded token, at most, roughly
 _HEADERS = 8 * 2**10  # bytes of a layer in a file of weights besides these, at most, roughly
 _FACTS = 8 * 2**10  # bytes of a generation's or a record's remaining facts, at most, roughly
 
+_ROW = 2 * 2**10  # bytes of a row of `generations.csv`, at most, roughly
+
 
 @dataclass(frozen=True)
 class Job:
@@ -70,15 +72,18 @@ class Work:
 def work(job: Job, first: int = 0) -> Work:
     """What a run computes, from generation `first` on.
 
-    Scored are the validation blocks after each epoch, the test blocks, and what was written twice:
-    by the model that wrote it and by generation 0; the test blocks once more before generation 0.
+    Scored are the validation blocks after each epoch, the test blocks, what was written, by the
+    model that wrote it and by generation 0, and generation 0's text by each later one; the test
+    blocks once more before generation 0.
     """
     p, numbers = job.protocol, range(first, job.protocol.generations)
     pools = [number + 1 if p.regime == "accumulate" else 1 for number in numbers]
-    a_generation = p.epochs * job.valid + job.test + 2 * job.train
+    a_generation = p.epochs * job.valid + job.test + 3 * job.train
+    # Generation 0's own text is the text of generation 0.
+    at_the_start = job.test - job.train if first == 0 else 0
     return Work(
         trained=p.epochs * job.train * sum(pools),
-        scored=len(numbers) * a_generation + (job.test if first == 0 else 0),
+        scored=len(numbers) * a_generation + at_the_start,
         written=len(numbers) * job.train,
     )
 
@@ -144,11 +149,11 @@ def memory(job: Job) -> int:
 def cached_bytes(job: Job) -> int:
     """Bytes that the finished generations of a run leave in the cache, at most.
 
-    Of each its tokens (4 bytes), the scores of test blocks (4) and of those written (2); the
+    Of each its tokens (4 bytes), two scores of test blocks (4) and of those written (2); the
     weights of generation 0, or of all where each starts from its predecessor's.
     """
     p = job.protocol
-    text = job.train * (4 * p.block_length + 2) + 4 * job.test + _FACTS
+    text = job.train * (4 * p.block_length + 4) + 8 * job.test + _FACTS
     kept = p.generations if p.init == "previous" else 1
     weights = cost.weight_bytes(job.shape) + job.shape.layers * _HEADERS if job.shape else 0
     return p.generations * text + kept * weights
@@ -158,6 +163,6 @@ def recorded_bytes(job: Job) -> int:
     """Bytes of a run's record in the build folder, at most; it is compressed."""
     p = job.protocol
     vocabulary = job.shape.vocabulary if job.shape else 0
-    arrays = p.generations * (4 * job.test + 2 * job.train + 4 * vocabulary)
+    arrays = p.generations * (8 * job.test + 4 * job.train + 4 * vocabulary) + 4 * vocabulary
     samples = SAMPLES * (2 + p.generations) * p.block_length * _SAMPLE_BYTES
-    return arrays + samples + _FACTS
+    return arrays + samples + _FACTS + p.generations * _ROW
