@@ -20,6 +20,7 @@ from collapse import (
     corpus,
     decode,
     loop,
+    measures,
     model,
     provenance,
     records,
@@ -120,7 +121,7 @@ def test_subsampling_draws_from_all_text_so_far_without_repeating_a_block() -> N
         rows = {row.tobytes() for row in drawn}
         assert drawn.shape == HUMAN.shape
         assert len(rows) == BLOCKS and rows <= pool
-        shares.append(loop._human_share(drawn, HUMAN))
+        shares.append(measures.human_share(drawn, HUMAN))
         seen.add(drawn.tobytes())
     assert len(seen) == 30
     assert 0.12 < np.mean(shares) < 0.28  # one part in five is human
@@ -291,6 +292,13 @@ def test_the_measures_of_a_record_are_those_of_its_tokens_and_weights(
         assert row.predictive_entropy == pytest.approx(test.entropy.mean() / np.log(2))
         assert row.own_text_perplexity == pytest.approx(np.exp(own.nll.mean()))
         assert row.own_text_entropy == pytest.approx(own.entropy.mean() / np.log(2))
+        gap = (test.nll - test.entropy).mean() / np.log(2)
+        assert row.overconfidence == pytest.approx(gap, abs=1e-6)
+        frozen = scoring.score(net, texts[0], toy).entropy
+        assert row.reference_entropy == pytest.approx(frozen.mean() / np.log(2))
+        stored = record.arrays["reference_entropy"][number]
+        assert stored == pytest.approx(frozen.mean(1), abs=2e-3)
+        assert record.arrays["test_entropy"][number] == pytest.approx(test.entropy.mean(1))
         assert row.distinct_tokens == len(np.unique(tokens))
         assert base.tokenizer.eos_token_id not in tokens
         net.load_state_dict(nets[0])

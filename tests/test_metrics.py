@@ -198,8 +198,10 @@ def test_conditional_entropy_of_a_chain_is_that_of_its_transitions() -> None:
         rows[:, column] = (steps.cumsum(1)[rows[:, column - 1]] < chance).sum(1)
     last = np.bincount(rows[:, :-1].ravel(), minlength=3) / rows[:, :-1].size
     expected = float(last @ stats.entropy(steps, axis=1, base=2))
-    assert metrics.conditional_entropy(rows, 2) == pytest.approx(expected, abs=0.01)
-    assert metrics.conditional_entropy(rows, 3) == pytest.approx(expected, abs=0.01)
+    for order in (2, 3):
+        whole = np.bincount(metrics.ngrams(rows, order).ravel())
+        before = np.bincount(metrics.ngrams(rows, order - 1)[:, :-1].ravel())
+        assert metrics.conditional_entropy(whole, before) == pytest.approx(expected, abs=0.01)
     assert metrics.unigram_entropy(np.bincount(rows.ravel())) > expected + 0.2
 
 
@@ -219,29 +221,54 @@ def test_rarefied_vocabulary_is_the_mean_of_random_samples() -> None:
 
 def test_type_token_ratios_are_counted_stretch_by_stretch() -> None:
     rows = np.random.default_rng(0).integers(0, 9, (3, 30))
-    by_hand = [len(set(row[i : i + 7])) / 7 for row in rows.tolist() for i in range(24)]
-    assert metrics.moving_type_token_ratio(rows, 7) == pytest.approx(np.mean(by_hand))
+    by_hand = [[len(set(row[i : i + 7])) / 7 for i in range(24)] for row in rows.tolist()]
+    assert metrics.moving_type_token_ratios(rows, 7) == pytest.approx(np.mean(by_hand, axis=1))
     assert metrics.type_token_ratio(rows) == pytest.approx(9 / 90)
-    assert metrics.moving_type_token_ratio(np.arange(60), 50) == 1.0
+    assert metrics.moving_type_token_ratios(np.arange(60)[None], 50) == 1.0
+
+
+def test_runs_of_tokens_have_equal_numbers_where_they_are_equal() -> None:
+    rows = np.random.default_rng(0).integers(0, 4, (6, 12))
+    for order in (1, 2, 3, 4):
+        numbers = metrics.ngrams(rows, order)
+        runs = [tuple(row[i : i + order]) for row in rows.tolist() for i in range(13 - order)]
+        pairs = set(zip(numbers.ravel().tolist(), runs, strict=True))
+        assert len(pairs) == len(set(runs)) == len(set(numbers.ravel().tolist()))
+    with pytest.raises(ValueError, match="blocks of 12 tokens have no runs of 13"):
+        metrics.ngrams(rows, 13)
 
 
 def test_distinct_n_is_counted_over_all_or_each() -> None:
     rows = np.array([[1, 2, 1, 2, 1], [3, 4, 5, 6, 7]])
-    assert metrics.distinct_each(rows, 2).tolist() == [0.5, 1.0]  # 12 and 21; four different ones
-    assert metrics.distinct_pooled(rows, 2) == pytest.approx(6 / 8)
-    assert metrics.distinct_pooled(np.vstack([rows, rows]), 2) == pytest.approx(6 / 16)
+    pairs = metrics.ngrams(rows, 2)
+    assert metrics.distinct_each(pairs).tolist() == [0.5, 1.0]  # 12 and 21; four different ones
+    assert metrics.distinct_pooled(np.bincount(pairs.ravel())) == pytest.approx(6 / 8)
+    assert metrics.distinct_pooled(2 * np.bincount(pairs.ravel())) == pytest.approx(6 / 16)
+
+
+def test_self_bleu_is_the_geometric_mean_of_four_precisions() -> None:
+    # Blocks of equal length, so no brevity penalty; each precision is counted by hand.
+    rows = np.array([[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 9], [7, 7, 8, 8, 6, 5]])
+    shared = [6 / 6, 4 / 5, 3 / 4, 2 / 3]  # of the first: 6 stands in the third block
+    assert metrics.self_bleu(rows)[0] == pytest.approx(np.prod(shared) ** 0.25)
+    assert metrics.self_bleu(np.repeat(rows[:1], 3, axis=0)).tolist() == [1, 1, 1]
+    assert math.isnan(metrics.self_bleu(rows[:1])[0])
 
 
 def test_a_power_law_s_exponent_is_found() -> None:
     counts = 1e9 * np.arange(1, 3001.0) ** -0.8
     assert metrics.zipf_exponent(counts) == pytest.approx(0.8, abs=1e-6)
+    assert math.isnan(metrics.zipf_exponent(counts[:199]))
 
 
 def test_the_tail_is_what_humans_use_seldom() -> None:
-    human = np.array([90, 50, 3, 2, 1, 0])
-    text = np.array([40, 0, 0, 5, 1, 9])
-    assert metrics.tail_coverage(text, human, head=2) == pytest.approx(2 / 3)
-    assert math.isnan(metrics.tail_coverage(text, human, head=5))
+    human = np.array([90, 50, 3, 2, 1, 0, 4])
+    rare = metrics.tail(human, mass=0.05)  # 7.5 of 150 tokens: 1 + 2 + 3 fit, 4 more do not
+    assert sorted(rare.tolist()) == [2, 3, 4]
+    text = np.array([40, 0, 0, 5, 1, 9, 5])
+    assert metrics.tail_coverage(text, rare) == pytest.approx(2 / 3)
+    assert metrics.tail_share(text, rare) == pytest.approx(6 / 60)
+    assert math.isnan(metrics.tail_coverage(text, metrics.tail(human, mass=0.0)))
 
 
 def test_divergence_is_that_of_entropies() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from collapse import records
+from collapse import book, glossary, records
 from collapse.protocol import Protocol
 from collapse.records import COLUMNS, Record, RecordError
 
@@ -28,7 +28,10 @@ def make_record(
     arrays = {
         "test_nll": random.normal(3, 0.3, (length, 5)).astype(np.float32),
         "text_nll": random.normal(2, 0.3, (length, 7)).astype(np.float16),
-        "text_counts": random.integers(0, 9, (length, 11)).astype(np.int32),
+        "test_entropy": random.normal(2, 0.3, (length, 5)).astype(np.float32),
+        "reference_entropy": random.normal(2, 0.3, (length, 7)).astype(np.float16),
+        "text_counts": random.integers(1, 9, (length, 11)).astype(np.int32),
+        "human_counts": random.integers(1, 9, 11).astype(np.int32),
     }
     sample = {"prompt": "a ☂", "human": "b", "generations": [f"text {n}" for n in range(length)]}
     return Record(
@@ -40,7 +43,11 @@ def make_record(
             "name": "toy", "parameters": 3, "identity": {"sha256": "0"},
             "zero_shot_perplexity": 99.5,
         },
-        corpus={"sha256": {"train": "0"}, "blocks": {"train": 7, "valid": 5, "test": 5}},
+        corpus={
+            "sha256": {"train": "0"},
+            "blocks": {"train": 7, "valid": 5, "test": 5},
+            "human_text": {name: 1.5 for name in glossary.TEXT},
+        },
         provenance={
             "scale": scale, "date": "2026-01-01T00:00:00Z", "commit": None, "device": "toy",
             "threads": 1, "python": "3.11", "versions": {"torch": "0"},
@@ -180,8 +187,8 @@ def test_a_changed_protocol_base_corpus_or_sample_is_refused(
 
 def test_an_unknown_schema_is_refused(record: Record, tmp_path: Path) -> None:
     path = records.write(record, tmp_path)
-    change_head(path, {"schema": 2})
-    assert "has schema 2; this version reads schema 1" in refused(path)
+    change_head(path, {"schema": 1})
+    assert "has schema 1; this version reads schema 2" in refused(path)
 
 
 @pytest.mark.parametrize("key", records._KEYS)
@@ -251,6 +258,18 @@ def test_a_damaged_record_is_not_found_silently(record: Record, tmp_path: Path) 
     (path / "arrays.npz").write_bytes(b"x")
     with pytest.raises(RecordError, match=record.name):
         records.find(record.protocol, tmp_path)
+
+
+def test_of_runs_that_begin_alike_the_longest_is_published(tmp_path: Path) -> None:
+    build, root = tmp_path / "build", tmp_path / "root"
+    long = make_record(Protocol(generations=4, seed=1))
+    other = make_record(Protocol(generations=2, seed=2))
+    records.write(long.truncated(2), root / "records")  # published earlier
+    for record in (long, long.truncated(3), other):
+        records.write(record, build / "records")
+    assert book.publish(build, root) == sorted([long.name, other.name])
+    found = [path.name for path in records.list_records(root / "records")]
+    assert found == sorted([long.name, other.name])
 
 
 COMMITTED = records.list_records(records.published())

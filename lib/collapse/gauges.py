@@ -1,9 +1,10 @@
 """The gauges of collapse: what is read off a generation's predictions and off its text.
 
-Each gauge comes with a 95 % interval for what the choice of blocks does to it: the value plus and
+Gauges come with a 95 % interval for what the choice of blocks does to them: the value plus and
 minus 1.96 times its standard error, from blocks drawn with replacement (Efron and Tibshirani 1994,
 chapter 6). Not the percentiles of the draws: a text drawn with replacement repeats blocks, so its
-own entropy and vocabulary lie below those of the text, and so would an interval of percentiles.
+own entropy and vocabulary lie below those of the text, and so would an interval of percentiles. For
+the same reason the intervals of what counts types or n-grams are too wide, up to three times.
 """
 
 import math
@@ -47,7 +48,8 @@ def of_predictions(
 def of_text(blocks: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
     """The gauges of `glossary.TEXT`, each with its interval, `_low` and `_high`.
 
-    A gauge is nan where blocks are too short or too few for it.
+    A gauge is nan where blocks are too short or too few for it. Self-BLEU has no interval, as its
+    blocks share their references; nor has the Zipf exponent, whose ranks are fitted once.
 
     Args:
         blocks: the text, (blocks, block_length).
@@ -59,7 +61,6 @@ def of_text(blocks: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
         "miller_madow": metrics.miller_madow,
         "chao_shen": metrics.chao_shen,
         "distinct_tokens": np.count_nonzero,
-        "zipf_exponent": metrics.zipf_exponent,
         "tail_coverage": lambda counts: metrics.tail_coverage(counts, rare),
         "tail_share": lambda counts: metrics.tail_share(counts, rare),
         "divergence": lambda counts: metrics.divergence(counts, held_out),
@@ -75,7 +76,8 @@ def of_text(blocks: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
     window = min(WINDOW, length)
     drawn["moving_type_token_ratio"] = _means(metrics.moving_type_token_ratios(blocks, window))
     some = np.linspace(0, len(blocks) - 1, min(COMPARED, len(blocks))).round().astype(int)
-    drawn["self_bleu"] = _means(metrics.self_bleu(blocks[some]))
+    drawn["self_bleu"] = np.array([metrics.self_bleu(blocks[some]).mean()])
+    drawn["zipf_exponent"] = np.array([metrics.zipf_exponent(unigrams[0])])
     return _with_intervals({name: drawn[name] for name in TEXT}, len(blocks))
 
 
@@ -113,7 +115,8 @@ def _counts(numbers: np.ndarray, width: int = 0) -> Iterator[np.ndarray]:
 def _with_intervals(drawn: dict[str, np.ndarray], blocks: int) -> dict[str, float]:
     found = {}
     for name, values in drawn.items():
-        half = Z * float(np.std(values[1:], ddof=1)) if blocks > 1 else math.nan
+        enough = blocks > 1 and len(values) > 2
+        half = Z * float(np.std(values[1:], ddof=1)) if enough else math.nan
         value = float(values[0])
         found |= {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
     return found

@@ -85,7 +85,7 @@ TEXT = {
         "zhu2018", "another number of blocks; it rises as diversity falls",
     ),
     "zipf_exponent": Gauge(
-        "Zipf exponent of the 1,000 most frequent", "", r"-\,\mathrm d\ln f/\mathrm d\ln r", "",
+        "Zipf exponent of the 200 most frequent", "", r"-\,\mathrm d\ln f/\mathrm d\ln r", "",
         "a fit over other ranks",
     ),
     "tail_coverage": Gauge(

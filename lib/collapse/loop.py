@@ -9,6 +9,7 @@ import copy
 import functools
 import hashlib
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -189,6 +190,20 @@ def arm(wanted: Arm, scale: str = "paper") -> list[Run]:
     return runs
 
 
+def one_of(runs: list[Run], seed: int) -> Run:
+    """The run of a seed, or the first there is.
+
+    Raises:
+        RecordError: there is none.
+    """
+    if not runs:
+        raise records.RecordError(
+            "there is no run to show: none of this setting is in records/, and none is computed "
+            "here; give compute=missing"
+        )
+    return next((run for run in runs if run.record.protocol.seed == seed), runs[0])
+
+
 def _key(chain: _Chain, train: np.ndarray, number: int, previous_key: str) -> str:
     """The hash of everything that determines a generation's weights, measures and text."""
     p, blocks = chain.protocol, chain.blocks
@@ -344,7 +359,11 @@ def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str
         corpus={
             "sha256": chain.text.sha256,
             "blocks": {name: len(getattr(blocks, name)) for name in corpus.SPLITS},
-            "human_text": gauges.of_text(human, held_out),
+            "human_text": {  # JSON has no word for what is not a number
+                name: value
+                for name, value in gauges.of_text(human, held_out).items()
+                if not math.isnan(value)
+            },
         },
         provenance=provenance.describe(scale, [round(g.seconds, 2) for g in done]),
     )

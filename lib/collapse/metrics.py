@@ -271,16 +271,17 @@ def self_bleu(blocks: np.ndarray) -> np.ndarray:
     )
 
 
-def zipf_exponent(token_counts: np.ndarray, ranks: int = 1000) -> float:
+def zipf_exponent(token_counts: np.ndarray, ranks: int = 200) -> float:
     """Slope of log frequency on log rank over the most frequent types, sign changed.
 
     Least squares over ranks that are equally spaced in the logarithm, as the many rare ones would
-    decide alone otherwise. nan for a single type.
+    decide alone otherwise. nan where there are fewer types than ranks, for a fit over other ranks
+    is not the same quantity.
     """
     ordered = np.sort(token_counts[token_counts > 0])[::-1].astype(np.float64)
-    picked = np.unique(np.geomspace(1, min(ranks, len(ordered)), 50).round().astype(int))
-    if len(picked) < 2:
+    if len(ordered) < ranks:
         return math.nan
+    picked = np.unique(np.geomspace(1, ranks, 50).round().astype(int))
     return float(-np.polyfit(np.log(picked), np.log(ordered[picked - 1]), 1)[0])
 
 
