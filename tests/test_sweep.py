@@ -334,11 +334,18 @@ def test_a_chapter_s_arms_follow_its_parameters() -> None:
 
 
 def test_a_sweep_gathers_every_missing_run_of_the_chapters_once() -> None:
-    found = sweep.gather([], "laptop", {"compute": "all"})
+    both = ["no-retention", "ten-percent-retention"]
+    found = sweep.gather(both, "laptop", {"compute": "all"})
     # Two settings times two numbers of epochs, three seeds each, and the beam run.
     assert len(found) == len({run.hash for run in found}) == 4 * 3 + 1
     assert {(run.epochs, run.retained) for run in found} == {(5, 0), (10, 0), (5, 0.1), (10, 0.1)}
     assert [run.generations for run in found if run.decoding == "beam"] == [2]
+    # One domain, two shares, two temperatures and beams; its first arm is no-retention's.
+    every = sweep.gather([], "laptop", {"compute": "all"})
+    assert len(every) == len({run.hash for run in every}) == len(found) + 6 * 3
+    assert {run.corpus for run in every} == {"wikitext2", "sotu"}
+    assert {run.retained for run in every} == {0, 0.1, 0.5, 0.75}
+    assert {run.temperature for run in every} == {0.7, 1.0}
     assert sweep.gather([], "laptop", {"compute": "none"}) == []
     assert sweep.gather(["index"], "laptop", {}) == []
 
@@ -371,4 +378,6 @@ def test_a_recomputation_sweeps_before_it_executes_the_chapters(
     monkeypatch.setattr(book, "publish", lambda _: [])
     told = CliRunner().invoke(book.main, ["recompute", "--workers", "2"])
     assert isinstance(told.exception, SystemExit | FileNotFoundError)  # there is no picture
-    assert done[:2] == [(13, "laptop", 2, None), "3"]
+    # Three seeds of four arms in the retention chapters and of six more in that on entropy, and
+    # one short run with beams.
+    assert done[:2] == [(3 * 4 + 3 * 6 + 1, "laptop", 2, None), "3"]

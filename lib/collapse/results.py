@@ -50,6 +50,8 @@ class Ratio:
     def __str__(self) -> str:
         if not self.by_seed:
             return "not run yet"
+        if math.isnan(self.mean):
+            return "undefined, as it starts at 0"
         if math.isnan(self.low):
             return f"{self.mean:.2f} (one seed, no interval)"
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
@@ -68,22 +70,22 @@ def table(runs: list[Run]) -> pd.DataFrame:
 
 def ratio(runs: list[Run], column: str = "test_perplexity", generation: int = -1) -> Ratio:
     """A column's value in a generation, by default the last, over that in generation 0."""
-    by_seed = {
-        run.record.protocol.seed: float(
-            run.record.generations[column].iloc[generation] / run.record.generations[column].iloc[0]
-        )
-        for run in runs
-    }
-    return _over_seeds(by_seed)
+    by_seed = {}
+    for run in runs:
+        values = run.record.generations[column]
+        first, later = float(values.iloc[0]), float(values.iloc[generation])
+        by_seed[run.record.protocol.seed] = later / first if first else math.nan
+    return over_seeds(by_seed)
 
 
-def paired(above: list[Run], below: list[Run]) -> Ratio:
-    """Growth factor of one arm over that of another, seed by seed: above 1 = it decayed more."""
-    first, second = ratio(above).by_seed, ratio(below).by_seed
-    return _over_seeds({seed: first[seed] / second[seed] for seed in first if seed in second})
+def paired(above: list[Run], below: list[Run], column: str = "test_perplexity") -> Ratio:
+    """Growth factor of one arm over that of another, seed by seed: above 1 = it grew more."""
+    first, second = ratio(above, column).by_seed, ratio(below, column).by_seed
+    return over_seeds({seed: first[seed] / second[seed] for seed in first if seed in second})
 
 
-def _over_seeds(by_seed: dict[int, float]) -> Ratio:
+def over_seeds(by_seed: dict[int, float]) -> Ratio:
+    """Mean and interval of one number a seed."""
     values = np.array(list(by_seed.values()))
     low, high = metrics.seed_interval(values)
     return Ratio(by_seed, float(values.mean()) if len(values) else math.nan, low, high)
@@ -247,16 +249,17 @@ def describe(runs: list[Run]) -> str:
     if not runs:
         return "not run yet"
     first = runs[0].record
-    p = first.protocol
-    decoding = {
-        "beam": f"beam search with {p.beams} beams",
-        "sample": f"sampling at T={p.temperature:g}, top-p {p.top_p:g}",
-        "greedy": "greedy decoding",
-    }[p.decoding]
+    protocols = [run.record.protocol for run in runs]
+    decoding = "; ".join(dict.fromkeys(_decoding(p) for p in protocols))
+    texts = " and ".join(dict.fromkeys(p.corpus for p in protocols))
     scales = sorted({run.record.provenance["scale"] for run in runs})
+    several = len({run.record.protocol.corpus for run in runs}) > 1
+    ways = len({_decoding(p) for p in protocols}) > 1
     arms: dict[str, list[Run]] = {}
     for run in runs:
-        arms.setdefault(label(run.record.protocol), []).append(run)
+        p = run.record.protocol
+        name = label(p) + (f", {p.corpus}" if several else "")
+        arms.setdefault(name + (f", {_decoding(p)}" if ways else ""), []).append(run)
     told = [_origins(members) for members in arms.values()]
     if len(set(told)) == 1:
         origins = told[0]
@@ -265,8 +268,10 @@ def describe(runs: list[Run]) -> str:
         origins = "; ".join(f"{name}: {seeds}" for name, seeds in pairs)
     bases = {str(run.record.base["identity"]) for run in runs}
     mixed = "; the base models are not bit-identical" if len(bases) > 1 else ""
+    if len({run.record.base["identity"].get("pretrained on") for run in runs}) > 1:
+        mixed = "; their base models were pretrained on different texts"
     return (
-        f"{' and '.join(scales)} scale, {first.base['name']} on {p.corpus}, "
+        f"{' and '.join(scales)} scale, {first.base['name']} on {texts}, "
         f"{first.corpus['blocks']['train']:,} training blocks, {decoding}; {origins}{mixed}"
     )
 
@@ -274,6 +279,14 @@ def describe(runs: list[Run]) -> str:
 def label(protocol: Protocol) -> str:
     """The name of an arm in figures and tables."""
     return f"{protocol.epochs} epochs, {protocol.retained:.0%} retained"
+
+
+def _decoding(protocol: Protocol) -> str:
+    return {
+        "beam": f"beam search with {protocol.beams} beams",
+        "sample": f"sampling at T={protocol.temperature:g}, top-p {protocol.top_p:g}",
+        "greedy": "greedy decoding",
+    }[protocol.decoding]
 
 
 def _origins(runs: list[Run]) -> str:
