@@ -14,7 +14,7 @@ export HF_HUB_DISABLE_TELEMETRY = 1
 export PYTHONWARNINGS = ignore:IProgress
 
 .DEFAULT_GOAL := help
-.PHONY: named help install book test chapter records bench serve lint clean
+.PHONY: named help install book test chapter figure records bench pdf serve lint clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -47,9 +47,14 @@ lint: install  ## check the style
 chapter: named install  ## run one chapter: make chapter NAME=no-retention PARAMS="seed=3 epochs=2" [SCALE=laptop]
 	$(BOOK) run $(NAME) --scale $(SCALE) $(foreach p,$(PARAMS),-p '$(p)')
 	@if [ -d $(BUILD)/html ]; then $(BOOK) site; else echo "Figures are in $(BUILD)/figures; 'make book' makes the pages."; fi
+	@$(BOOK) compare $(NAME) --scale $(SCALE) $(foreach p,$(PARAMS),-p '$(p)')
 
 named:
 	@if [ -z "$(NAME)" ]; then echo 'Name a chapter: make chapter NAME=no-retention PARAMS="seed=3" SCALE=laptop' >&2; exit 2; fi
+
+figure: install  ## make one figure again: make figure ID=fig-results [PARAMS="seed=3"] [SCALE=laptop]
+	@if [ -z "$(ID)" ]; then echo 'Name a figure: make figure ID=fig-results' >&2; exit 2; fi
+	$(BOOK) figure $(ID) --scale $(SCALE) $(foreach p,$(PARAMS),-p '$(p)')
 
 records: install  ## compute the committed laptop-scale records again, and publish them in records/
 	$(BOOK) assets
@@ -61,6 +66,9 @@ bench: install  ## measure how fast the loop is, against the usual ways of doing
 	$(BOOK) bench
 	$(BOOK) run how-fast --scale laptop --force
 	@if [ -d $(BUILD)/html ]; then $(BOOK) site; fi
+
+pdf: install  ## print the book that was built into one PDF, with Chromium
+	$(BOOK) pdf
 
 serve:  ## show the pages in a browser
 	@if [ ! -e $(BUILD)/html/index.html ]; then echo "There are no pages yet; run 'make book' first." >&2; exit 2; fi

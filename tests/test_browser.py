@@ -1,7 +1,7 @@
 """The pages in a browser that reaches no host but their own, wide and on a telephone."""
 
+import io
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,14 +9,19 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import matplotlib.image
+import pandas as pd
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from pybtex.database import parse_string
 
-from collapse import chapter, site
+from collapse import chapter, execution, site
 from local_server import running
 from test_site import toy_site
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = site.browser()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 PAGES = chapter.pages()
 IMAGES = """async () => {
@@ -25,6 +30,17 @@ IMAGES = """async () => {
     await Promise.all(images.map(image => image.decode().catch(() => null)));
     return images.map(image => [image.getAttribute('src'), image.naturalWidth, image.alt]);
 }"""
+FIGURES = execution.figures()
+
+
+def figures_of_page(page: str) -> list[str]:
+    """The identifiers of the figures of a page."""
+    return [id for id, name in FIGURES.items() if name == Path(page).name]
+
+
+OPEN_ALL = "document.querySelectorAll('article details').forEach(d => { d.open = true; })"
+# The markup of the bibliography is Docutils', whose roles axe holds to be deprecated.
+OURS = {"include": [["article"]], "exclude": [[".citation-list"]]}
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -130,9 +146,125 @@ def test_the_picture_of_each_figure_is_inside_its_figure_with_a_caption(
     chromium: Any, address: str, name: str
 ) -> None:
     with opened(chromium, f"{address}/{name}.html") as visit:
+        assert visit.page.locator("main figure").count() == len(figures_of_page(name))
         for figure in visit.page.locator("main figure").all():
             assert figure.locator("img").count() == 1
             assert figure.locator("figcaption").inner_text().strip()
+
+
+# -- figures: their cards, pages and gallery -------------------------------------------------
+
+READ = {  # how each kind of file of a figure is read, and what must be true of it
+    "svg": lambda body: ElementTree.fromstring(body).tag.endswith("svg"),
+    "png": lambda body: matplotlib.image.imread(io.BytesIO(body)).size > 0,
+    "csv": lambda body: len(pd.read_csv(io.BytesIO(body))) > 0,
+    "json": lambda body: json.loads(body)["id"].startswith("fig-"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if figures_of_page(name)])
+def test_a_figure_s_card_opens_and_its_files_can_be_read(
+    chromium: Any, address: str, name: str
+) -> None:
+    with opened(chromium, f"{address}/{name}.html") as visit:
+        cards = visit.page.locator("details.figure-card")
+        assert cards.count() == len(figures_of_page(name))
+        for card in cards.all():
+            assert not card.get_by_text("Make it again").is_visible()
+            card.locator("summary").first.click()
+            assert card.get_by_text("Make it again").is_visible()
+            for kind, good in READ.items():
+                link = card.locator(f"a[download][href$='.{kind}']")
+                reply = visit.page.request.get(link.evaluate("a => a.href"))
+                assert reply.ok and good(reply.body()), link
+            page = card.get_by_text("Permanent page of this figure").evaluate("a => a.href")
+            assert visit.page.request.get(page).ok
+
+
+@pytest.mark.parametrize(
+    ("kind", "address_in"),
+    [
+        ("BibTeX", lambda text: parse_string(text, "bibtex").entries["fig-cats"].fields["url"]),
+        ("APA", lambda text: text.split()[-1]),
+        ("CSL-JSON", lambda text: json.loads(text)[0]["URL"]),
+    ],
+)
+def test_a_citation_is_copied_with_the_figure_s_full_address(
+    chromium: Any, address: str, kind: str, address_in: Any
+) -> None:
+    with opened(chromium, f"{address}/chapters/why-tails-vanish.html") as visit:
+        visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        card = visit.page.locator("details.figure-card").first
+        card.locator("summary").first.click()
+        card.get_by_text(kind, exact=True).click()
+        button = card.locator(f"details:has(pre[data-kind='{kind}']) button")
+        button.click()
+        visit.page.wait_for_function("b => b.textContent === 'copied'", arg=button.element_handle())
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert address_in(copied) == f"{address}/figures/fig-cats.html"
+        assert visit.errors == [] and visit.foreign == []
+
+
+@pytest.mark.parametrize("id", ["index", "fig-cats", "fig-entropy-gauges"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_figure_s_page_is_whole_on_every_width(
+    chromium: Any, address: str, id: str, width: int
+) -> None:
+    with opened(chromium, f"{address}/figures/{id}.html", width) as visit:
+        for source, natural, alt in visit.page.evaluate(IMAGES):
+            assert natural > 0 and alt, source
+        assert visit.page.evaluate(OVERFLOW) <= 0
+        assert visit.foreign == [] and visit.errors == []
+
+
+def test_the_gallery_is_searched_by_words_and_by_chapter(chromium: Any, address: str) -> None:
+    with opened(chromium, f"{address}/figures/index.html") as visit:
+        shown = visit.page.locator(".gallery > li:visible")
+        every = shown.count()
+        visit.page.get_by_label("Words").fill("estimators bias")
+        assert [link.get_attribute("href") for link in shown.locator("a").all()] == [
+            "fig-entropy-estimators.html"
+        ]
+        visit.page.get_by_label("Words").fill("")
+        visit.page.get_by_label("Chapter").select_option("no-retention")
+        assert 0 < shown.count() < every
+        assert (
+            f"{shown.count()} of {every} figures"
+            in visit.page.locator(".gallery-search").inner_text()
+        )
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+def test_the_search_finds_a_word_without_a_network(chromium: Any, address: str) -> None:
+    with opened(chromium, f"{address}/search.html?q=rarefaction") as visit:
+        found = visit.page.locator("#search-results li a[href*='chapters/does-entropy-fall']")
+        found.first.wait_for(timeout=10_000)
+        assert visit.foreign == []
+
+
+def test_one_button_shows_and_hides_all_code(chromium: Any, address: str) -> None:
+    with opened(chromium, f"{address}/chapters/no-retention.html") as visit:
+        cells = "() => [...document.querySelectorAll('main details.hide')].map(d => d.open)"
+        assert not any(visit.page.evaluate(cells))
+        button = visit.page.get_by_role("button", name="Show all code")
+        button.click()
+        assert all(visit.page.evaluate(cells))
+        visit.page.get_by_role("button", name="Hide all code").press("Enter")
+        assert not any(visit.page.evaluate(cells))
+
+
+@pytest.mark.parametrize("name", [*PAGES, "figures/index", "figures/fig-cats"])
+def test_our_content_is_accessible_in_both_themes(chromium: Any, address: str, name: str) -> None:
+    with opened(chromium, f"{address}/{name}.html") as visit:
+        for theme in ("light", "dark"):
+            visit.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+            visit.page.evaluate(OPEN_ALL)
+            visit.page.wait_for_timeout(600)  # what opens fades in
+            found = Axe().run(visit.page, context=OURS).response["violations"]
+            told = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+            assert told == [], theme
 
 
 def test_the_herd_is_moved_by_keys_and_stands_still_in_print(chromium: Any, address: str) -> None:

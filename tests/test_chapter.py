@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from collapse import book, chapter, parameters
+from collapse import book, chapter, execution, guide, parameters
+from collapse.notebook import normalise
 
 HEADER = """\
 ---
@@ -159,7 +160,7 @@ def test_a_malformed_parameter_line_is_refused(root: Path, line: str) -> None:
 
 def test_a_page_without_code_is_not_executed(root: Path) -> None:
     with pytest.raises(chapter.ChapterError, match="nothing to execute"):
-        chapter.execute("index", "laptop", {}, root / "_build", root=root)
+        execution.execute("index", "laptop", {}, root / "_build", root=root)
 
 
 def test_an_unknown_chapter_is_refused_with_the_nearest_name(root: Path) -> None:
@@ -212,17 +213,17 @@ def executed_notebook(stdout: list[str], started: str) -> nbformat.NotebookNode:
 
 
 def test_normalised_notebooks_of_equal_runs_are_equal_bytes() -> None:
-    one = chapter.normalise(executed_notebook(["a\nb", "\nc\n"], "monday"))
-    two = chapter.normalise(executed_notebook(["a\n", "b\n", "c\n"], "tuesday"))
+    one = normalise(executed_notebook(["a\nb", "\nc\n"], "monday"))
+    two = normalise(executed_notebook(["a\n", "b\n", "c\n"], "tuesday"))
     assert nbformat.writes(one) == nbformat.writes(two)
-    assert nbformat.writes(chapter.normalise(one)) == nbformat.writes(one)
+    assert nbformat.writes(normalise(one)) == nbformat.writes(one)
     for word in ("monday", "papermill", "jupytext", "3.11.7", "stderr"):
         assert word not in nbformat.writes(one)
     nbformat.validate(one)
 
 
 def test_figures_are_lifted_and_injected_cells_hidden() -> None:
-    cells = chapter.normalise(executed_notebook(["a\n"], "monday")).cells
+    cells = normalise(executed_notebook(["a\n"], "monday")).cells
     assert cells[1].metadata["tags"] == ["injected-parameters", "hide-input"]
     assert cells[2].metadata["mystnb"] == {
         "figure": {"name": "fig-a", "caption": "A *line*."},
@@ -239,24 +240,66 @@ def test_a_chapter_is_executed_once_for_the_same_settings(tmp_path: Path) -> Non
     root = make_book(tmp_path / "book", code)
     build = tmp_path / "build"
     done = build / "executed/toy.ipynb"
-    assert chapter.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
     first = done.read_bytes()
     assert f"3 0.001 {build}" in first.decode()
     assert not (build / "executed/toy.failed.ipynb").exists()
-    assert not chapter.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
-    assert chapter.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root, force=True)
+    assert not execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root, force=True)
     assert done.read_bytes() == first
     (root / "records/new.json").write_text("{}")
-    assert chapter.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
 
 
 def test_a_failing_chapter_says_why_and_leaves_the_earlier_result(tmp_path: Path) -> None:
     root = make_book(tmp_path / "book", "assert generations < 5, 'too long a chain'")
     build = tmp_path / "build"
-    chapter.execute("toy", "laptop", {}, build, root=root)
+    execution.execute("toy", "laptop", {}, build, root=root)
     before = (build / "executed/toy.ipynb").read_bytes()
     with pytest.raises(chapter.ChapterError, match="AssertionError: too long a chain") as failure:
-        chapter.execute("toy", "laptop", {"generations": 9}, build, root=root)
+        execution.execute("toy", "laptop", {"generations": 9}, build, root=root)
     assert "\n" not in str(failure.value)
     assert (build / "executed/toy.failed.ipynb").exists()
     assert (build / "executed/toy.ipynb").read_bytes() == before
+
+
+def test_one_figure_is_made_without_what_comes_after_it(tmp_path: Path) -> None:
+    first = "folder = __import__('pathlib').Path(__import__('os').environ['COLLAPSE_BUILD'])"
+    cells = [
+        f"{first}\n(folder / 'figures').mkdir(parents=True, exist_ok=True)",
+        "def show(id): (folder / 'figures' / f'{id}.svg').write_text(f'{generations}')",
+        'show(id="fig-one")',
+        'show(id="fig-two")',
+        "raise SystemExit('what comes after was executed')",
+    ]
+    code = "\n```\n\n```{code-cell} python\n".join(cells)
+    root, build = make_book(tmp_path / "book", code), tmp_path / "build"
+    assert execution.figures(root) == {"fig-one": "toy", "fig-two": "toy"}
+    made = execution.make_figure("fig-one", "laptop", {"generations": "4"}, build, root)
+    assert made.read_text() == "4"
+    assert not (build / "figures/fig-two.svg").exists()
+    assert not list((build / "executed").iterdir())
+    with pytest.raises(chapter.ChapterError, match="no figure 'fig-tow'; did you mean 'fig-two'"):
+        execution.make_figure("fig-tow", "laptop", {}, build, root)
+    with pytest.raises(parameters.ParameterError, match="has no parameter 'x'"):
+        execution.make_figure("fig-one", "laptop", {"x": "1"}, build, root)
+
+
+def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:
+    rows = {
+        line.split("|")[1].strip(" `"): [cell.strip(" `") for cell in line.split("|")[2:-1]]
+        for line in guide.table("no-retention").splitlines()[2:]
+    }
+    assert set(rows) == set(chapter.parameters("no-retention")) - {"scale"}
+    assert rows["generations"][:5] == ["int", "models", "1 to 1,000", "10", "6"]
+    assert rows["decoding"][2] == "beam, sample, greedy"
+    assert rows["top_p"][2:5] == ["0.01 to 1", "1.0", "0.9"]
+    assert rows["compute"][2] == "missing, seed, all, none"
+    assert guide.table("index") == "This page has no parameters."
+    assert guide.command("no-retention") == 'make chapter NAME=no-retention PARAMS="seed=3"'
+
+
+@pytest.mark.parametrize("name", chapter.names())
+def test_the_guide_s_commands_are_accepted(name: str) -> None:
+    _, _, given = guide.command(name).partition("PARAMS=")
+    chapter.settings(name, "laptop", book.pairs(given.strip('"').split()))

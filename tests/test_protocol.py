@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse.protocol import _RANGES, Protocol, ProtocolError, digest
+from collapse.protocol import RANGES, Protocol, ProtocolError, digest
 
 FIELDS = {field.name: field for field in dataclasses.fields(Protocol)}
-BOUNDS = {name: (low, high) for name, low, high in _RANGES}
+BOUNDS = {name: (low, high) for name, low, high in RANGES}
 # One other value for each field; a new field without one fails the test that uses them.
 OTHER: dict[str, Any] = {
     "corpus": "sotu", "train_blocks": 7, "eval_blocks": 7, "block_length": 32, "model": "tiny",

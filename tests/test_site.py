@@ -1,5 +1,6 @@
 """The site: a toy book builds without a warning, and its pages load nothing from another host."""
 
+import json
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 
-from collapse import chapter, site
+from collapse import cards, site
 from collapse.assets import ROOT
+from collapse.notebook import normalise
 from test_chapter import make_book
 
 PNG = (  # one pixel
@@ -47,10 +49,19 @@ def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1
     build = root / "_build"
     (build / "figures").mkdir(parents=True)
     (build / "figures/fig-toy.csv").write_text("x,y\n1,2\n")
+    (build / "figures/fig-toy.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+    )
+    card = cards.facts("fig-toy", "A line of a toy.", "A line.", ["x"], "a toy", [])
+    card["title"] = "A line of a toy"
+    (build / "figures/fig-toy.json").write_text(json.dumps(card))
+    (root / "figures.yml").write_text(
+        "figures: {fig-toy: {title: A line of a toy, topics: [toys]}}\ngone: {fig-old: Ask Jane.}\n"
+    )
     (build / "executed").mkdir()
     shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
     cells = [new_markdown_cell(f"# Toy\n\n{text}"), new_code_cell("plot()", outputs=[shown])]
-    notebook = chapter.normalise(new_notebook(cells=cells))
+    notebook = normalise(new_notebook(cells=cells))
     (build / "executed/toy.ipynb").write_text(writes(notebook))
     return build
 
@@ -104,3 +115,31 @@ def test_a_chapter_that_was_not_executed_is_named_with_the_remedy(tmp_path: Path
     (build / "executed/toy.ipynb").unlink()
     with pytest.raises(site.SiteError, match="run `book run toy --scale laptop` first"):
         site.stage(build, tmp_path)
+
+
+@pytest.mark.skipif(site.browser() is None, reason="there is no chromium on this machine")
+def test_the_book_is_printed_into_one_document(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    document = site.pdf(build, tmp_path).read_bytes()
+    assert document.startswith(b"%PDF-") and document.rstrip().endswith(b"%%EOF")
+    assert not (build / "html").exists()  # the pages are left as they are
+
+
+def test_printing_without_a_browser_is_refused_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(site.SiteError, match="printing needs Chromium, which is not installed"):
+        site.pdf(toy_site(tmp_path), tmp_path)
+
+
+def test_two_builds_of_the_same_chapters_are_the_same_bytes(tmp_path: Path) -> None:
+    trees = []
+    for place in ("one", "another"):
+        (tmp_path / place).mkdir()
+        html = site.make(toy_site(tmp_path / place), tmp_path / place).parent
+        files = sorted(path for path in html.rglob("*") if path.is_file())
+        trees.append({str(path.relative_to(html)): path.read_bytes() for path in files})
+    one, another = trees
+    assert one.keys() == another.keys()
+    assert [name for name in one if one[name] != another[name]] == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from collapse import chapter, site
+from collapse import chapter, execution, release, site
 from collapse.assets import ROOT, build_dir
 from collapse.protocol import BookError
 
@@ -20,13 +20,23 @@ MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
 def publish(build: Path, root: Path = ROOT) -> list[str]:
     """Copy the verified runs of `build/records` into `records/`; return their names.
 
+    Of runs that begin alike only the longest is kept: it contains the others.
+
     Raises:
         collapse.records.RecordError: a run fails its verification; nothing is copied then.
     """
     from collapse import records
 
     runs = [records.verify(path) for path in records.list_records(build / "records")]
-    return [records.write(run, root / "records").name for run in runs]
+    longest: dict[tuple[str, int], records.Record] = {}
+    for run in sorted(runs, key=lambda run: run.protocol.generations):
+        longest[run.protocol.arm_hash, run.protocol.seed] = run
+    names = [records.write(run, root / "records").name for run in longest.values()]
+    for run in longest.values():
+        for generations in range(1, run.protocol.generations):
+            contained = root / "records" / run.truncated(generations).name
+            shutil.rmtree(contained, ignore_errors=True)
+    return sorted(names)
 
 
 # -- the commands ----------------------------------------------------------------------------
@@ -80,7 +90,7 @@ def run_chapters(
         differing = chapter.changed(name, values)
         told = " ".join(f"{k}={chapter.written(v)}" for k, v in differing.items() if k != "scale")
         click.echo(f"{name}: scale {scale}; differs from the paper in: {told or 'nothing'}")
-        if not chapter.execute(name, scale, overrides, build_dir(), force=force):
+        if not execution.execute(name, scale, overrides, build_dir(), force=force):
             click.echo(f"{name}: up to date")
 
 
@@ -159,6 +169,16 @@ def run_sweep(
         click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
 
 
+@main.command("figure")
+@click.argument("id")
+@scale_option
+@parameter_option
+def figure_command(id: str, scale: str, parameters: tuple[str, ...]) -> None:
+    """Make one figure again: its picture, its data and its card, into the build folder."""
+    path = execution.make_figure(id, scale, pairs(parameters), build_dir())
+    click.echo(f"{path} and .png, .csv, .json beside it")
+
+
 @main.command("sweep")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @scale_option
@@ -231,6 +251,25 @@ def site_command() -> None:
     echo_site()
 
 
+@main.command("pdf")
+def pdf_command() -> None:
+    """Print the executed chapters into one PDF; this needs Chromium."""
+    click.echo(site.pdf(build_dir()).resolve().as_uri())
+
+
+@main.command("release")
+def release_command() -> None:
+    """Pack the pages, and the records as a data package, with checksums."""
+    for path in release.make(build_dir()):
+        click.echo(path)
+
+
+@main.command("notebooks")
+def notebooks_command() -> None:
+    """Write the executed chapters as notebooks that Colab can open."""
+    click.echo(release.notebooks(build_dir()))
+
+
 @main.command("build")
 @scale_option
 @force_option
@@ -268,6 +307,55 @@ def verify_command(folder: Path | None) -> None:
         records.verify(path)
         click.echo(f"{path.name}: verified")
     click.echo(f"{1 if folder else len(every)} verified")
+
+
+@main.command("compare")
+@click.argument("what", metavar="CHAPTER|RECORD")
+@click.argument("published", required=False, metavar="[RECORD]")
+@scale_option
+@parameter_option
+@click.pass_context
+def compare_command(
+    context: click.Context,
+    what: str,
+    published: str | None,
+    scale: str,
+    parameters: tuple[str, ...],
+) -> None:
+    """Compare what a chapter computed here with the published runs nearest to it.
+
+    Or one record with another: names in records/ or in the build folder, or folders. Exits with 0
+    if it agrees within the spread of the seeds, with 1 if it differs, with 3 if the two cannot be
+    compared.
+    """
+    from collapse import compare, records
+
+    if what in chapter.names() and published is None:
+        arms = chapter.arms(what, chapter.settings(what, scale, pairs(parameters)))
+        own = next(iter(arms.values())).runs() if arms else []
+        found = compare.of_chapter(own)
+        if not found:
+            click.echo(f"{what}: no run was computed here, so there is nothing to compare")
+    elif published is None:
+        mine = _record(what)
+        found = [compare.compare(mine, compare.nearest(mine.protocol, records.published()))]
+    else:
+        found = [compare.compare(_record(what), [_record(published)])]
+    for one in found:
+        click.echo(f"{compare.told(one)}\n{compare.page(one).resolve().as_uri()}\n")
+    context.exit(max((compare.STATUS[one.verdict] for one in found), default=0))
+
+
+def _record(name: str) -> Any:
+    from collapse import records
+
+    for path in (Path(name), records.published() / name, records.built() / name):
+        if (path / "record.json").exists():
+            return records.read(path)
+    raise records.RecordError(
+        f"there is no record {name!r}, here, in records/ or in the build folder; "
+        "`book records` lists the published ones"
+    )
 
 
 @main.command("bench")

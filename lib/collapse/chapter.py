@@ -1,4 +1,4 @@
-"""One chapter: read its parameters, check what is asked of it, execute it.
+"""One chapter: read its parameters, and check what is asked of it.
 
 A chapter is `chapters/NAME.md`, a MyST notebook. Its first code cell is tagged `parameters` and
 holds the paper's settings, one `name: type = value  # help` a line. A smaller scale is a file of
@@ -8,29 +8,16 @@ executing the chapter.
 """
 
 import dataclasses
-import hashlib
-import importlib.metadata
-import json
-import logging
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jupytext
-import nbformat
-import papermill
 import yaml
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
-from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
-from papermill.exceptions import PapermillExecutionError
 
-from collapse.assets import ROOT, atomic, cache_dir, sha256_file
-from collapse.notebook import normalise
+from collapse.assets import ROOT
 from collapse.parameters import (
     Parameter,
     ParameterError,
@@ -44,8 +31,6 @@ from collapse.parameters import (
 from collapse.protocol import COMPUTE, Arm, BookError, Protocol
 
 SCALES = ("smoke", "laptop", "paper")
-# What a chapter's numbers and figures depend on, besides its own text and this package.
-DEPENDENCIES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "seaborn")
 
 
 class ChapterError(BookError):
@@ -284,102 +269,3 @@ def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, lis
             if runs:
                 found[f"published, {scale} scale"] = runs
     return found
-
-
-# -- executing -------------------------------------------------------------------------------
-
-
-def stamp(name: str, values: Mapping[str, Value], root: Path = ROOT) -> str:
-    """SHA-256 of all that decides what an execution of the chapter gives."""
-    package = Path(__file__).parent
-    inputs = [root / "chapters" / f"{name}.md", *sorted(package.glob("*.py"))]
-    inputs += [Path(str(v)) for v in values.values() if isinstance(v, str) and Path(v).is_file()]
-    inputs += sorted(path for path in (root / "records").rglob("*") if path.is_file())
-    described = {
-        "values": dict(values),
-        "files": [[path.name, path.parent.name, sha256_file(path)] for path in inputs],
-        "versions": {package: importlib.metadata.version(package) for package in DEPENDENCIES},
-    }
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-
-
-def execute(
-    name: str,
-    scale: str,
-    overrides: Mapping[str, Any],
-    build_dir: Path,
-    *,
-    force: bool = False,
-    root: Path = ROOT,
-) -> bool:
-    """Execute a chapter into `build_dir/executed/NAME.ipynb`; say whether there was need to.
-
-    Raises:
-        ParameterError: the parameters are refused; no kernel has started then.
-        ChapterError: the chapter stopped; `NAME.failed.ipynb` shows where, and an earlier
-            `NAME.ipynb` is left as it was.
-    """
-    values = settings(name, scale, overrides, root)
-    folder = build_dir.resolve() / "executed"
-    folder.mkdir(parents=True, exist_ok=True)
-    done, mark = folder / f"{name}.ipynb", folder / f"{name}.stamp"
-    failed = folder / f"{name}.failed.ipynb"
-    now, given = stamp(name, values, root), changed(name, values, root)
-    if not force and done.exists() and mark.exists() and mark.read_text() == now:
-        return False
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    try:
-        notebook = papermill.execute_notebook(
-            read(name, root),
-            failed,  # saved after every cell, so that a stop leaves what was reached
-            parameters=given,
-            kernel_name="python3",
-            kernel_manager_class=_kernel_manager(build_dir.resolve()),
-            cwd=root / "chapters",
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-            execution_timeout=None,  # a generation may take hours
-        )
-    except PapermillExecutionError as error:
-        last = (str(error.evalue).strip().splitlines() or ["no message"])[-1]
-        if error.ename in {"AssetError", "FitError", "ProtocolError", "RecordError"}:
-            raise ChapterError(last) from error  # ours, and a sentence already
-        raise ChapterError(
-            f"chapter {name} stopped with {error.ename}: {last} (see {failed})"
-        ) from error
-    except DeadKernelError as error:
-        raise ChapterError(
-            f"the kernel of chapter {name} died, most often for want of memory; close other "
-            "programs or choose a smaller scale, then run the same command again"
-        ) from error
-    if not set(given) - {"scale"}:  # nothing that a reader should be told
-        for cell in notebook.cells:
-            if "injected-parameters" in cell.metadata.get("tags", []):
-                cell.metadata.tags.append("remove-cell")
-    mark.unlink(missing_ok=True)  # never an old stamp beside a new notebook
-    _write(done, nbformat.writes(normalise(notebook)) + "\n")
-    _write(mark, now)
-    failed.unlink(missing_ok=True)
-    return True
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
-def _kernel_manager(build_dir: Path) -> type[AsyncKernelManager]:
-    # A kernelspec named python3 may belong to another Python of the reader's: use none.
-    # The log level hides two harmless messages, about TCP and about the shutdown.
-    class OwnPython(AsyncKernelManager):
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            spec = KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]))
-            spec.env = {
-                "COLLAPSE_BUILD": str(build_dir),
-                "COLLAPSE_CACHE": str(cache_dir().resolve()),
-            }
-            return spec
-
-    return OwnPython

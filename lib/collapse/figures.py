@@ -25,10 +25,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from collapse import __version__, results
+from collapse import cards, results
 from collapse.assets import atomic, build_dir
 from collapse.loop import Run
-from collapse.records import COLUMNS
 from collapse.results import Reference
 
 # Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
@@ -107,7 +106,7 @@ def perplexity(
         left.plot(mean.index, mean["test_perplexity"], label=label, **grey)
         right.plot(mean.index, mean["ratio"], **grey)
     for reference in references:
-        _band(right, reference)
+        band(right, reference)
     left.set(ylabel="test perplexity on human text", title="Absolute")
     right.set(ylabel="test perplexity ÷ that of generation 0", title="Relative to generation 0")
     for axes in (left, right):
@@ -115,11 +114,12 @@ def perplexity(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if data:
         left.legend(loc="upper left", fontsize=9)
-    _sign(figure, [run for runs in arms.values() for run in runs])
+    sign(figure, [run for runs in arms.values() for run in runs])
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
 
 
-def _band(axes: Axes, reference: Reference) -> None:
+def band(axes: Axes, reference: Reference) -> None:
+    """Draw a reference across a ratio axis, as a line or a band with its label."""
     if reference.low == reference.high:
         axes.axhline(reference.low, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
     else:
@@ -156,7 +156,7 @@ def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
         )
     left.set(xscale="log", ylabel="share of blocks", title="Distribution")
     left.set_xlabel("perplexity under generation 0")
-    _plain_numbers(left.xaxis)
+    plain_numbers(left.xaxis)
     left.legend(fontsize=8)
     for index, (column, label) in enumerate(
         (("below", "less perplexing than 99 %"), ("above", "more perplexing than 99 %"))
@@ -172,11 +172,11 @@ def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_ylim(0, 1.3 * right.get_ylim()[1])  # room for the legend
     right.legend(fontsize=9, loc="upper left")
-    _sign(figure, [run])
+    sign(figure, [run])
     return figure, pd.concat(parts, ignore_index=True).merge(tails, on="generation")
 
 
-def _plain_numbers(axis: Axis) -> None:
+def plain_numbers(axis: Axis) -> None:
     """Label a logarithmic axis with plain numbers, at few enough places to read them."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -204,10 +204,10 @@ def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
         )  # fmt: skip
     axes.set(yscale="log", ylabel="value ÷ that of generation 0")
     axes.set_xlabel("generation (0 = trained on human text)")
-    _plain_numbers(axes.yaxis)
+    plain_numbers(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=9)
-    _sign(figure, [run])
+    sign(figure, [run])
     return figure, data
 
 
@@ -238,7 +238,7 @@ def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figur
     axes.set_yticks(range(len(arms)), list(arms))
     axes.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     axes.set_xlabel("test perplexity of the last generation ÷ that of generation 0")
-    _sign(figure, [run for runs in arms.values() for run in runs])
+    sign(figure, [run for runs in arms.values() for run in runs])
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
 
 
@@ -247,7 +247,7 @@ def panels(**data: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows.assign(panel=panel) for panel, rows in data.items()])
 
 
-def _sign(figure: Figure, runs: list[Run]) -> None:
+def sign(figure: Figure, runs: list[Run]) -> None:
     """Write below the figure what it shows, as the records tell it, no wider than the figure."""
     lines = textwrap.fill(results.describe(runs), width=int(11 * figure.get_figwidth()))
     figure.supxlabel(lines, fontsize=10, color="#444444")
@@ -276,33 +276,10 @@ def show(
     """
     shown = origin or results.describe(list(runs))
     caption = f"{caption} *Shown: {shown}.*"
-    card = {
-        "id": id,
-        "book": f"Model Collapse: A Reproducible Paper Book, version {__version__}",
-        "licence": "CC-BY-4.0",
-        "article": "https://doi.org/10.1038/s41586-024-07566-y",
-        "columns": {name: COLUMNS[name] for name in data if name in COLUMNS},
-        "caption": caption,
-        "alt": alt,
-        "origin": shown,
-        "runs": [
-            {
-                "record": run.record.name,
-                "fingerprint": run.record.fingerprint,
-                "computed_in_this_build": run.computed,
-                "protocol": run.record.protocol.to_dict(),
-                "base": run.record.base,
-                "provenance": {
-                    k: run.record.provenance[k]
-                    for k in ("scale", "date", "commit", "device", "versions")
-                },
-            }
-            for run in runs
-        ],
-    }
+    card = cards.facts(id, caption, alt, list(data), shown, runs)
     files = {
-        "svg": _rendered(figure, "svg"),
-        "png": _rendered(figure, "png"),
+        "svg": rendered(figure, "svg"),
+        "png": rendered(figure, "png"),
         "csv": data.to_csv(index=False, lineterminator="\n").encode(),
         "json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
     }
@@ -310,24 +287,16 @@ def show(
         with atomic(build_dir() / "figures" / f"{id}.{suffix}") as temporary:
             temporary.write_bytes(content)
     plt.close(figure)
-    names = ", ".join(f"<code>{run.record.name}</code>" for run in runs)
-    below = f"<p>Records: {names}</p>" if names else ""
-    links = " · ".join(f'<a href="../figures/{id}.{kind}">{kind.upper()}</a>' for kind in files)
     display(
         {"image/svg+xml": files["svg"].decode(), "text/plain": alt},
         raw=True,
         metadata={"collapse": {"id": id, "caption": caption, "alt": alt}},
     )
-    display(
-        HTML(
-            f'<details class="figure-files"><summary>{id}: data and origin</summary>'
-            f"<p>{links} (the figure, its data, and a card with protocols, versions and hashes)</p>"
-            f"{below}</details>"
-        )
-    )
+    display(HTML(cards.shown(card)))
 
 
-def _rendered(figure: Figure, kind: str) -> bytes:
+def rendered(figure: Figure, kind: str) -> bytes:
+    """The figure as SVG or PNG, the same bytes for the same figure."""
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
     figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")

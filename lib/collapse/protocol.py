@@ -59,7 +59,7 @@ class Protocol:
             _check_type(field.name, value, field.type)
             if field.type is float:  # 0 and 0.0 are one value, and must have one hash
                 object.__setattr__(self, field.name, float(value))
-        for name, low, high in _RANGES:
+        for name, low, high in RANGES:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ProtocolError(
@@ -148,7 +148,7 @@ class Arm:
         return [self.protocol.replace(seed=seed) for seed in seeds]
 
 
-_RANGES = (
+RANGES = (
     ("train_blocks", 0, 10**8),
     ("eval_blocks", 0, 10**8),
     ("block_length", 2, 4096),

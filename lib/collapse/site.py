@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 import click
+import nbformat
 
-from collapse import chapter
-from collapse.assets import ROOT
+from collapse import chapter, gallery, release
+from collapse.assets import ROOT, atomic
 from collapse.protocol import BookError
 
 
@@ -17,20 +18,27 @@ class SiteError(BookError):
     """The site cannot be built from what is there."""
 
 
-def stage(build: Path, root: Path = ROOT) -> Path:
-    """Lay out everything that Jupyter Book needs in `build/book`, from nothing; return it.
+def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
+    """Lay out everything that Jupyter Book needs in a folder of `build`, from nothing; return it.
+
+    Args:
+        for_print: without the figures' own pages, which would repeat every figure.
 
     Raises:
         SiteError: a page of the table of contents is missing or has not been executed.
     """
     pages = {page: _page(page, build, root) for page in chapter.pages(root)}
-    book = build / "book"
+    book = build / ("print" if for_print else "book")
     shutil.rmtree(book, ignore_errors=True)  # no page of an earlier build survives
     book.mkdir(parents=True)
     for page, source in pages.items():
         target = book / f"{page}{source.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        if source.suffix == ".ipynb" and not for_print:
+            shown = release.with_links(nbformat.read(source, as_version=4), source.stem)
+            target.write_text(nbformat.writes(shown) + "\n", encoding="utf-8")
+        else:
+            shutil.copyfile(source, target)
     for name in ("_config.yml", "_toc.yml", "references.bib"):
         shutil.copyfile(root / name, book / name)
     shutil.copytree(root / "_static", book / "_static")
@@ -40,6 +48,9 @@ def stage(build: Path, root: Path = ROOT) -> Path:
     else:
         figures.mkdir(parents=True)
     copy_mathjax(book / "_public" / "mathjax")
+    if not for_print:
+        executed = [source for source in pages.values() if source.suffix == ".ipynb"]
+        gallery.write(book, executed, root)
     return book
 
 
@@ -70,6 +81,19 @@ def copy_mathjax(target: Path) -> None:
     shutil.copyfile(source / "tex-chtml.js", target / "tex-chtml.js")
 
 
+def _jupyter_book(book: Path, *options: str) -> None:
+    code = "from jupyter_book.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", "--quiet", *options, str(book)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        lines = click.unstyle(done.stdout + done.stderr).replace(f"{book}/", "").splitlines()
+        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
+        raise SiteError("Jupyter Book refuses these pages; mend them:\n" + "\n".join(told))
+
+
 def make(build: Path, root: Path = ROOT) -> Path:
     """Build the pages from the executed chapters into `build/html`; return its index.
 
@@ -79,17 +103,7 @@ def make(build: Path, root: Path = ROOT) -> Path:
         SiteError: a chapter has not been executed, or Jupyter Book gave a warning.
     """
     book = stage(build.resolve(), root)
-    code = "from jupyter_book.cli.main import main; main()"
-    options = ["--warningiserror", "--nitpick", "--keep-going", "--quiet"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, "build", *options, str(book)],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        lines = click.unstyle(done.stdout + done.stderr).replace(f"{book}/", "").splitlines()
-        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
-        raise SiteError("Jupyter Book refuses these pages; mend them:\n" + "\n".join(told))
+    _jupyter_book(book, "--warningiserror", "--nitpick", "--keep-going")
     html, old = build / "html", build / "html.old"
     shutil.rmtree(old, ignore_errors=True)
     if html.exists():
@@ -97,3 +111,37 @@ def make(build: Path, root: Path = ROOT) -> Path:
     (book / "_build" / "html").rename(html)
     shutil.rmtree(old, ignore_errors=True)
     return html / "index.html"
+
+
+def browser() -> str | None:
+    """The path of an installed Chromium."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def pdf(build: Path, root: Path = ROOT) -> Path:
+    """Print all chapters into `build/book.pdf`; return it.
+
+    Raises:
+        SiteError: as `make` does, or there is no Chromium.
+    """
+    from playwright.sync_api import sync_playwright
+
+    if (program := browser()) is None:
+        raise SiteError("printing needs Chromium, which is not installed; install it")
+    book = stage(build.resolve(), root, for_print=True)
+    _jupyter_book(book, "--builder", "singlehtml")  # links to the figures' pages lead nowhere here
+    html = book / "_build" / "singlehtml"
+    page = html / "book.html"  # Sphinx writes its addresses as if the page lay at the top
+    (html / f"{chapter.pages(root)[0]}.html").rename(page)
+    with sync_playwright() as playwright, atomic(build / "book.pdf") as temporary:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        shown = chromium.new_page()
+        shown.goto(page.as_uri(), wait_until="load")
+        shown.wait_for_function("() => !document.querySelector('.math:not(:has(mjx-container))')")
+        shown.evaluate(
+            "() => Promise.all([...document.images].map(i => { i.loading = 'eager';"
+            " return i.decode().catch(() => null); }))"
+        )
+        shown.pdf(path=temporary, format="A4", print_background=True, outline=True, tagged=True)
+        chromium.close()
+    return build / "book.pdf"

@@ -1,0 +1,249 @@
+"""A rerun beside the published runs of the nearest protocol: does it agree within their spread?
+
+Published runs of one arm differ by seed alone, so they say how much chance does. A rerun agrees if
+each of its measures lies in the 95 % prediction interval that the published seeds give for one
+more seed, at a level that allows for the number of measures (Bonferroni).
+"""
+
+import html
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from collapse import records
+from collapse.assets import atomic, build_dir
+from collapse.protocol import Protocol
+from collapse.records import Record
+
+STATUS = {"agrees": 0, "differs": 1, "not comparable": 3}  # exit status; 2 is a mistake
+SEEDS = 3  # published ones that it takes to speak of a spread
+# What must be equal for numbers to be of the same quantity.
+_SAME_QUANTITY = ("corpus", "model", "block_length", "train_blocks", "eval_blocks", "eos")
+_SCALE_FREE = ("seed", "generations")  # another seed or a shorter chain is still the same arm
+# Label -> column of the record, and generation: the first one or the last that both have.
+MEASURES = {
+    "test perplexity, generation 0": ("test_perplexity", 0),
+    "test perplexity, last ÷ first": ("test_perplexity", None),
+    "entropy on human text, last": ("predictive_entropy", -1),
+    "over-confidence gap, last": ("overconfidence", -1),
+    "unigram entropy, last": ("unigram_entropy", -1),
+    "distinct tokens, last": ("distinct_tokens", -1),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measure of the rerun beside the published seeds."""
+
+    measure: str
+    mine: float
+    published: list[float]
+    low: float
+    high: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the rerun is where one more seed would be."""
+        return self.low <= self.mine <= self.high
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs in the parameters and in the numbers, and what follows.
+
+    differing: field -> its value in the rerun and in the published protocol.
+    verdict: a key of `STATUS`.
+    """
+
+    mine: Record
+    published: list[Record]
+    differing: dict[str, tuple[Any, Any]]
+    lines: list[Line]
+    verdict: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """The verdict line."""
+        words = {"agrees": "agrees within the spread"}.get(self.verdict, self.verdict)
+        return f"{words}: {self.why}"
+
+
+def nearest(protocol: Protocol, folder: Path) -> list[Record]:
+    """The runs in a folder of the arm whose protocol has the fewest fields other than this one's.
+
+    Of equally near arms that with more runs, then that which comes first by name.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    arms: dict[str, list[Record]] = {}
+    for path in records.list_records(folder):
+        record = records.read(path)
+        arms.setdefault(record.protocol.arm_hash, []).append(record)
+
+    def distance(runs: list[Record]) -> tuple[int, int, int, str]:
+        fields = set(protocol.differences(runs[0].protocol)) - set(_SCALE_FREE)
+        return len(fields & set(_SAME_QUANTITY)), len(fields), -len(runs), runs[0].name
+
+    return min(arms.values(), key=distance, default=[])
+
+
+def compare(mine: Record, published: list[Record]) -> Comparison:
+    """The rerun against published runs that differ by seed alone."""
+    if not published:
+        return Comparison(mine, [], {}, [], "not comparable", "there is no published run")
+    theirs = published[0].protocol
+    differing = {
+        name: values
+        for name, values in mine.protocol.differences(theirs).items()
+        if name not in _SCALE_FREE
+    }
+    other = [name for name in differing if name in _SAME_QUANTITY]
+    if other:
+        why = f"{_told(other, differing)}, so the numbers are of different quantities"
+        return Comparison(mine, published, differing, [], "not comparable", why)
+    length = min(run.protocol.generations for run in [mine, *published])
+    lines = [_line(name, mine, published, length) for name in MEASURES]
+    lines = [line for line in lines if not math.isnan(line.mine)]
+    parameters = f"parameters differ in {_told(list(differing), differing)}" if differing else ""
+    if any(run.base["identity"] != mine.base["identity"] for run in published):
+        parameters += f"{'; ' if parameters else ''}the base model has other weights"
+    same = mine.truncated(length).fingerprint
+    twin = next((run for run in published if run.truncated(length).fingerprint == same), None)
+    outside = [line.measure for line in lines if not line.inside]
+    if twin is not None:
+        verdict, why = "agrees", f"bit for bit the published run {twin.name}"
+    elif len(published) < SEEDS:
+        verdict = "not comparable"
+        why = f"{len(published)} published run(s) do not say how much chance does; {SEEDS} would"
+    elif outside:
+        verdict = "differs"
+        why = f"outside the spread of {len(published)} published seeds: {'; '.join(outside)}"
+        why += f"; {parameters or 'no parameter differs'}"
+    else:
+        verdict = "agrees"
+        why = f"{len(lines)} measures lie where one more of {len(published)} seeds would"
+        why += f", although {parameters}" if parameters else ""
+    return Comparison(mine, published, differing, lines, verdict, why)
+
+
+def _told(names: list[str], differing: dict[str, tuple[Any, Any]]) -> str:
+    return ", ".join(f"{n}={differing[n][0]} (published: {differing[n][1]})" for n in names)
+
+
+def _line(name: str, mine: Record, published: list[Record], length: int) -> Line:
+    values = [_value(run, name, length) for run in published]
+    low, high = prediction_interval(np.array(values), 1 - 0.05 / len(MEASURES))
+    return Line(name, _value(mine, name, length), values, low, high)
+
+
+def _value(record: Record, name: str, length: int) -> float:
+    column, generation = MEASURES[name]
+    values = record.generations[column].iloc[:length].to_numpy(float)
+    if generation is None:
+        return float(values[-1] / values[0])
+    return float(values[generation])
+
+
+def prediction_interval(values: np.ndarray, level: float) -> tuple[float, float]:
+    """Where one more value of the same normal distribution lies; nan with fewer than two values.
+
+    mean ± t s sqrt(1 + 1/n), with Student's t of n - 1 degrees of freedom.
+    """
+    if len(values) < 2:
+        return math.nan, math.nan
+    t = stats.t.ppf(0.5 + level / 2, len(values) - 1)
+    half = float(t * values.std(ddof=1) * math.sqrt(1 + 1 / len(values)))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def table(found: Comparison) -> pd.DataFrame:
+    """The measures for a reader."""
+    return pd.DataFrame(
+        [
+            {
+                "measure": line.measure,
+                "rerun": f"{line.mine:,.4g}",
+                "published mean": f"{np.mean(line.published):,.4g}",
+                "where one more seed would be": "unknown"
+                if math.isnan(line.low)
+                else f"{line.low:,.4g} to {line.high:,.4g}",
+                "inside": "unknown" if math.isnan(line.low) else "yes" if line.inside else "no",
+            }
+            for line in found.lines
+        ]
+    )
+
+
+def told(found: Comparison) -> str:
+    """The comparison for a terminal."""
+    seeds = ", ".join(str(run.protocol.seed) for run in found.published)
+    parts = [f"rerun:     {found.mine.name}"]
+    if found.published:
+        parts.append(f"published: {found.published[0].name} and its arm, seeds {seeds}")
+    for name, (mine, theirs) in found.differing.items():
+        parts.append(f"  {name} = {mine} (published: {theirs})")
+    if found.lines:
+        parts.append(table(found).to_string(index=False))
+    parts.append(found.sentence)
+    return "\n".join(parts)
+
+
+def page(found: Comparison) -> Path:
+    """Write the comparison as a page of its own, with both curves; return its path.
+
+    Raises:
+        AssetError: the disk is full or cannot be written.
+    """
+    from collapse import figures
+    from collapse.loop import Run
+
+    drawn, _ = figures.perplexity(
+        {"rerun": [Run(found.mine, computed=True)]},
+        background={"published": [Run(run, computed=False) for run in found.published]}
+        if found.published
+        else None,
+    )
+    picture = figures.rendered(drawn, "svg").decode()
+    figures.plt.close(drawn)
+    picture = picture[picture.index("<svg") :]
+    parameters = "".join(
+        f"<li><code>{name}</code>: {html.escape(str(mine))}, published {html.escape(str(theirs))}"
+        "</li>"
+        for name, (mine, theirs) in found.differing.items()
+    )
+    rows = table(found).to_html(index=False, border=0) if found.lines else ""
+    body = (
+        f"<h1>{html.escape(found.mine.name)}</h1><p><strong>{html.escape(found.sentence)}</strong>"
+        f"</p><h2>Parameters that differ</h2><ul>{parameters or '<li>none</li>'}</ul>"
+        f"<h2>Measures</h2>{rows}<h2>Perplexity</h2>"
+        f'<figure role="img" aria-label="Test perplexity by generation, rerun and published">'
+        f"{picture}</figure>"
+    )
+    head = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>Rerun and published</title>'
+        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "td,th{text-align:left;padding:.2rem 1rem .2rem 0}svg{max-width:100%;height:auto}"
+        "figure{margin:0;overflow-x:auto}</style>"
+    )
+    path = build_dir() / "comparisons" / f"{found.mine.name}.html"
+    with atomic(path) as temporary:
+        temporary.write_text(f"{head}<body>{body}</body></html>\n", encoding="utf-8")
+    return path
+
+
+def of_chapter(protocols: list[Protocol]) -> list[Comparison]:
+    """Runs of this checkout, where there are any, against the published ones nearest to them."""
+    found = []
+    for protocol in protocols:
+        record = records.find(protocol, records.built())
+        if record is not None:
+            found.append(compare(record, nearest(protocol, records.published())))
+    return found

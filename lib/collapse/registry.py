@@ -1,0 +1,55 @@
+"""`figures.yml`: every figure that was ever published, by the identifier that is its address."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from collapse.assets import ROOT
+from collapse.protocol import BookError
+
+
+class RegistryError(BookError):
+    """`figures.yml` contradicts itself, or does not know a figure."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A figure's title, which it is cited by, and what it is about."""
+
+    title: str
+    topics: list[str]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Figures that are shown, and where those went that are gone."""
+
+    figures: dict[str, Entry] = field(default_factory=dict)
+    gone: dict[str, str] = field(default_factory=dict)
+
+
+def read(root: Path = ROOT) -> Registry:
+    """What `figures.yml` says.
+
+    Raises:
+        RegistryError: an entry lacks title or topics, or a figure is both there and gone.
+    """
+    found = yaml.safe_load((root / "figures.yml").read_text(encoding="utf-8")) or {}
+    gone = found.get("gone") or {}
+    figures = {}
+    for id, entry in (found.get("figures") or {}).items():
+        if set(entry) != {"title", "topics"}:
+            raise RegistryError(f"figures.yml must give {id} a title and topics, and nothing else")
+        figures[id] = Entry(entry["title"], entry["topics"])
+        if id in gone:
+            raise RegistryError(
+                f"figures.yml names {id} under `figures` and under `gone`; remove one of them"
+            )
+    return Registry(figures, gone)
+
+
+def title(id: str, root: Path = ROOT) -> str:
+    """The title of a figure; its identifier where it is not registered."""
+    entry = read(root).figures.get(id)
+    return entry.title if entry else id

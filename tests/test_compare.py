@@ -1,0 +1,154 @@
+"""A rerun beside the published runs: when it agrees, when it differs, when nothing can be said."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+
+from collapse import assets, book, compare, records
+from collapse.protocol import Protocol
+from collapse.records import Record
+from test_records import make_record
+
+BASE = Protocol(generations=3, decoding="sample", model="tiny")
+
+
+def record(seed: int, shift: float = 0.0, **changes: Any) -> Record:
+    """A run whose every measure is 10 with a little noise of its seed, plus a shift."""
+    made = make_record(BASE.replace(seed=seed, **changes))
+    random = np.random.default_rng(seed)
+    for column, _ in compare.MEASURES.values():
+        made.generations[column] = 10 + 0.1 * random.standard_normal(3) + shift * np.arange(1, 4)
+    return made
+
+
+PUBLISHED = [record(seed) for seed in range(4)]
+
+
+def test_another_seed_of_the_same_protocol_agrees() -> None:
+    found = compare.compare(record(7), PUBLISHED)
+    assert (found.verdict, found.differing) == ("agrees", {})
+    assert found.sentence.startswith("agrees within the spread: 6 measures lie where one more of 4")
+
+
+def test_a_rerun_with_another_parameter_and_other_numbers_differs_and_names_it() -> None:
+    found = compare.compare(record(7, shift=9.0, epochs=1), PUBLISHED)
+    assert found.verdict == "differs"
+    assert found.differing == {"epochs": (1, 5)}
+    assert "parameters differ in epochs=1 (published: 5)" in found.sentence
+    assert "distinct tokens, last" in found.sentence
+
+
+def test_equal_numbers_agree_although_a_parameter_differs_and_the_sentence_says_so() -> None:
+    found = compare.compare(record(7, epochs=1), PUBLISHED)
+    assert found.verdict == "agrees"
+    assert "although parameters differ in epochs=1" in found.sentence
+
+
+def test_other_numbers_without_another_parameter_are_said_to_be_strange() -> None:
+    found = compare.compare(record(7, shift=9.0), PUBLISHED)
+    assert found.verdict == "differs" and found.sentence.endswith("; no parameter differs")
+
+
+@pytest.mark.parametrize("change", [{"corpus": "sotu"}, {"model": "mini"}, {"train_blocks": 9}])
+def test_other_text_or_another_model_cannot_be_compared(change: dict[str, Any]) -> None:
+    found = compare.compare(record(7, **change), PUBLISHED)
+    [name] = change
+    assert found.verdict == "not comparable" and f"{name}={change[name]}" in found.why
+    assert found.lines == []
+
+
+def test_nothing_or_one_run_to_compare_with_leaves_it_open() -> None:
+    assert compare.compare(record(7), []).sentence == "not comparable: there is no published run"
+    alone = compare.compare(record(7), PUBLISHED[:1])
+    assert alone.verdict == "not comparable" and len(alone.lines) == 6
+    assert "unknown" in compare.told(alone)
+
+
+def test_the_same_bits_are_recognised() -> None:
+    found = compare.compare(PUBLISHED[2], PUBLISHED)
+    assert found.verdict == "agrees"
+    assert found.why == f"bit for bit the published run {PUBLISHED[2].name}"
+
+
+def test_a_shorter_chain_is_compared_with_the_beginning_of_the_longer_ones() -> None:
+    short = record(7).truncated(2)
+    found = compare.compare(short, PUBLISHED)
+    line = next(line for line in found.lines if line.measure == "test perplexity, last ÷ first")
+    values = short.generations["test_perplexity"]
+    assert line.mine == pytest.approx(values[1] / values[0])
+    first = PUBLISHED[0].generations["test_perplexity"]
+    assert line.published[0] == pytest.approx(first[1] / first[0])
+
+
+def test_the_prediction_interval_covers_one_more_value_at_its_level() -> None:
+    random, inside = np.random.default_rng(0), 0
+    for _ in range(2000):
+        values = random.normal(5, 2, 4)
+        low, high = compare.prediction_interval(values[:3], 0.9)
+        inside += low <= values[3] <= high
+    assert stats.binomtest(inside, 2000, 0.9).pvalue > 1e-4
+    assert all(math.isnan(end) for end in compare.prediction_interval(np.array([1.0]), 0.9))
+
+
+def test_the_nearest_arm_has_the_fewest_other_parameters(tmp_path: Path) -> None:
+    for made in (record(0), record(1), record(0, epochs=9), record(0, corpus="sotu")):
+        records.write(made, tmp_path)
+    near = compare.nearest(BASE.replace(epochs=9, lr=1e-3, seed=5), tmp_path)
+    assert [run.protocol.epochs for run in near] == [9]
+    near = compare.nearest(BASE.replace(epochs=3, generations=2), tmp_path)
+    assert [run.protocol.seed for run in near] == [0, 1]
+    near = compare.nearest(BASE.replace(corpus="sotu", epochs=9), tmp_path)
+    assert near[0].protocol.corpus == "sotu"  # a text weighs more than a number
+    assert compare.nearest(BASE, tmp_path / "nothing") == []
+
+
+# -- the command -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "published"
+    for made in PUBLISHED:
+        records.write(made, folder)
+    monkeypatch.setattr(records, "published", lambda: folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("made", "status", "said"),
+    [
+        (record(7), 0, "agrees within the spread"),
+        (record(7, shift=9.0, epochs=1), 1, "epochs = 1 (published: 5)"),
+        (record(7, corpus="sotu"), 3, "not comparable"),
+    ],
+)
+def test_the_command_says_it_shows_it_and_exits_with_it(
+    published: Path, made: Record, status: int, said: str
+) -> None:
+    path = records.write(made, records.built())
+    done = CliRunner().invoke(book.main, ["compare", str(path)])
+    assert done.exit_code == status, done.output
+    assert said in done.output
+    page = assets.build_dir() / "comparisons" / f"{made.name}.html"
+    text = page.read_text(encoding="utf-8")
+    assert page.resolve().as_uri() in done.output
+    assert said.split(" = ")[0] in text and "<svg" in text and "http-equiv" not in text
+
+
+def test_two_records_are_compared_by_name(published: Path) -> None:
+    names = [run.name for run in PUBLISHED[:2]]
+    done = CliRunner().invoke(book.main, ["compare", *names])
+    assert done.exit_code == 3 and "1 published run(s) do not say" in done.output
+    done = CliRunner().invoke(book.main, ["compare", "nothing"])
+    assert done.exit_code == 2 and "there is no record 'nothing'" in done.output
+
+
+def test_a_chapter_without_runs_of_its_own_has_nothing_to_compare(published: Path) -> None:
+    for name in ("why-tails-vanish", "no-retention"):
+        done = CliRunner().invoke(book.main, ["compare", name])
+        assert done.exit_code == 0 and "nothing to compare" in done.output
