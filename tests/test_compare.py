@@ -86,25 +86,42 @@ def test_a_shorter_chain_is_compared_with_the_beginning_of_the_longer_ones() -> 
 
 
 def test_the_prediction_interval_covers_one_more_value_at_its_level() -> None:
-    random, inside = np.random.default_rng(0), 0
-    for _ in range(2000):
-        values = random.normal(5, 2, 4)
-        low, high = compare.prediction_interval(values[:3], 0.9)
-        inside += low <= values[3] <= high
-    assert stats.binomtest(inside, 2000, 0.9).pvalue > 1e-4
-    assert all(math.isnan(end) for end in compare.prediction_interval(np.array([1.0]), 0.9))
+    random = np.random.default_rng(0)
+    for groups in (1, 4):
+        inside = 0
+        for _ in range(2000):
+            values, new = random.normal(5, 2, 3), random.normal(5, 2)
+            others = [random.normal(place, 2, 3) for place in range(groups - 1)]
+            low, high = compare.prediction_interval(values, [values, *others], 0.9)
+            inside += low <= new <= high
+        assert stats.binomtest(inside, 2000, 0.9).pvalue > 1e-4
+    one = np.array([1.0])
+    assert all(math.isnan(end) for end in compare.prediction_interval(one, [one], 0.9))
+
+
+def test_arms_of_the_same_text_and_writing_lend_their_spread() -> None:
+    published = [PUBLISHED, [record(s, epochs=9) for s in range(3)]]
+    foreign = [[record(0, corpus="sotu")], [record(0, top_p=0.5)]]
+    assert compare.alike(PUBLISHED[0], [*published, *foreign]) == published
+    few = PUBLISHED[:3]
+    alone, pooled = compare.compare(record(7), few), compare.compare(record(7), few, published[1:])
+    assert all(
+        one.high - one.low > two.high - two.low
+        for one, two in zip(alone.lines, pooled.lines, strict=True)
+    )
 
 
 def test_the_nearest_arm_has_the_fewest_other_parameters(tmp_path: Path) -> None:
     for made in (record(0), record(1), record(0, epochs=9), record(0, corpus="sotu")):
         records.write(made, tmp_path)
-    near = compare.nearest(BASE.replace(epochs=9, lr=1e-3, seed=5), tmp_path)
+    stored = compare.arms(tmp_path)
+    near = compare.nearest(BASE.replace(epochs=9, lr=1e-3, seed=5), stored)
     assert [run.protocol.epochs for run in near] == [9]
-    near = compare.nearest(BASE.replace(epochs=3, generations=2), tmp_path)
+    near = compare.nearest(BASE.replace(epochs=3, generations=2), stored)
     assert [run.protocol.seed for run in near] == [0, 1]
-    near = compare.nearest(BASE.replace(corpus="sotu", epochs=9), tmp_path)
+    near = compare.nearest(BASE.replace(corpus="sotu", epochs=9), stored)
     assert near[0].protocol.corpus == "sotu"  # a text weighs more than a number
-    assert compare.nearest(BASE, tmp_path / "nothing") == []
+    assert compare.nearest(BASE, compare.arms(tmp_path / "nothing")) == []
 
 
 # -- the command -----------------------------------------------------------------------------

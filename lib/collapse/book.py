@@ -328,7 +328,7 @@ def compare_command(
     if it agrees within the spread of the seeds, with 1 if it differs, with 3 if the two cannot be
     compared.
     """
-    from collapse import compare, records
+    from collapse import compare
 
     if what in chapter.names() and published is None:
         arms = chapter.arms(what, chapter.settings(what, scale, pairs(parameters)))
@@ -337,8 +337,7 @@ def compare_command(
         if not found:
             click.echo(f"{what}: no run was computed here, so there is nothing to compare")
     elif published is None:
-        mine = _record(what)
-        found = [compare.compare(mine, compare.nearest(mine.protocol, records.published()))]
+        found = [compare.with_published(_record(what))]
     else:
         found = [compare.compare(_record(what), [_record(published)])]
     for one in found:

@@ -1,12 +1,14 @@
 """A rerun beside the published runs of the nearest protocol: does it agree within their spread?
 
-Published runs of one arm differ by seed alone, so they say how much chance does. A rerun agrees if
-each of its measures lies in the 95 % prediction interval that the published seeds give for one
-more seed, at a level that allows for the number of measures (Bonferroni).
+Published runs of one arm differ by seed alone, so they say how much chance does. Three seeds say
+little of a spread, so it is pooled over all published arms with the same text, model, size and way
+of writing. A rerun agrees if each of its measures lies in the 95 % prediction interval for one more
+seed of the nearest arm, at a level that allows for the number of measures (Bonferroni).
 """
 
 import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ STATUS = {"agrees": 0, "differs": 1, "not comparable": 3}  # exit status; 2 is a
 SEEDS = 3  # published ones that it takes to speak of a spread
 # What must be equal for numbers to be of the same quantity.
 _SAME_QUANTITY = ("corpus", "model", "block_length", "train_blocks", "eval_blocks", "eos")
+_SAME_WRITING = ("decoding", "beams", "temperature", "top_p", "repetition_penalty")
 _SCALE_FREE = ("seed", "generations")  # another seed or a shorter chain is still the same arm
 # Label -> column of the record, and generation: the first one or the last that both have.
 MEASURES = {
@@ -74,28 +77,53 @@ class Comparison:
         return f"{words}: {self.why}"
 
 
-def nearest(protocol: Protocol, folder: Path) -> list[Record]:
-    """The runs in a folder of the arm whose protocol has the fewest fields other than this one's.
-
-    Of equally near arms that with more runs, then that which comes first by name.
+def arms(folder: Path) -> list[list[Record]]:
+    """The runs in a folder, arm by arm.
 
     Raises:
         RecordError: a record is damaged.
     """
-    arms: dict[str, list[Record]] = {}
+    found: dict[str, list[Record]] = {}
     for path in records.list_records(folder):
         record = records.read(path)
-        arms.setdefault(record.protocol.arm_hash, []).append(record)
+        found.setdefault(record.protocol.arm_hash, []).append(record)
+    return list(found.values())
+
+
+def nearest(protocol: Protocol, published: list[list[Record]]) -> list[Record]:
+    """The runs of the arm whose protocol has the fewest fields other than this one's.
+
+    Of equally near arms that with more runs, then that which comes first by name.
+
+    Args:
+        published: runs, arm by arm.
+    """
 
     def distance(runs: list[Record]) -> tuple[int, int, int, str]:
         fields = set(protocol.differences(runs[0].protocol)) - set(_SCALE_FREE)
         return len(fields & set(_SAME_QUANTITY)), len(fields), -len(runs), runs[0].name
 
-    return min(arms.values(), key=distance, default=[])
+    return min(published, key=distance, default=[])
 
 
-def compare(mine: Record, published: list[Record]) -> Comparison:
-    """The rerun against published runs that differ by seed alone."""
+def alike(run: Record, published: list[list[Record]]) -> list[list[Record]]:
+    """The arms whose spread is that of a run's: same text, model, size and way of writing."""
+    same = (*_SAME_QUANTITY, *_SAME_WRITING)
+    return [
+        runs
+        for runs in published
+        if not set(same) & set(run.protocol.differences(runs[0].protocol))
+    ]
+
+
+def compare(
+    mine: Record, published: list[Record], others: Sequence[list[Record]] = ()
+) -> Comparison:
+    """The rerun against published runs that differ by seed alone.
+
+    Args:
+        others: arms that the spread is estimated from besides `published`, as `alike` gives them.
+    """
     if not published:
         return Comparison(mine, [], {}, [], "not comparable", "there is no published run")
     theirs = published[0].protocol
@@ -109,7 +137,7 @@ def compare(mine: Record, published: list[Record]) -> Comparison:
         why = f"{_told(other, differing)}, so the numbers are of different quantities"
         return Comparison(mine, published, differing, [], "not comparable", why)
     length = min(run.protocol.generations for run in [mine, *published])
-    lines = [_line(name, mine, published, length) for name in MEASURES]
+    lines = [_line(name, mine, published, [published, *others], length) for name in MEASURES]
     lines = [line for line in lines if not math.isnan(line.mine)]
     parameters = f"parameters differ in {_told(list(differing), differing)}" if differing else ""
     if any(run.base["identity"] != mine.base["identity"] for run in published):
@@ -137,10 +165,24 @@ def _told(names: list[str], differing: dict[str, tuple[Any, Any]]) -> str:
     return ", ".join(f"{n}={differing[n][0]} (published: {differing[n][1]})" for n in names)
 
 
-def _line(name: str, mine: Record, published: list[Record], length: int) -> Line:
+def _line(
+    name: str, mine: Record, published: list[Record], pool: list[list[Record]], length: int
+) -> Line:
+    names = {run.name: run for runs in pool for run in runs}  # an arm counts once
+    by_arm: dict[str, list[float]] = {}
+    for run in names.values():
+        if run.protocol.generations >= length:
+            by_arm.setdefault(run.protocol.arm_hash, []).append(_value(run, name, length))
     values = [_value(run, name, length) for run in published]
-    low, high = prediction_interval(np.array(values), 1 - 0.05 / len(MEASURES))
-    return Line(name, _value(mine, name, length), values, low, high)
+    groups = [np.array(group) for group in by_arm.values()]
+    # The larger a measure, the larger its spread, unless it may be zero.
+    logarithmic = all((group > 0).all() for group in groups)
+    if logarithmic:
+        groups = [np.log(group) for group in groups]
+    centre = np.log(values) if logarithmic else np.array(values)
+    ends = prediction_interval(centre, groups, 1 - 0.05 / len(MEASURES))
+    low, high = np.exp(ends) if logarithmic else ends
+    return Line(name, _value(mine, name, length), values, float(low), float(high))
 
 
 def _value(record: Record, name: str, length: int) -> float:
@@ -151,15 +193,20 @@ def _value(record: Record, name: str, length: int) -> float:
     return float(values[generation])
 
 
-def prediction_interval(values: np.ndarray, level: float) -> tuple[float, float]:
-    """Where one more value of the same normal distribution lies; nan with fewer than two values.
+def prediction_interval(
+    values: np.ndarray, groups: Sequence[np.ndarray], level: float
+) -> tuple[float, float]:
+    """Where one more value lies, with the spread pooled over groups; nan if none has two values.
 
-    mean ± t s sqrt(1 + 1/n), with Student's t of n - 1 degrees of freedom.
+    mean ± t s sqrt(1 + 1/n): n values of its own, s² the mean square within groups and t Student's
+    with its degrees of freedom, the number of values less that of groups.
     """
-    if len(values) < 2:
+    freedom = sum(len(group) - 1 for group in groups)
+    if not freedom:
         return math.nan, math.nan
-    t = stats.t.ppf(0.5 + level / 2, len(values) - 1)
-    half = float(t * values.std(ddof=1) * math.sqrt(1 + 1 / len(values)))
+    within = sum(float(((group - group.mean()) ** 2).sum()) for group in groups) / freedom
+    t = stats.t.ppf(0.5 + level / 2, freedom)
+    half = float(t * math.sqrt(within * (1 + 1 / len(values))))
     return float(values.mean()) - half, float(values.mean()) + half
 
 
@@ -239,11 +286,22 @@ def page(found: Comparison) -> Path:
     return path
 
 
+def with_published(mine: Record) -> Comparison:
+    """A run against the nearest arm in `records/`.
+
+    Raises:
+        RecordError: a record there is damaged.
+    """
+    published = arms(records.published())
+    near = nearest(mine.protocol, published)
+    return compare(mine, near, alike(near[0], published) if near else ())
+
+
 def of_chapter(protocols: list[Protocol]) -> list[Comparison]:
     """Runs of this checkout, where there are any, against the published ones nearest to them."""
     found = []
     for protocol in protocols:
         record = records.find(protocol, records.built())
         if record is not None:
-            found.append(compare(record, nearest(protocol, records.published())))
+            found.append(with_published(record))
     return found
