@@ -76,7 +76,7 @@ def of_text(blocks: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
     window = min(WINDOW, length)
     drawn["moving_type_token_ratio"] = _means(metrics.moving_type_token_ratios(blocks, window))
     some = np.linspace(0, len(blocks) - 1, min(COMPARED, len(blocks))).round().astype(int)
-    drawn["self_bleu"] = np.array([metrics.self_bleu(blocks[some]).mean()])
+    drawn["self_bleu"] = _means(metrics.self_bleu(blocks[some]))[:1]
     drawn["zipf_exponent"] = np.array([metrics.zipf_exponent(unigrams[0])])
     return _with_intervals({name: drawn[name] for name in TEXT}, len(blocks))
 
