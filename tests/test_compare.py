@@ -117,6 +117,7 @@ def test_the_nearest_arm_has_the_fewest_other_parameters(tmp_path: Path) -> None
     stored = compare.arms(tmp_path)
     near = compare.nearest(BASE.replace(epochs=9, lr=1e-3, seed=5), stored)
     assert [run.protocol.epochs for run in near] == [9]
+    assert compare.nearest(BASE.replace(epochs=8), stored)[0].protocol.epochs == 9
     near = compare.nearest(BASE.replace(epochs=3, generations=2), stored)
     assert [run.protocol.seed for run in near] == [0, 1]
     near = compare.nearest(BASE.replace(corpus="sotu", epochs=9), stored)

@@ -93,15 +93,18 @@ def arms(folder: Path) -> list[list[Record]]:
 def nearest(protocol: Protocol, published: list[list[Record]]) -> list[Record]:
     """The runs of the arm whose protocol has the fewest fields other than this one's.
 
-    Of equally near arms that with more runs, then that which comes first by name.
+    Of these the one whose numbers are nearest, then that with more runs, then the first by name.
 
     Args:
         published: runs, arm by arm.
     """
 
-    def distance(runs: list[Record]) -> tuple[int, int, int, str]:
-        fields = set(protocol.differences(runs[0].protocol)) - set(_SCALE_FREE)
-        return len(fields & set(_SAME_QUANTITY)), len(fields), -len(runs), runs[0].name
+    def distance(runs: list[Record]) -> tuple[int, int, float, int, str]:
+        found = protocol.differences(runs[0].protocol)
+        fields = set(found) - set(_SCALE_FREE)
+        pairs = [found[name] for name in fields if isinstance(found[name][0], int | float)]
+        far = sum(abs(a - b) / (abs(a) + abs(b)) for a, b in pairs)
+        return len(fields & set(_SAME_QUANTITY)), len(fields), far, -len(runs), runs[0].name
 
     return min(published, key=distance, default=[])
 
