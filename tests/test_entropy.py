@@ -77,7 +77,7 @@ def test_a_table_of_arms_holds_values_intervals_and_ratios() -> None:
     assert sorted(set(table["seed"])) == [0, 1] and set(table["arm"]) == {"a"}
     mine = table[table["seed"] == 0]
     assert mine["ratio"].tolist() == [1.0, 0.75, 0.5, 0.25]
-    assert mine["low"].tolist() == [7.5, 5.5, 3.5, 1.5]
+    assert mine["value_low"].tolist() == [7.5, 5.5, 3.5, 1.5]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_table_of_claims_is_safe_markup() -> None:
     claim = verdicts.Claim("<b>", "a & b", "x < 1", "0.5", "reproduced")
     html = verdicts.table([claim]).data
     assert "<b>" not in html and "&lt;b&gt;" in html and "a &amp; b" in html
-    assert html.count("<tr>") == 2
+    assert html.count("</tr>") == 2
 
 
 # -- estimators ------------------------------------------------------------------------------

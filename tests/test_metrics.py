@@ -65,10 +65,6 @@ def test_bits_per_byte_by_hand() -> None:
     assert metrics.bits_per_byte(nll, targets, token_bytes) == pytest.approx(2.0)
 
 
-def test_nats_become_bits() -> None:
-    assert metrics.bits(np.log([2.0, 8.0])) == pytest.approx(2.0)
-
-
 def test_counts_cover_the_whole_vocabulary() -> None:
     found = metrics.counts(np.array([[1, 1], [3, 0]]), 6)
     assert found.tolist() == [1, 2, 0, 1, 0, 0]
@@ -83,14 +79,6 @@ def test_unigram_entropy_of_a_uniform_text_is_the_logarithm_of_its_types() -> No
 def test_unigram_entropy_agrees_with_scipy_on_a_geometric_text() -> None:
     counts = np.array([2**k for k in range(12)])
     assert metrics.unigram_entropy(counts) == pytest.approx(stats.entropy(counts, base=2))
-
-
-def test_distinct_tokens_are_counted_at_a_given_length() -> None:
-    tokens = np.array([[4, 4, 1], [1, 2, 3]])
-    assert metrics.distinct_tokens(tokens, 4) == 2
-    assert metrics.distinct_tokens(tokens, 6) == 4
-    with pytest.raises(ValueError, match="6 tokens are fewer than the length 7"):
-        metrics.distinct_tokens(tokens, 7)
 
 
 def test_tails_exclude_the_threshold_itself() -> None:

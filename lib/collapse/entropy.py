@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -166,8 +167,8 @@ def ratios(arms: Arms, column: str) -> pd.DataFrame:
                 arm=label,
                 seed=run.record.protocol.seed,
                 column=column,
-                low=rows.get(f"{column}_low"),
-                high=rows.get(f"{column}_high"),
+                value_low=rows.get(f"{column}_low"),
+                value_high=rows.get(f"{column}_high"),
                 ratio=rows[column] / rows[column].iloc[0],
             )
             parts.append(part)
@@ -225,23 +226,12 @@ def contexts_figure(
     return figure, pd.concat(data, ignore_index=True)
 
 
-def _by_generation(axes: plt.Axes, table: pd.DataFrame, arms: Arms, column: str) -> None:
+def _by_generation(axes: Axes, table: pd.DataFrame, arms: Arms, column: str) -> None:
     for index, label in enumerate(arms):
         rows = table[table["arm"] == label] if len(table) else table
-        if not len(rows):
-            continue
-        colour, marker, line = (
-            x[index % 4] for x in (figures.COLOURS, figures.MARKERS, figures.LINES)
-        )
-        for _, one in rows.groupby("seed"):
-            thin = {"color": colour, "lw": 0.8, "alpha": 0.6, "ls": line}
-            if column == "value":
-                error = np.abs(one[["low", "high"]].to_numpy().T - one["value"].to_numpy())
-                axes.errorbar(one["generation"], one["value"], error, capsize=2, **thin)
-            else:
-                axes.plot(one["generation"], one[column], **thin)
-        mean = rows.groupby("generation")[column].mean()
-        axes.plot(mean.index, mean, color=colour, ls=line, marker=marker, lw=2.2, ms=5, label=label)
+        if len(rows):
+            place = (index, len(arms))
+            figures.seeds_and_mean(axes, rows, column, place, label, intervals=column == "value")
 
 
 def decoding_figure(arms: Arms) -> tuple[Figure, pd.DataFrame]:
@@ -260,14 +250,9 @@ def decoding_figure(arms: Arms) -> tuple[Figure, pd.DataFrame]:
             if not runs:
                 continue
             found = results.ratio(runs, column)
-            values = list(found.by_seed.values())
-            ax.plot(values, [index - 0.15] * len(values), "o", ms=5, mfc="none", color="#333333")
             rises = found.mean > 1
-            if math.isnan(found.mean):
-                continue
-            colour = figures.COLOURS[1] if rises else figures.COLOURS[0]
-            ax.plot([found.low, found.high], [index + 0.12] * 2, lw=2.4, color=colour)
-            ax.plot(found.mean, index + 0.12, ">" if rises else "<", ms=9, color=colour)
+            colour, marker = (figures.COLOURS[1], ">") if rises else (figures.COLOURS[0], "<")
+            figures.seeds_and_interval(ax, index, found, colour, marker)
             data += [
                 {"column": column, "arm": label, "seed": seed, "ratio": value}
                 for seed, value in found.by_seed.items()
@@ -329,11 +314,11 @@ def vocabulary_figure(arms: Arms, shown: Run) -> tuple[Figure, pd.DataFrame]:
     left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     left.legend(fontsize=9)
     table = ratios(arms, "miller_madow")
-    for name in ("value", "low", "high"):
-        table[name] = 2.0 ** table[name]
+    for name in ("value", "value_low", "value_high"):
+        table[name] = metrics.effective_vocabulary(table[name])
     _by_generation(right, table, arms, "value")
     for run in {run.record.protocol.corpus: run for runs in arms.values() for run in runs}.values():
-        human_types = 2.0 ** run.record.corpus["human_text"]["miller_madow"]
+        human_types = metrics.effective_vocabulary(run.record.corpus["human_text"]["miller_madow"])
         right.axhline(human_types, color="black", lw=1.2, ls=":")
         right.annotate(
             f"human text of {run.record.protocol.corpus}", (0.99, human_types),

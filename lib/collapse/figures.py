@@ -28,7 +28,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from collapse import cards, results
 from collapse.assets import atomic, build_dir
 from collapse.loop import Run
-from collapse.results import Reference
+from collapse.results import Ratio, Reference
 
 # Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -79,24 +79,9 @@ def perplexity(
         rows = results.table(runs)
         rows.insert(0, "arm", label)
         data.append(rows)
-        colour, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
-        for _, one in rows.groupby("seed"):
-            x = one["generation"] + 0.06 * (index - (len(arms) - 1) / 2)
-            error = np.abs(
-                one[["test_perplexity_low", "test_perplexity_high"]].to_numpy().T
-                - one["test_perplexity"].to_numpy()
-            )
-            left.errorbar(
-                x, one["test_perplexity"], error, color=colour, lw=0.8, alpha=0.55, ls=line,
-                marker=marker, ms=3, capsize=2,
-            )  # fmt: skip
-            right.plot(
-                x, one["ratio"], color=colour, lw=0.8, alpha=0.55, ls=line, marker=marker, ms=3
-            )
-        mean = rows.groupby("generation")[["test_perplexity", "ratio"]].mean()
-        thick = {"color": colour, "lw": 2.4, "ls": line, "marker": marker, "ms": 6, "label": label}
-        left.plot(mean.index, mean["test_perplexity"], **thick)
-        right.plot(mean.index, mean["ratio"], **thick)
+        place = (index, len(arms))
+        seeds_and_mean(left, rows, "test_perplexity", place, label, intervals=True)
+        seeds_and_mean(right, rows, "ratio", place, label)
     for index, (label, runs) in enumerate((background or {}).items()):
         rows = results.table(runs)
         rows.insert(0, "arm", label)
@@ -116,6 +101,42 @@ def perplexity(
         left.legend(loc="upper left", fontsize=9)
     sign(figure, [run for runs in arms.values() for run in runs])
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
+
+
+def seeds_and_mean(
+    axes: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    place: tuple[int, int],
+    label: str,
+    intervals: bool = False,
+) -> None:
+    """Draw one arm by generation: thin lines are seeds, the thick one is their mean.
+
+    Args:
+        rows: columns `seed`, `generation`, `column`, and `column` + `_low`, `_high` for intervals.
+        place: of the arm among the arms of the figure, and how many there are.
+    """
+    index, count = place
+    colour, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
+    thin = {"color": colour, "lw": 0.8, "alpha": 0.55, "ls": line, "marker": marker, "ms": 3}
+    for _, one in rows.groupby("seed"):
+        x = one["generation"] + 0.06 * (index - (count - 1) / 2)
+        if intervals:
+            ends = one[[f"{column}_low", f"{column}_high"]].to_numpy().T
+            axes.errorbar(x, one[column], np.abs(ends - one[column].to_numpy()), capsize=2, **thin)
+        else:
+            axes.plot(x, one[column], **thin)
+    mean = rows.groupby("generation")[column].mean()
+    axes.plot(mean.index, mean, color=colour, lw=2.4, ls=line, marker=marker, ms=6, label=label)
+
+
+def seeds_and_interval(axes: Axes, row: int, ratio: Ratio, colour: str, marker: str) -> None:
+    """Draw one ratio in a row: hollow circles are seeds, the filled marker is their mean."""
+    values = list(ratio.by_seed.values())
+    axes.plot(values, [row - 0.14] * len(values), "o", ms=5, mfc="none", color="#333333")
+    axes.plot([ratio.low, ratio.high], [row + 0.1] * 2, lw=2.4, color=colour)
+    axes.plot(ratio.mean, row + 0.1, marker=marker, ms=9, color=colour)
 
 
 def band(axes: Axes, reference: Reference) -> None:
@@ -224,14 +245,9 @@ def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figur
         if not runs:
             continue
         ratio = results.ratio(runs)
-        seeds = list(ratio.by_seed)
-        values = [ratio.by_seed[seed] for seed in seeds]
-        axes.plot(values, [index - 0.14] * len(values), "o", ms=5, mfc="none", color="#333333")
-        axes.plot([ratio.low, ratio.high], [index + 0.1] * 2, lw=2.4, color=COLOURS[index % 4])
-        axes.plot(
-            ratio.mean, index + 0.1, marker=MARKERS[index % 4], ms=9, color=COLOURS[index % 4]
-        )
-        data.append(pd.DataFrame({"arm": label, "seed": seeds, "ratio": values}))
+        seeds_and_interval(axes, index, ratio, COLOURS[index % 4], MARKERS[index % 4])
+        found = {"seed": list(ratio.by_seed), "ratio": list(ratio.by_seed.values())}
+        data.append(pd.DataFrame({"arm": label, **found}))
     for reference in references:
         axes.axvspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
     axes.axvline(1, color="#333333", lw=1)
@@ -301,6 +317,12 @@ def rendered(figure: Figure, kind: str) -> bytes:
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
     figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")
     return buffer.getvalue()
+
+
+def table(rows: list[dict[str, Any]]) -> HTML:
+    """Rows as a table for a page, no text cut short."""
+    with pd.option_context("display.max_colwidth", None):
+        return HTML(pd.DataFrame(rows).to_html(index=False, classes="overview", border=0))
 
 
 def strip(run: Run, sample: int) -> HTML:

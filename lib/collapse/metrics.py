@@ -4,6 +4,7 @@ Logarithms are natural where a result is in nats (`nll`), to base 2 where it is 
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -72,11 +73,6 @@ def bits_per_byte(nll: np.ndarray, targets: np.ndarray, token_bytes: np.ndarray)
     return float(np.sum(nll, dtype=np.float64) / math.log(2) / total)
 
 
-def bits(nats: float | np.ndarray) -> float:
-    """The mean of some values in nats, in bits."""
-    return float(np.mean(nats, dtype=np.float64) / math.log(2))
-
-
 def counts(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     """How often each token of the vocabulary occurs: int32, (vocabulary,)."""
     return np.bincount(np.ravel(tokens), minlength=vocabulary).astype(np.int32)
@@ -90,18 +86,6 @@ def unigram_entropy(token_counts: np.ndarray) -> float:
     """
     p = token_counts[token_counts > 0] / token_counts.sum()
     return float(max(0.0, -(p * np.log2(p)).sum()))
-
-
-def distinct_tokens(tokens: np.ndarray, length: int) -> int:
-    """Number of different tokens among the first `length`; grows with length, so fix it.
-
-    Raises:
-        ValueError: there are fewer tokens than that.
-    """
-    flat = np.ravel(tokens)
-    if len(flat) < length:
-        raise ValueError(f"{len(flat)} tokens are fewer than the length {length} asked for")
-    return len(np.unique(flat[:length]))
 
 
 def share_above(values: np.ndarray, threshold: float) -> float:
@@ -150,9 +134,13 @@ def chao_shen(token_counts: np.ndarray) -> float:
     return float(max(0.0, -(p * np.log2(p) / seen_at_all).sum()))
 
 
-def effective_vocabulary(bits_of_entropy: float) -> float:
-    """2^H: how many equally frequent words would have this entropy (Hill 1973, order 1)."""
-    return float(2.0**bits_of_entropy)
+def effective_vocabulary(bits_of_entropy: Any) -> Any:
+    """2^H: how many equally frequent words would have this entropy (Hill 1973, order 1).
+
+    Args:
+        bits_of_entropy: a number, or an array or a column of numbers.
+    """
+    return 2.0**bits_of_entropy
 
 
 def ngrams(blocks: np.ndarray, order: int) -> np.ndarray:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import pandas as pd
 from IPython.display import HTML
 
-from collapse import chapter, loop, results
+from collapse import chapter, figures, loop, results
 from collapse.loop import Run
 from collapse.protocol import Arm, Protocol
 from collapse.results import Reference
@@ -58,4 +57,4 @@ def table(overview: list[Row]) -> HTML:
                 "verdict": results.verdict(results.ratio(runs), row.reference),
             }
         )
-    return HTML(pd.DataFrame(shown).to_html(index=False, classes="overview", border=0))
+    return figures.table(shown)

@@ -96,7 +96,6 @@ _FIELDS = [
         "name": name,
         "type": "integer" if name in _INTEGERS else "number",
         "description": what,
-        "missingValues": [""],
     }
     for name, what in COLUMNS.items()
 ]

@@ -91,16 +91,23 @@ def over_seeds(by_seed: dict[int, float]) -> Ratio:
     return Ratio(by_seed, float(values.mean()) if len(values) else math.nan, low, high)
 
 
+def undecided(measured: Ratio) -> str:
+    """Why nothing can be said of a ratio, or nothing at all where something can."""
+    if not measured.by_seed:
+        return "not run yet"
+    if math.isnan(measured.low):
+        return "undecided: one seed gives no interval"
+    return ""
+
+
 def verdict(measured: Ratio, reference: Reference) -> str:
     """Whether the measured ratio bears out what the paper says, in words that say why.
 
     Direction comes first: the paper says that perplexity rises. Only an interval that lies inside
     the reference reproduces its size; one that only touches it is compatible with it.
     """
-    if not measured.by_seed:
-        return "not run yet"
-    if math.isnan(measured.low):
-        return "undecided: one seed gives no interval"
+    if why := undecided(measured):
+        return why
     if reference is MINOR_DEGRADATION:
         if measured.high <= reference.high:
             return "reproduced: no more than minor degradation"
@@ -122,10 +129,8 @@ def verdict(measured: Ratio, reference: Reference) -> str:
 
 def contrast_verdict(measured: Ratio) -> str:
     """Whether the first arm of `paired` decays more than the second, as the paper says."""
-    if not measured.by_seed:
-        return "not run yet"
-    if math.isnan(measured.low):
-        return "undecided: one seed gives no interval"
+    if why := undecided(measured):
+        return why
     if measured.low > 1:
         return "reproduced: retained human text slows the decay"
     if measured.high < 1:

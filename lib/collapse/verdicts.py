@@ -1,12 +1,12 @@
 """Claims of others beside what was measured: whether the measurement bears them out."""
 
-import html
-import math
+import dataclasses
 from dataclasses import dataclass
 
 from IPython.display import HTML
 
-from collapse.results import Ratio, Reference
+from collapse import figures
+from collapse.results import Ratio, Reference, undecided
 
 STABLE = (0.9, 1.1)  # a ratio within these counts as no change
 
@@ -23,15 +23,6 @@ class Claim:
     measured: str
     result: str
     verdict: str
-
-
-def undecided(measured: Ratio) -> str:
-    """Why nothing can be said, or nothing at all where something can."""
-    if not measured.by_seed:
-        return "not run yet"
-    if math.isnan(measured.low):
-        return "undecided: one seed gives no interval"
-    return ""
 
 
 def falls(measured: Ratio, reference: Reference | None = None) -> str:
@@ -95,12 +86,4 @@ def always(ratios: dict[str, Ratio]) -> str:
 
 def table(claims: list[Claim]) -> HTML:
     """The claims as a table for a page."""
-    names = ("claim", "source", "measured here", "result", "verdict")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    body = ""
-    for claim in claims:
-        cells = (claim.claim, claim.source, claim.measured, claim.result, claim.verdict)
-        body += f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>"
-    return HTML(
-        f'<table class="overview"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
+    return figures.table([dataclasses.asdict(claim) for claim in claims])
