@@ -1,5 +1,6 @@
 """The loop: what each generation is trained on and writes from, and that nothing else matters."""
 
+import copy
 import errno
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from collapse import (
     assets,
     corpus,
     decode,
+    estimate,
     loop,
     measures,
     model,
@@ -37,6 +40,8 @@ from test_records import make_record
 
 BLOCKS = 50
 HUMAN = np.arange(BLOCKS * 4, dtype=np.int32).reshape(BLOCKS, 4)
+UNSEEN = HUMAN + 100_000
+CORPUS = corpus.Blocks(train=HUMAN, valid=HUMAN[:0], test=HUMAN[:0], following=HUMAN, unseen=UNSEEN)
 
 
 def written_by(generation: int) -> np.ndarray:
@@ -65,7 +70,7 @@ def test_exactly_the_retained_share_is_human_and_in_its_own_place(
     share: float, generation: int
 ) -> None:
     protocol = Protocol(retained=share)
-    mixed = regime.training_blocks(HUMAN, WRITTEN[:generation], protocol)
+    mixed = regime.training_blocks(CORPUS, WRITTEN[:generation], protocol)
     assert len(kept_rows(mixed, WRITTEN[generation - 1])) == round(share * BLOCKS)
 
 
@@ -74,7 +79,7 @@ def test_the_retained_rows_are_drawn_anew_by_generation_and_by_seed() -> None:
         (seed, generation): tuple(
             kept_rows(
                 regime.training_blocks(
-                    HUMAN, WRITTEN[:generation], Protocol(retained=0.2, seed=seed)
+                    CORPUS, WRITTEN[:generation], Protocol(retained=0.2, seed=seed)
                 ),
                 WRITTEN[generation - 1],
             )
@@ -96,19 +101,56 @@ def test_every_row_is_as_likely_to_be_retained() -> None:
     assert counts.min() > 40 and counts.max() < 120
 
 
+def test_fixed_rows_are_the_same_in_every_generation_and_others_for_another_seed() -> None:
+    def rows(generation: int, seed: int) -> list[int]:
+        protocol = Protocol(retained=0.2, retains="fixed", seed=seed)
+        mixed = regime.training_blocks(CORPUS, WRITTEN[:generation], protocol)
+        return kept_rows(mixed, WRITTEN[generation - 1])
+
+    assert rows(1, 0) == rows(2, 0) == rows(5, 0)
+    assert len(rows(1, 0)) == 10
+    assert rows(1, 0) != rows(1, 1)
+
+
+def test_fresh_blocks_were_never_seen_before_and_are_as_many() -> None:
+    protocol = Protocol(train_blocks=BLOCKS, retained=0.2, retains="fresh", generations=6)
+    seen: list[tuple[int, ...]] = []
+    for generation in range(1, 6):
+        mixed = regime.training_blocks(CORPUS, WRITTEN[:generation], protocol)
+        fresh = [tuple(row) for row in mixed.tolist() if row in UNSEEN.tolist()]
+        assert len(fresh) == 10
+        rest = [row for row in mixed.tolist() if row not in UNSEEN.tolist()]
+        assert all(row in WRITTEN[generation - 1].tolist() for row in rest)
+        seen += fresh
+    assert len(set(seen)) == len(seen) == protocol.unseen
+
+
+def test_only_the_last_generation_of_a_recovery_is_trained_on_unseen_blocks() -> None:
+    protocol = Protocol(train_blocks=BLOCKS, recovery=7, generations=4)
+    before = regime.training_blocks(CORPUS, WRITTEN[:2], protocol)
+    assert np.array_equal(before, WRITTEN[1])
+    last = regime.training_blocks(CORPUS, WRITTEN[:3], protocol)
+    assert np.array_equal(last, UNSEEN[:7])
+    assert [regime.starts_from_previous(protocol, n) for n in range(4)] == [False] * 3 + [True]
+    # With fresh text before it, the blocks that mend were not seen either.
+    both = protocol.replace(retained=0.2, retains="fresh")
+    last = regime.training_blocks(CORPUS, WRITTEN[:3], both)
+    assert np.array_equal(last, UNSEEN[20:27]) and both.unseen == 27
+
+
 def test_mixing_leaves_the_written_text_as_it_was() -> None:
     before = WRITTEN[0].copy()
-    regime.training_blocks(HUMAN, WRITTEN[:1], Protocol(retained=0.5))
+    regime.training_blocks(CORPUS, WRITTEN[:1], Protocol(retained=0.5))
     assert np.array_equal(WRITTEN[0], before)
 
 
 @pytest.mark.parametrize("regime", ["replace", "accumulate", "accumulate-subsample"])
 def test_generation_0_is_trained_on_human_text_alone(regime: str) -> None:
-    assert np.array_equal(loop.training_blocks(HUMAN, [], Protocol(regime=regime)), HUMAN)
+    assert np.array_equal(loop.training_blocks(CORPUS, [], Protocol(regime=regime)), HUMAN)
 
 
 def test_accumulating_keeps_all_text_so_far() -> None:
-    pool = regime.training_blocks(HUMAN, WRITTEN[:3], Protocol(regime="accumulate"))
+    pool = regime.training_blocks(CORPUS, WRITTEN[:3], Protocol(regime="accumulate"))
     assert np.array_equal(pool, np.concatenate([HUMAN, *WRITTEN[:3]]))
 
 
@@ -117,7 +159,7 @@ def test_subsampling_draws_from_all_text_so_far_without_repeating_a_block() -> N
     shares, seen = [], set()
     for seed in range(30):
         protocol = Protocol(regime="accumulate-subsample", seed=seed)
-        drawn = regime.training_blocks(HUMAN, WRITTEN[:4], protocol)
+        drawn = regime.training_blocks(CORPUS, WRITTEN[:4], protocol)
         rows = {row.tobytes() for row in drawn}
         assert drawn.shape == HUMAN.shape
         assert len(rows) == BLOCKS and rows <= pool
@@ -260,6 +302,77 @@ def test_a_generation_starts_from_the_weights_that_the_protocol_says(
         assert all(torch.equal(start[name].cpu(), weights[name].cpu()) for name in weights)
     key = next(iter(pretrained))
     assert not torch.equal(ends[0][key].cpu(), pretrained[key])
+
+
+def test_equal_steps_are_those_that_as_many_epochs_of_human_text_take(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+    gradient = training.gradient
+    monkeypatch.setattr(
+        training, "gradient", lambda *a: trained.append(len(a[1])) or gradient(*a)
+    )
+    monkeypatch.setattr(estimate, "speed", lambda *_: estimate.Speed(1.0, 1.0, 1.0))
+    accumulated = toy.replace(regime="accumulate")
+    for protocol, blocks in (
+        (accumulated, toy.epochs * (20 + 40 + 60)),
+        (accumulated.replace(budget="steps"), toy.epochs * (20 + 20)),  # generation 0 is there
+    ):
+        trained.clear()
+        loop.run(protocol)
+        assert sum(trained) == blocks
+
+
+def test_a_recovery_goes_on_from_the_last_weights_on_unseen_text_alone(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, starts, ends = [], [], []
+    fine_tune = training.fine_tune
+
+    def noting(net: Any, train: np.ndarray, *args: Any) -> Any:
+        seen.append(train)
+        starts.append(copy.deepcopy(net.state_dict()))
+        history = fine_tune(net, train, *args)
+        ends.append(copy.deepcopy(net.state_dict()))
+        return history
+
+    monkeypatch.setattr(training, "fine_tune", noting)
+    mended = loop.run(toy.replace(recovery=5))
+    assert len(seen) == 3 and len(seen[-1]) == 5
+    assert not {row.tobytes() for row in seen[-1]} & {row.tobytes() for row in human_blocks(toy)}
+    assert all(torch.equal(starts[2][name], ends[1][name]) for name in ends[1])
+    assert not all(torch.equal(starts[1][name], ends[0][name]) for name in ends[0])
+    assert mended.generations["human_share"].tolist() == [1.0, 0.0, 1.0]
+    # The perplexity after each epoch: of the best one, the row speaks as well.
+    by_epoch = np.exp(mended.arrays["recovery_nll"].astype(float))
+    assert len(by_epoch) == toy.epochs
+    last = mended.generations.iloc[-1]
+    assert by_epoch[int(last.best_epoch) - 1] == pytest.approx(last.valid_perplexity, rel=1e-5)
+    stored = records.find(mended.protocol, records.built())
+    assert stored is not None and "recovery_nll" in stored.arrays
+
+
+def test_a_recovery_shares_what_came_before_and_makes_again_the_weights_that_it_lacks(
+    toy: Protocol, spy: Spy, elsewhere: Callable[[str], None]
+) -> None:
+    elsewhere("alone")
+    alone = loop.run(toy.replace(recovery=5))
+    elsewhere("after")
+    plain = loop.run(toy)
+    computed = spy(loop, "_compute")
+    mended = loop.run(toy.replace(recovery=5))
+    assert numbers_of(computed) == [1, 2]  # generation 1 had left no weights
+    assert mended.fingerprint == alone.fingerprint
+    pd.testing.assert_frame_equal(mended.generations[:2], plain.generations[:2])
+    computed.clear()
+    loop.run(toy.replace(recovery=3))
+    assert numbers_of(computed) == [2]
+    assert loop.run(toy).fingerprint == plain.fingerprint
+
+
+def test_a_run_is_refused_whose_human_text_would_not_last(toy: Protocol) -> None:
+    with pytest.raises(ProtocolError, match=r"takes 5000 human blocks .* besides its 20; lower"):
+        loop.run(toy.replace(recovery=5000))
 
 
 def test_the_measures_of_a_record_are_those_of_its_tokens_and_weights(

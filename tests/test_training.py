@@ -255,3 +255,19 @@ def test_the_training_loss_of_an_epoch_weighs_blocks_equally(
     assert history[0]["train_nll"] == pytest.approx(expected, rel=1e-5)
     expected = scoring.score(fresh, blocks.valid, toy).nll.mean()
     assert history[0]["valid_nll"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_shorter_epochs_go_through_all_blocks_before_any_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[list[int]] = []
+    monkeypatch.setattr(
+        training, "gradient", lambda weights, blocks, *_: seen.append(blocks[:, 0].tolist()) or 0.0
+    )
+    protocol = Protocol(epochs=4, batch=4, lr=1e-3, block_length=LENGTH)
+    train = np.repeat(np.arange(12, dtype=np.int32)[:, None], LENGTH, 1)
+    training.fine_tune(llama().to(model.device()), train, train[:2], protocol, 0, None, 6)
+    epochs = [sum(seen[2 * n : 2 * n + 2], []) for n in range(4)]
+    assert [len(rows) for rows in seen] == [4, 2] * 4
+    assert sorted(epochs[0] + epochs[1]) == sorted(epochs[2] + epochs[3]) == list(range(12))
+    assert epochs[0] + epochs[1] != epochs[2] + epochs[3]

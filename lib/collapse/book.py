@@ -33,7 +33,8 @@ def publish(build: Path, root: Path = ROOT) -> list[str]:
         longest[run.protocol.arm_hash, run.protocol.seed] = run
     names = [records.write(run, root / "records").name for run in longest.values()]
     for run in longest.values():
-        for generations in range(1, run.protocol.generations):
+        shorter = 0 if run.protocol.recovery else run.protocol.generations
+        for generations in range(1, shorter):
             contained = root / "records" / run.truncated(generations).name
             shutil.rmtree(contained, ignore_errors=True)
     return sorted(names)

@@ -145,8 +145,15 @@ def compare(
     parameters = f"parameters differ in {_told(list(differing), differing)}" if differing else ""
     if any(run.base["identity"] != mine.base["identity"] for run in published):
         parameters += f"{'; ' if parameters else ''}the base model has other weights"
-    same = mine.truncated(length).fingerprint
-    twin = next((run for run in published if run.truncated(length).fingerprint == same), None)
+    twin = next(
+        (
+            run
+            for run in published
+            if run.protocol.arm_hash == mine.protocol.arm_hash
+            and run.truncated(length).fingerprint == mine.truncated(length).fingerprint
+        ),
+        None,
+    )
     outside = [line.measure for line in lines if not line.inside]
     if twin is not None:
         verdict, why = "agrees", f"bit for bit the published run {twin.name}"

@@ -54,13 +54,15 @@ class Text:
 class Blocks:
     """The tokenised corpus of one protocol; every array is int32, (blocks, block_length).
 
-    `following[i]` is what the human author wrote right after `train[i]`.
+    `following[i]` is what the human author wrote right after `train[i]`. `unseen` has the
+    blocks of the same split that are not in `train`, in an order of its own.
     """
 
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
     following: np.ndarray
+    unseen: np.ndarray
 
 
 def load_text(name: str) -> Text:
@@ -195,9 +197,13 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     train, following = tokenised["train"][:-1], tokenised["train"][1:]
     chosen = _spread(len(train), protocol.train_blocks, "train_blocks", text.name)
     valid, test = tokenised["valid"], tokenised["test"]
+    left = np.setdiff1d(np.arange(len(train)), chosen)
+    # In the order of the text, the first of them would come from few articles.
+    shuffled = np.random.default_rng(0).permutation(left)
     return Blocks(
         train=train[chosen],
         following=following[chosen],
+        unseen=train[shuffled],
         valid=valid[_spread(len(valid), protocol.eval_blocks, "eval_blocks", text.name)],
         test=test[_spread(len(test), protocol.eval_blocks, "eval_blocks", text.name)],
     )

@@ -42,7 +42,7 @@ from collapse import (
 from collapse.progress import Clock
 from collapse.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.records import Record
-from collapse.regime import seed_of, training_blocks
+from collapse.regime import mends, seed_of, starts_from_previous, training_blocks
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
 PROMISE = 3.0  # seconds spent on saying how long a run will take
@@ -76,6 +76,7 @@ class _Generation:
 
     tokens: np.ndarray  # int32, (training blocks, block_length): the text it wrote
     row: dict[str, float]
+    history: list[dict[str, float]]  # of its training, a row an epoch
     arrays: dict[str, np.ndarray]  # a row each of those of a record that have a value a block
     seconds: float
 
@@ -98,6 +99,7 @@ def run(
     fit.check(plan.jobs([protocol]))
     text, base, blocks, pretrained = _materials(groundwork(protocol))
     _check_model(protocol, base)
+    _check_unseen(protocol, text, blocks)
     clock = Clock(protocol)
     clock.announce()
     if decode.falls_back(base.model):
@@ -112,11 +114,11 @@ def run(
     done: list[_Generation] = []
     previous_key = ""
     for number in range(protocol.generations):
-        train = training_blocks(blocks.train, [g.tokens for g in done], protocol)
+        train = training_blocks(blocks, [g.tokens for g in done], protocol)
         key = _key(chain, train, number, previous_key)
         folder = _folder(key)
         there = parallel.agreed(folder.exists())
-        found = there and (protocol.init != "previous" or _weights_path(key).exists())
+        found = there and (not _passes_on(protocol, number) or _weights_path(key).exists())
         if not found:
             if there:  # or another process may have finished it since
                 shutil.rmtree(folder, ignore_errors=True)
@@ -207,13 +209,14 @@ def one_of(runs: list[Run], seed: int) -> Run:
 def _key(chain: _Chain, train: np.ndarray, number: int, previous_key: str) -> str:
     """The hash of everything that determines a generation's weights, measures and text."""
     p, blocks = chain.protocol, chain.blocks
-    start = previous_key if p.init == "previous" and number else chain.base.identity
+    start = previous_key if starts_from_previous(p, number) else chain.base.identity
     writing: list[Any] = [p.decoding, p.prompts, p.repetition_penalty, p.eos]
     writing += {"beam": [p.beams], "sample": [p.temperature, p.top_p], "greedy": []}[p.decoding]
     return digest(
         [
             [_sha256(array) for array in (train, blocks.train, blocks.valid, blocks.test)],
             [start, p.epochs, p.lr, p.lr_end, p.batch, p.precision, p.selection],
+            _an_epoch(chain, train),
             [p.seed, number, writing],
             provenance.numerics(),
         ]
@@ -235,15 +238,16 @@ def _compute(
         clock.promise(work.seconds(job, speed, first=number))
     started = time.perf_counter()
     clock.start(number)
-    chained = p.init == "previous" and number > 0
+    chained = starts_from_previous(p, number)
     net.load_state_dict(_stored_weights(previous_key) if chained else chain.pretrained)
     seed = seed_of(p, number, "training")
-    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell)
+    an_epoch = _an_epoch(chain, train)
+    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell, an_epoch)
     test = scoring.score(net, blocks.test, p)
     eos = chain.base.tokenizer.eos_token_id
     prompts = {
         "human": blocks.train,
-        "synthetic": train[-len(blocks.train) :],
+        "synthetic": blocks.train if mends(p, number) else train[-len(blocks.train) :],
         "bos": np.full((len(blocks.train), 1), chain.base.tokenizer.bos_token_id or 0),
     }[p.prompts]
     tokens = decode.generate(
@@ -253,7 +257,7 @@ def _compute(
     on_reference = on_own
     if chain.reference_text is not None:
         on_reference = measures.per_block(scoring.score(net, chain.reference_text, p))
-    keeps_weights = number == 0 or p.init == "previous"
+    keeps_weights = number == 0 or _passes_on(p, number)
     state = copy.deepcopy(net.state_dict()) if keeps_weights else {}
     if number == 0:
         chain.reference = state
@@ -284,6 +288,18 @@ def _compute(
             torch.save(state, temporary / "weights.pt")
         facts = {"row": row, "history": history, "seconds": time.perf_counter() - started}
         (temporary / "facts.json").write_text(json.dumps(facts))
+
+
+def _an_epoch(chain: _Chain, train: np.ndarray) -> int:
+    """Blocks of an epoch: where steps are held equal, as many as generation 0 is trained on."""
+    return len(chain.blocks.train) if chain.protocol.budget == "steps" else len(train)
+
+
+def _passes_on(protocol: Protocol, number: int) -> bool:
+    """Whether the generation after this one starts from its weights."""
+    last = number + 1 == protocol.generations
+    # Of a chain without recovery the end may become the middle of a longer one.
+    return protocol.init == "previous" or not last and starts_from_previous(protocol, number + 1)
 
 
 def _folder(key: str) -> Path:
@@ -326,7 +342,7 @@ def _read_generation(folder: Path) -> _Generation:
             f"the finished generation {folder} cannot be read ({error}); remove that folder, "
             "it will be computed again"
         ) from error
-    return _Generation(tokens, facts["row"], arrays, facts["seconds"])
+    return _Generation(tokens, facts["row"], facts["history"], arrays, facts["seconds"])
 
 
 def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str) -> Record:
@@ -334,6 +350,10 @@ def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str
     vocabulary = measures.vocabulary(chain.base)
     human = measures.human_text(blocks, chain.base, chain.protocol)
     held_out = measures.held_out(blocks, chain.base, chain.protocol)
+    recovery = {}
+    if chain.protocol.recovery:
+        by_epoch = [epoch["valid_nll"] for epoch in done[-1].history]
+        recovery["recovery_nll"] = np.array(by_epoch, np.float32)
     return Record(
         protocol=chain.protocol,
         generations=pd.DataFrame([g.row for g in done]),
@@ -341,6 +361,7 @@ def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str
             **{name: np.stack([g.arrays[name] for g in done]) for name in done[0].arrays},
             "text_counts": np.stack([metrics.counts(g.tokens, vocabulary) for g in done]),
             "human_counts": metrics.counts(human, vocabulary),
+            **recovery,
         },
         samples=[
             {
@@ -367,6 +388,15 @@ def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str
         },
         provenance=provenance.describe(scale, [round(g.seconds, 2) for g in done]),
     )
+
+
+def _check_unseen(protocol: Protocol, text: corpus.Text, blocks: corpus.Blocks) -> None:
+    if protocol.unseen > len(blocks.unseen):
+        raise ProtocolError(
+            f"this run takes {protocol.unseen} human blocks that generation 0 is not trained on, "
+            f"and {text.name} has {len(blocks.unseen)} besides its {len(blocks.train)}; lower "
+            "train_blocks, retained, generations or recovery"
+        )
 
 
 def _check_model(protocol: Protocol, base: model.Base) -> None:

@@ -61,7 +61,7 @@ def fitted(
     best = min(history, key=lambda epoch: epoch["valid_nll"])
     selected = best if protocol.selection == "best" else history[-1]
     return {
-        "human_share": human_share(train, blocks.train),
+        "human_share": human_share(train, np.concatenate([blocks.train, blocks.unseen])),
         "best_epoch": int(selected["epoch"]),
         "valid_perplexity": metrics.perplexity(np.array(selected["valid_nll"])),
     }

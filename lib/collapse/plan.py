@@ -234,7 +234,7 @@ def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
         if kind.model not in nets:
             nets = {kind.model: _random_model(kind.model)}
         tokens = _random_blocks(job)
-        blocks = Blocks(train=tokens, valid=tokens, test=tokens, following=tokens)
+        blocks = Blocks(tokens, tokens, tokens, following=tokens, unseen=tokens[:0])
         patience = estimate.PATIENCE / len(kinds)
         speeds[kind] = estimate.speed(nets[kind.model], blocks, kind, patience)
     return speeds

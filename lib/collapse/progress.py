@@ -34,7 +34,7 @@ class Clock:
         p = self.protocol
         print(
             f"seed {p.seed}: {p.generations} generations, {p.epochs} epochs, "
-            f"{p.retained:.0%} of the human blocks retained, decoding by {p.decoding}",
+            f"{p.mixture}, decoding by {p.decoding}",
             flush=True,
         )
 

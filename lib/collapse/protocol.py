@@ -36,8 +36,11 @@ class Protocol:
     model: str = "facebook/opt-125m"  # hub name, local folder, `smollm2-135m` or `tiny`
     generations: int = 10  # models in the chain: 0 trained on human text, then nine more
     epochs: int = 5  # passes over the training blocks, in each generation
-    retained: float = 0.0  # share of the human blocks kept, drawn anew in each generation
+    retained: float = 0.0  # share of the human blocks kept in each generation
+    retains: Literal["redrawn", "fixed", "fresh"] = "redrawn"  # article: which ones is drawn anew
     regime: Literal["replace", "accumulate", "accumulate-subsample"] = "replace"
+    budget: Literal["epochs", "steps"] = "epochs"  # what a pool that grows has as much of
+    recovery: int = 0  # unseen human blocks that mend the last generation; 0 = it is like the rest
     init: Literal["pretrained", "previous"] = "pretrained"  # where a generation's weights start
     prompts: Literal["human", "synthetic", "bos"] = "human"  # what a continuation continues
     decoding: Literal["beam", "sample", "greedy"] = "beam"
@@ -70,6 +73,26 @@ class Protocol:
                 f"retained={self.retained!r} has no meaning with regime={self.regime!r}, which "
                 "keeps all human blocks in the pool; set retained=0 or regime='replace'"
             )
+        if self.retains != "redrawn" and not self.retained:
+            raise ProtocolError(
+                f"retains={self.retains!r} has no meaning where nothing is retained; set retained "
+                "above 0, or leave it at redrawn"
+            )
+        if self.budget != "epochs" and self.regime != "accumulate":
+            raise ProtocolError(
+                f"budget={self.budget!r} has no meaning with regime={self.regime!r}, whose "
+                "training text does not grow; set budget='epochs'"
+            )
+        if self.recovery and self.generations < 2:
+            raise ProtocolError(
+                f"recovery={self.recovery} has nothing to mend in a chain of one generation; give "
+                "generations=2 or more"
+            )
+        if (self.recovery or self.retains == "fresh") and not self.train_blocks:
+            raise ProtocolError(
+                "retains='fresh' and recovery need human text that no generation was trained on, "
+                "and train_blocks=0 trains on all of it; give a number of blocks"
+            )
         if self.lr_end > self.lr:
             raise ProtocolError(f"lr_end={self.lr_end!r} exceeds lr={self.lr!r}; lower lr_end")
 
@@ -101,15 +124,49 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that name the run: SHA-256 of all fields."""
-        return digest(self.to_dict())[:12]
+        """Twelve hexadecimal digits that name the run: SHA-256 of its fields.
+
+        A field of `LATER` counts where it has another value than its default, so that the names
+        of runs which were made before there was such a field stay what they are.
+        """
+        return digest(self._named())[:12]
 
     @property
     def arm_hash(self) -> str:
-        """The hash without the seed and the length of the chain: runs of one arm share it."""
-        values = self.to_dict()
-        del values["seed"], values["generations"]
+        """The hash without the seed and the length of the chain: runs of one arm share it.
+
+        With a recovery the length counts, for the beginning of such a chain is another run.
+        """
+        values = self._named()
+        del values["seed"]
+        if not self.recovery:
+            del values["generations"]
         return digest(values)[:12]
+
+    def _named(self) -> dict[str, Any]:
+        values = self.to_dict()
+        return {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
+
+    @property
+    def mixture(self) -> str:
+        """What generations are trained on, in words, as in `10% retained`."""
+        words = {
+            "replace": f"{self.retained:.0%} retained",
+            "accumulate": "accumulated",
+            "accumulate-subsample": "accumulated, as many drawn",
+        }[self.regime]
+        words += {"redrawn": "", "fixed": ", always the same", "fresh": ", always fresh"}[
+            self.retains
+        ]
+        words += ", equal steps" if self.budget == "steps" else ""
+        return words + (f", then {self.recovery} human blocks" if self.recovery else "")
+
+    @property
+    def unseen(self) -> int:
+        """How many human blocks it takes besides those that generation 0 is trained on."""
+        fresh = round(self.train_blocks * self.retained) if self.retains == "fresh" else 0
+        mended = 1 if self.recovery else 0
+        return fresh * (self.generations - 1 - mended) + self.recovery
 
     def differences(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
         """Fields that differ, each with this protocol's value and the other's."""
@@ -117,6 +174,8 @@ class Protocol:
         return {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
 
 
+# Fields that came after the first published records, with their defaults.
+LATER = {"retains": "redrawn", "budget": "epochs", "recovery": 0}
 COMPUTE = ("missing", "seed", "all", "none")  # which runs of an arm a chapter computes
 
 
@@ -155,6 +214,7 @@ RANGES = (
     ("generations", 1, 1000),
     ("epochs", 1, 1000),
     ("retained", 0.0, 1.0),
+    ("recovery", 0, 10**8),
     ("beams", 1, 64),
     ("temperature", 0.01, 100.0),
     ("top_p", 0.01, 1.0),

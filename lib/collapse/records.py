@@ -52,6 +52,10 @@ ARRAYS = {
     "text_counts": (2, "int32"),  # (generations, vocabulary): tokens of its text
     "human_counts": (1, "int32"),  # (vocabulary,): of what human authors wrote in its place
 }
+# What a run with a recovery has besides.
+RECOVERY_ARRAYS = {
+    "recovery_nll": (1, "float32"),  # (epochs,): on validation text after each epoch of it
+}
 # What reading a damaged JSON, CSV or NPZ file may raise.
 DAMAGE = (
     ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError,
@@ -88,9 +92,13 @@ class Record:
     def name(self) -> str:
         """The folder's name: what a reader wants to know first, then the protocol's hash."""
         p = self.protocol
+        text = p.regime if p.regime != "replace" else f"{p.retained:.0%}".replace("%", "pct")
+        text += f"-{p.retains}" if p.retains != "redrawn" else ""
+        text += f"-equal-{p.budget}" if p.budget != "epochs" else ""
+        text += f"-mended-{p.recovery}" if p.recovery else ""
         return (
             f"{Path(p.corpus).stem}-{Path(p.model).name}-{p.decoding}-{p.epochs}ep-"
-            f"{p.retained:.0%}-s{p.seed}-{p.hash}".replace("%", "pct")
+            f"{text}-s{p.seed}-{p.hash}"
         )
 
     @functools.cached_property
@@ -99,13 +107,18 @@ class Record:
         return _fingerprint(self, _csv(self.generations), _npz(self.arrays))
 
     def truncated(self, generations: int) -> "Record":
-        """The record of the same run stopped earlier: a chain's beginning is a chain."""
+        """The record of the same run stopped earlier: a chain's beginning is a chain.
+
+        Not so with a recovery, which only the whole chain has: `Protocol.arm_hash` tells them apart.
+        """
+        if generations == self.protocol.generations:
+            return self
         return Record(
             protocol=self.protocol.replace(generations=generations),
             generations=self.generations.iloc[:generations].reset_index(drop=True),
             arrays={
-                name: array[:generations] if ARRAYS[name][0] > 1 else array
-                for name, array in self.arrays.items()
+                name: self.arrays[name][:generations] if axes > 1 else self.arrays[name]
+                for name, (axes, _) in ARRAYS.items()
             },
             samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
             base=self.base,
@@ -252,7 +265,8 @@ def _check_shape(record: Record, path: Path) -> None:
     if missing or len(record.generations) != length:
         what = f"lacks the column {missing[0]!r}" if missing else f"has not {length} rows"
         raise RecordError(f"generations.csv of record {path.name} {what}; compute the run again")
-    for name, (axes, dtype) in ARRAYS.items():
+    expected = ARRAYS | (RECOVERY_ARRAYS if record.protocol.recovery else {})
+    for name, (axes, dtype) in expected.items():
         array = record.arrays.get(name)
         wrong = array is None or array.ndim != axes or array.dtype != dtype
         if wrong or (axes > 1 and len(array) != length):

@@ -2,45 +2,64 @@
 
 import numpy as np
 
+from collapse.corpus import Blocks
 from collapse.protocol import Protocol
 
 PURPOSES = ("training", "writing", "retention")  # of random numbers; the order is part of them
 
 
-def training_blocks(human: np.ndarray, written: list[np.ndarray], protocol: Protocol) -> np.ndarray:
+def training_blocks(human: Blocks, written: list[np.ndarray], protocol: Protocol) -> np.ndarray:
     """The blocks that the next generation is trained on.
 
     With `replace`, block i is the continuation that the last generation wrote for prompt i, or,
-    for a random share `retained` drawn anew each generation, human block i; the size is constant
-    (released code, `dataset.py`: the first batches of a shuffled loader keep their blocks). With
-    `accumulate` it is all human and all synthetic blocks so far; `accumulate-subsample` draws as
-    many of these as there are human blocks.
+    for a random share `retained` of the rows, a human block; the size is constant (released code,
+    `dataset.py`: the first batches of a shuffled loader keep their blocks). The rows are drawn
+    anew each generation, or once if they are `fixed`; in a row is its own block, or, if they are
+    `fresh`, one that no generation has seen: the three loops of Alemohammad et al. 2023, fig. 1.
+    With `accumulate` it is all human and all synthetic blocks so far; `accumulate-subsample` draws
+    as many of these as there are human blocks (Kazdan et al. 2024). The last generation of a run
+    with a recovery has unseen human blocks alone.
 
     Args:
-        human: tokens, (blocks, block_length).
-        written: what each earlier generation wrote, each shaped like `human`.
+        written: what each earlier generation wrote, each shaped like `human.train`.
 
     Returns:
-        tokens, (blocks, block_length); with `accumulate`, more blocks.
+        tokens, (blocks, block_length); with `accumulate` and with a recovery, of another number.
     """
+    number = len(written)
     if not written:
-        return human
+        return human.train
+    if mends(protocol, number):
+        return human.unseen[: protocol.unseen][-protocol.recovery :]
     if protocol.regime == "replace":
-        kept = retained_rows(len(human), protocol, len(written))
+        kept = retained_rows(len(human.train), protocol, number)
         mixed = written[-1].copy()
-        mixed[kept] = human[kept]
+        mixed[kept] = human.train[kept]
+        if protocol.retains == "fresh":
+            mixed[kept] = human.unseen[len(kept) * (number - 1) : len(kept) * number]
         return mixed
-    pool = np.concatenate([human, *written])
+    pool = np.concatenate([human.train, *written])
     if protocol.regime == "accumulate":
         return pool
-    random = np.random.default_rng(seed_of(protocol, len(written), "retention"))
-    return pool[np.sort(random.permutation(len(pool))[: len(human)])]
+    random = np.random.default_rng(seed_of(protocol, number, "retention"))
+    return pool[np.sort(random.permutation(len(pool))[: len(human.train)])]
 
 
 def retained_rows(blocks: int, protocol: Protocol, generation: int) -> np.ndarray:
-    """Which human blocks a generation keeps: sorted indices, drawn without replacement."""
-    random = np.random.default_rng(seed_of(protocol, generation, "retention"))
+    """Which rows a generation fills with human text: sorted, drawn without replacement."""
+    drawn_in = 1 if protocol.retains == "fixed" else generation
+    random = np.random.default_rng(seed_of(protocol, drawn_in, "retention"))
     return np.sort(random.permutation(blocks)[: round(blocks * protocol.retained)])
+
+
+def starts_from_previous(protocol: Protocol, generation: int) -> bool:
+    """Whether a generation's weights start from its predecessor's, not from the base model's."""
+    return generation > 0 and (protocol.init == "previous" or mends(protocol, generation))
+
+
+def mends(protocol: Protocol, generation: int) -> bool:
+    """Whether a generation is its predecessor, trained further on unseen human text."""
+    return protocol.recovery > 0 and generation == protocol.generations - 1
 
 
 def seed_of(protocol: Protocol, generation: int, purpose: str) -> int:

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from collapse import __version__, cards
 from collapse.assets import ROOT, atomic, sha256_file
 from collapse.protocol import BookError
-from collapse.records import ARRAYS, COLUMNS, list_records, verify
+from collapse.records import ARRAYS, COLUMNS, RECOVERY_ARRAYS, list_records, verify
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content, the same archive
 
@@ -84,7 +84,10 @@ def _package(files: dict[str, Path]) -> str:
         "created": f"{cards.DATE}T00:00:00Z",
         "licenses": [{"name": "CC-BY-4.0", "path": "https://creativecommons.org/licenses/by/4.0/"}],
         "contributors": [{"title": cards.AUTHOR, "role": "author"}],
-        "arrays": {name: {"axes": axes, "type": kind} for name, (axes, kind) in ARRAYS.items()},
+        "arrays": {
+            name: {"axes": axes, "type": kind}
+            for name, (axes, kind) in {**ARRAYS, **RECOVERY_ARRAYS}.items()
+        },
         "resources": resources,
     }
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"

@@ -283,7 +283,7 @@ def describe(runs: list[Run]) -> str:
 
 def label(protocol: Protocol) -> str:
     """The name of an arm in figures and tables."""
-    return f"{protocol.epochs} epochs, {protocol.retained:.0%} retained"
+    return f"{protocol.epochs} epochs, {protocol.mixture}"
 
 
 def _decoding(protocol: Protocol) -> str:

@@ -31,6 +31,7 @@ def fine_tune(
     protocol: Protocol,
     seed: int,
     progress: Progress | None = None,
+    an_epoch: int | None = None,
 ) -> list[dict[str, float]]:
     """Fine-tune in place; the model ends as the checkpoint that the protocol selects.
 
@@ -41,6 +42,8 @@ def fine_tune(
         train: tokens, (blocks, block_length).
         valid: human tokens, (blocks, block_length), for the selection.
         seed: of the order of the blocks and of dropout.
+        an_epoch: blocks of an epoch, for fewer than all of `train`: an epoch then goes on in the
+            random order where the last one ended.
 
     Returns:
         one row an epoch: `epoch` from 1, `train_nll` and `valid_nll` in nats a token.
@@ -49,18 +52,23 @@ def fine_tune(
     order = np.random.default_rng(seed)
     blocks = torch.from_numpy(train.astype(np.int64)).to(next(model.parameters()).device)
     tokens = blocks.shape[1] - 1  # predicted in a block
-    steps = math.ceil(len(blocks) / protocol.batch)
+    an_epoch = an_epoch or len(blocks)
+    steps = math.ceil(an_epoch / protocol.batch)
     at_once = scoring.blocks_at_once(model, blocks.shape[1])
-    weights = weights_for(model, min(protocol.batch, len(blocks)), at_once, tokens)
+    weights = weights_for(model, min(protocol.batch, an_epoch), at_once, tokens)
     optimiser = torch.optim.AdamW([weights.values], lr=protocol.lr, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
         optimiser, T_max=protocol.epochs, eta_min=protocol.lr_end
     )
     history, best, kept = [], math.inf, None
+    waiting = np.zeros(0, np.int64)  # rows of `train` in random order, for this epoch and the next
     with parallel.side_by_side(len(weights.gradients)) as each:
         for epoch in range(protocol.epochs):
             model.train()
-            shuffled = torch.from_numpy(order.permutation(len(blocks))).to(blocks.device)
+            while len(waiting) < an_epoch:
+                waiting = np.concatenate([waiting, order.permutation(len(blocks))])
+            shuffled = torch.from_numpy(waiting[:an_epoch]).to(blocks.device)
+            waiting = waiting[an_epoch:]
             total = torch.zeros((), device=blocks.device)
             for step in range(steps):
                 picked = shuffled[step * protocol.batch : (step + 1) * protocol.batch]
@@ -70,7 +78,7 @@ def fine_tune(
                     progress("training", epoch * steps + step + 1, protocol.epochs * steps)
             schedule.step()
             parallel.add_up(total)
-            train_nll = float(total) / (len(blocks) * tokens)
+            train_nll = float(total) / (an_epoch * tokens)
             valid_nll = scoring.mean_nll(model, valid, protocol, weights.networks)
             history.append({"epoch": epoch + 1, "train_nll": train_nll, "valid_nll": valid_nll})
             if protocol.selection == "best" and valid_nll < best:

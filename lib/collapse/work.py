@@ -55,9 +55,10 @@ class Job:
 
     @property
     def pool(self) -> int:
-        """Blocks that the last generation is trained on."""
-        grows = self.protocol.regime == "accumulate"
-        return self.train * (self.protocol.generations if grows else 1)
+        """Blocks that the generation with the most of them is trained on."""
+        grows, p = self.protocol.regime == "accumulate", self.protocol
+        last = p.generations - 1 if p.recovery else p.generations
+        return max(self.train * (last if grows else 1), p.recovery)
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,15 @@ def work(job: Job, first: int = 0) -> Work:
     blocks once more before generation 0.
     """
     p, numbers = job.protocol, range(first, job.protocol.generations)
-    pools = [number + 1 if p.regime == "accumulate" else 1 for number in numbers]
+    grows = p.regime == "accumulate" and p.budget == "epochs"
+    an_epoch = [job.train * (number + 1 if grows else 1) for number in numbers]
+    if p.recovery:
+        an_epoch[-1] = p.recovery
     a_generation = p.epochs * job.valid + job.test + 3 * job.train
     # Generation 0's own text is the text of generation 0.
     at_the_start = job.test - job.train if first == 0 else 0
     return Work(
-        trained=p.epochs * job.train * sum(pools),
+        trained=p.epochs * sum(an_epoch),
         scored=len(numbers) * a_generation + at_the_start,
         written=len(numbers) * job.train,
     )
@@ -150,11 +154,12 @@ def cached_bytes(job: Job) -> int:
     """Bytes that the finished generations of a run leave in the cache, at most.
 
     Of each its tokens (4 bytes), two scores of test blocks (4) and of those written (2); the
-    weights of generation 0, or of all where each starts from its predecessor's.
+    weights of generation 0, or of all where each starts from its predecessor's; of the one that a
+    recovery mends.
     """
     p = job.protocol
     text = job.train * (4 * p.block_length + 4) + 8 * job.test + _FACTS
-    kept = p.generations if p.init == "previous" else 1
+    kept = p.generations if p.init == "previous" else 1 + (p.recovery > 0)
     weights = cost.weight_bytes(job.shape) + job.shape.layers * _HEADERS if job.shape else 0
     return p.generations * text + kept * weights
 
