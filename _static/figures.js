@@ -64,7 +64,19 @@
     title.insertAdjacentElement("afterend", button);
   }
 
+  // A table that is wider than its place scrolls by keys as well, if it can be focused.
+  const scrollable = new ResizeObserver((entries) => {
+    for (const box of new Set(entries.map((entry) => entry.target.closest("div")))) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".pst-scrollable-table-container").forEach((box) => {
+      scrollable.observe(box);
+      if (box.firstElementChild) scrollable.observe(box.firstElementChild);
+    });
     document.querySelectorAll(".figure-cite").forEach(address);
     document.querySelectorAll(".figure-copy").forEach((button) => {
       button.addEventListener("click", () => copy(button));
