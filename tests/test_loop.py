@@ -309,9 +309,7 @@ def test_equal_steps_are_those_that_as_many_epochs_of_human_text_take(
 ) -> None:
     trained: list[int] = []
     gradient = training.gradient
-    monkeypatch.setattr(
-        training, "gradient", lambda *a: trained.append(len(a[1])) or gradient(*a)
-    )
+    monkeypatch.setattr(training, "gradient", lambda *a: trained.append(len(a[1])) or gradient(*a))
     monkeypatch.setattr(estimate, "speed", lambda *_: estimate.Speed(1.0, 1.0, 1.0))
     accumulated = toy.replace(regime="accumulate")
     for protocol, blocks in (

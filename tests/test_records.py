@@ -1,5 +1,6 @@
 """Records: what was written is what is read, and every change to it is found out."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -283,3 +284,29 @@ def test_committed_records_are_whole_small_and_one_a_run() -> None:
         assert sum(file.stat().st_size for file in path.iterdir()) <= 2 * 2**20, path.name
         found.append((record.protocol.arm_hash, record.protocol.seed))
     assert len(set(found)) == len(found)
+
+
+def test_a_recovery_is_recorded_with_its_epochs_and_never_cut_to_length(tmp_path: Path) -> None:
+    plain = Protocol(generations=3, train_blocks=9)
+    mended = plain.replace(recovery=8)
+    record = make_record(mended)
+    arrays = record.arrays | {"recovery_nll": np.ones(5, np.float32)}
+    with pytest.raises(RecordError, match="has no 'recovery_nll' of float32 with one axis"):
+        records.read(records.write(record, tmp_path / "without"))
+    record = dataclasses.replace(record, arrays=arrays)
+    path = records.write(record, tmp_path)
+    assert "-mended-8-" in path.name
+    same(records.find(mended, tmp_path), record)
+    assert records.find(mended.replace(generations=2), tmp_path) is None
+    assert records.find(plain, tmp_path) is None
+
+
+def test_publishing_a_recovery_leaves_shorter_ones_alone(tmp_path: Path) -> None:
+    for generations in (2, 3):
+        record = make_record(Protocol(generations=generations, train_blocks=9, recovery=8))
+        record.arrays["recovery_nll"] = np.ones(5, np.float32)
+        records.write(record, tmp_path / "build" / "records")
+    assert len(book.publish(tmp_path / "build", tmp_path)) == 2
+    assert len(records.list_records(tmp_path / "records")) == 2
+    assert len(book.publish(tmp_path / "build", tmp_path)) == 2
+    assert len(records.list_records(tmp_path / "records")) == 2

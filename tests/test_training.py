@@ -267,7 +267,7 @@ def test_shorter_epochs_go_through_all_blocks_before_any_comes_again(
     protocol = Protocol(epochs=4, batch=4, lr=1e-3, block_length=LENGTH)
     train = np.repeat(np.arange(12, dtype=np.int32)[:, None], LENGTH, 1)
     training.fine_tune(llama().to(model.device()), train, train[:2], protocol, 0, None, 6)
-    epochs = [sum(seen[2 * n : 2 * n + 2], []) for n in range(4)]
+    epochs = [seen[2 * n] + seen[2 * n + 1] for n in range(4)]
     assert [len(rows) for rows in seen] == [4, 2] * 4
     assert sorted(epochs[0] + epochs[1]) == sorted(epochs[2] + epochs[3]) == list(range(12))
     assert epochs[0] + epochs[1] != epochs[2] + epochs[3]

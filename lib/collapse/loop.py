@@ -297,9 +297,9 @@ def _an_epoch(chain: _Chain, train: np.ndarray) -> int:
 
 def _passes_on(protocol: Protocol, number: int) -> bool:
     """Whether the generation after this one starts from its weights."""
-    last = number + 1 == protocol.generations
-    # Of a chain without recovery the end may become the middle of a longer one.
-    return protocol.init == "previous" or not last and starts_from_previous(protocol, number + 1)
+    if protocol.init == "previous":
+        return True  # of the last generation, too: the chain may be made longer
+    return number + 1 < protocol.generations and starts_from_previous(protocol, number + 1)
 
 
 def _folder(key: str) -> Path:

@@ -127,9 +127,7 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
     source = corpus.load_text(_other_text(text.name))
     folder = _small_folder(name, text, source)
     if not folder.exists():
-        task = [line for lines in text.splits.values() for line in lines]
-        other = [line for lines in source.splits.values() for line in lines]
-        lines = corpus.disjoint_lines(other, task)
+        lines = _small_lines(text, source)
         with assets.atomic(folder) as temporary:
             tokenizer = _small_tokenizer(lines, recipe)
             model = _pretrain(lines, tokenizer, recipe, progress)
@@ -143,6 +141,25 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
     loaded = _load_folder(folder, name, identity)
     millions = f"{loaded.parameters / 1e6:.1f} M"
     return dataclasses.replace(loaded, name=f"{name} OPT ({millions} parameters)")
+
+
+def tokenizer(name: str, text: corpus.Text) -> Any:
+    """The tokeniser of the base model that a protocol names, without pretraining a small one.
+
+    Raises:
+        AssetError: it cannot be had.
+    """
+    if name in RECIPES and at_hand(name, text) is None:
+        source = corpus.load_text(_other_text(text.name))
+        return _small_tokenizer(_small_lines(text, source), RECIPES[name])
+    return load(Protocol(model=name), text).tokenizer
+
+
+def _small_lines(text: corpus.Text, source: corpus.Text) -> list[str]:
+    """What a small base for a text is made of: the lines of another that it does not share."""
+    task = [line for lines in text.splits.values() for line in lines]
+    other = [line for lines in source.splits.values() for line in lines]
+    return corpus.disjoint_lines(other, task)
 
 
 def _other_text(name: str) -> str:

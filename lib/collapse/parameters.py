@@ -14,9 +14,9 @@ import yaml
 
 from collapse.protocol import BookError
 
-TYPES = ("int", "float", "str", "bool", "list[int]", "list[str]")
+TYPES = ("int", "float", "str", "bool", "list[int]", "list[float]", "list[str]")
 
-Value = int | float | str | bool | list[int] | list[str]
+Value = int | float | str | bool | list[int] | list[float] | list[str]
 
 
 class ParameterError(BookError):

@@ -124,12 +124,8 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """Twelve hexadecimal digits that name the run: SHA-256 of its fields.
-
-        A field of `LATER` counts where it has another value than its default, so that the names
-        of runs which were made before there was such a field stay what they are.
-        """
-        return digest(self._named())[:12]
+        """Twelve hexadecimal digits that name the run: SHA-256 of its `defining` fields."""
+        return digest(self.defining())[:12]
 
     @property
     def arm_hash(self) -> str:
@@ -137,13 +133,14 @@ class Protocol:
 
         With a recovery the length counts, for the beginning of such a chain is another run.
         """
-        values = self._named()
+        values = self.defining()
         del values["seed"]
         if not self.recovery:
             del values["generations"]
         return digest(values)[:12]
 
-    def _named(self) -> dict[str, Any]:
+    def defining(self) -> dict[str, Any]:
+        """The fields that name the run: all, but for those of `LATER` at their defaults."""
         values = self.to_dict()
         return {k: v for k, v in values.items() if k not in LATER or v != LATER[k]}
 
@@ -174,7 +171,8 @@ class Protocol:
         return {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
 
 
-# Fields that came after the first published records, with their defaults.
+# Fields that came after the first published records, with their defaults: where they have these
+# they do not count, so that the names of earlier runs stay what they are.
 LATER = {"retains": "redrawn", "budget": "epochs", "recovery": 0}
 COMPUTE = ("missing", "seed", "all", "none")  # which runs of an arm a chapter computes
 

@@ -109,7 +109,7 @@ class Record:
     def truncated(self, generations: int) -> "Record":
         """The record of the same run stopped earlier: a chain's beginning is a chain.
 
-        Not so with a recovery, which only the whole chain has: `Protocol.arm_hash` tells them apart.
+        Not so with a recovery, which only the whole chain has, so `arm_hash` differs.
         """
         if generations == self.protocol.generations:
             return self
@@ -290,7 +290,7 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 def _fingerprint(record: Record, csv: bytes, npz: bytes) -> str:
     return digest(
         [
-            record.protocol.to_dict(),
+            record.protocol.defining(),
             record.base,
             record.corpus,
             record.samples,

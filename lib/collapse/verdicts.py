@@ -71,6 +71,21 @@ def less(measured: Ratio) -> str:
     return "undecided: the interval contains no difference"
 
 
+def more(measured: Ratio, if_so: str, if_not: str) -> str:
+    """Whether the ratio of two ratios bears out that the first is the larger one.
+
+    Args:
+        if_so, if_not: what that means, and what the opposite does.
+    """
+    if why := undecided(measured):
+        return why
+    if measured.low > 1:
+        return f"reproduced: {if_so}"
+    if measured.high < 1:
+        return f"not reproduced: {if_not}"
+    return "undecided: the interval contains no difference"
+
+
 def always(ratios: dict[str, Ratio]) -> str:
     """Whether something falls under every condition, and where it rises."""
     known = {name: ratio for name, ratio in ratios.items() if not undecided(ratio)}

@@ -1,0 +1,81 @@
+"""Recovery: a collapsed model trained further on human text that no generation has seen."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from collapse import figures, results
+from collapse.loop import Run
+from collapse.results import Ratio
+
+Mended = dict[tuple[int, int], list[Run]]  # rounds of collapse before, human blocks -> runs
+
+
+def curve(run: Run) -> pd.DataFrame:
+    """Perplexity on human validation text by epoch of the recovery; epoch 0 is before it.
+
+    Columns: `epoch`, `perplexity`.
+    """
+    before = float(run.record.generations["valid_perplexity"].iloc[-2])
+    after = np.exp(run.record.arrays["recovery_nll"].astype(np.float64))
+    values = np.concatenate([[before], after])
+    return pd.DataFrame({"epoch": np.arange(len(values)), "perplexity": values})
+
+
+def regained(runs: list[Run], epoch: int | None = None) -> Ratio:
+    """The share of the lost loss that a recovery brings back, over seeds; 1 is generation 0's.
+
+    Of the cross-entropy on human validation text, after an epoch or, without one, after the best.
+    """
+    by_seed = {}
+    for run in runs:
+        rows = curve(run)
+        original = float(run.record.generations["valid_perplexity"].iloc[0])
+        after = rows["perplexity"][1:].min() if epoch is None else rows["perplexity"][epoch]
+        lost = np.log(rows["perplexity"][0] / original)
+        by_seed[run.record.protocol.seed] = float(np.log(rows["perplexity"][0] / after) / lost)
+    return results.over_seeds(by_seed)
+
+
+def enough(mended: Mended, rounds: int) -> int | None:
+    """The least number of blocks after which all seeds are back at generation 0's loss."""
+    for (before, blocks), runs in sorted(mended.items()):
+        if before == rounds and runs and min(regained(runs).by_seed.values()) >= 1:
+            return blocks
+    return None
+
+
+def figure(mended: Mended) -> tuple[Figure, pd.DataFrame]:
+    """Perplexity by epoch of the recovery, a panel for each number of rounds before it."""
+    figures.style()
+    rounds = sorted({before for before, _ in mended})
+    amounts = sorted({blocks for _, blocks in mended})
+    made, panels = plt.subplots(
+        1, max(len(rounds), 1), figsize=(10, 4.8), layout="constrained", sharey=True, squeeze=False
+    )
+    parts = []
+    for axes, before in zip(panels[0], rounds, strict=False):
+        originals: list[float] = []
+        for index, blocks in enumerate(amounts):
+            runs = mended.get((before, blocks), [])
+            place = (index, len(amounts))
+            rows = [curve(run).assign(seed=run.record.protocol.seed) for run in runs]
+            if not rows:
+                continue
+            data = pd.concat(rows, ignore_index=True).rename(columns={"epoch": "generation"})
+            figures.seeds_and_mean(axes, data, "perplexity", place, f"{blocks:,} blocks")
+            data = data.rename(columns={"generation": "epoch"})
+            parts.append(data.assign(rounds=before, blocks=blocks))
+            originals += [float(r.record.generations["valid_perplexity"].iloc[0]) for r in runs]
+        if originals:
+            axes.axhline(np.mean(originals), color="black", lw=1.2, ls=":", label="generation 0")
+        words = "before any collapse" if before == 0 else f"after {before} rounds of collapse"
+        axes.set(title=f"Human text {words}", xlabel="epochs on human text")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0, 0].set_ylabel("perplexity on human validation text")
+    if parts:
+        panels[0, -1].legend(fontsize=9)
+    figures.sign(made, [run for runs in mended.values() for run in runs])
+    return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
