@@ -80,7 +80,11 @@ def test_one_seed_is_undecided() -> None:
 def test_acceleration_is_the_last_step_less_the_first_in_nats() -> None:
     found = dose.acceleration(DOSES[1.0])
     assert found.by_seed[0] == pytest.approx(math.log(25.2 / 24) - math.log(24 / 20))
-    assert found.high < 0
+    assert found.high < 0 and dose.pace_in_words(found) == "it slows"
+    # 20, 24, 25.2: one fifth of the first, then six hundredths.
+    assert dose.acceleration(DOSES[1.0], "points").by_seed[0] == pytest.approx(0.06 - 0.2)
+    growing = runs_of({seed: [20.0, 21.0 + seed / 10, 30.0] for seed in range(3)})
+    assert dose.pace_in_words(dose.acceleration(growing)) == "it accelerates"
     assert dose.acceleration(runs_of({0: [10, 11], 1: [10, 11]})).by_seed == {}
 
 
@@ -99,7 +103,7 @@ def test_a_path_through_the_grid_grows_in_both_directions() -> None:
 def test_the_figures_are_drawn_with_and_without_runs(doses: dict[float, list[Run]]) -> None:
     for figure, _ in (
         dose.grid_figure(doses), dose.equivalence_figure(doses, (1, 2)),
-        dose.weight_figure(doses, 20, 0), dose.speed_figure({"all": doses.get(1.0, [])}),
+        dose.weight_figure(doses, 20, 0), dose.pace_figure({"all": doses.get(1.0, [])}),
     ):  # fmt: skip
         assert figures.rendered(figure, "svg")
 

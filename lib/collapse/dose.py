@@ -127,28 +127,48 @@ def certain_up_to(tested: pd.DataFrame, generation: int) -> float:
 
 
 def increments(runs: list[Run]) -> pd.DataFrame:
-    """By how much loss on human test text grows: `seed`, `generation` from 1, `nats` a token."""
+    """By how much a generation is worse on human test text than the one before.
+
+    Columns: `seed`, `generation` from 1; `nats`, of loss a token; `points`, of perplexity divided
+    by that of generation 0.
+    """
     parts = []
     for run in runs:
-        loss = np.log(run.record.generations["test_perplexity"].to_numpy())
-        numbers = np.arange(1, len(loss))
-        seed = run.record.protocol.seed
-        parts.append(pd.DataFrame({"seed": seed, "generation": numbers, "nats": np.diff(loss)}))
-    columns = ["seed", "generation", "nats"]
+        perplexity = run.record.generations["test_perplexity"].to_numpy()
+        parts.append(
+            pd.DataFrame(
+                {
+                    "seed": run.record.protocol.seed,
+                    "generation": np.arange(1, len(perplexity)),
+                    "nats": np.diff(np.log(perplexity)),
+                    "points": np.diff(perplexity / perplexity[0]),
+                }
+            )
+        )
+    columns = ["seed", "generation", "nats", "points"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def acceleration(runs: list[Run]) -> Ratio:
-    """The last generation's growth of loss less the first one's, in nats a token, over seeds.
+def acceleration(runs: list[Run], column: str = "nats") -> Ratio:
+    """The last increment less the first one, over seeds: above 0 decay accelerates.
 
-    Not a ratio, but the same summary: mean and interval over seeds. Above 0 decay accelerates.
+    Not a ratio, but the same summary: mean and interval over seeds.
     """
     by_seed = {}
     for run in runs:
-        steps = increments([run])["nats"].to_numpy()
+        steps = increments([run])[column].to_numpy()
         if len(steps) > 1:
             by_seed[run.record.protocol.seed] = float(steps[-1] - steps[0])
     return results.over_seeds(by_seed)
+
+
+def pace_in_words(measured: Ratio) -> str:
+    """What an acceleration says."""
+    if why := results.undecided(measured):
+        return why
+    if measured.low > 0:
+        return "it accelerates"
+    return "it slows" if measured.high < 0 else "undecided: the interval contains no change of pace"
 
 
 def best_human_share(doses: Doses) -> dict[int, float]:
@@ -169,7 +189,7 @@ def grid_figure(doses: Doses) -> tuple[Figure, pd.DataFrame]:
     figures.style()
     made, panels = plt.subplots(2, 2, figsize=(10, 8.2), layout="constrained", sharex=True)
     found = grid(doses)
-    shares = sorted(doses)
+    shares = sorted(set(found["share"]))
     if len(found):
         last = int(found["generation"].max())
         shades = sns.color_palette("viridis", last + 1)
@@ -301,20 +321,24 @@ def weight_figure(doses: Doses, chains: int, seed: int) -> tuple[Figure, pd.Data
     return made, pd.concat(parts, ignore_index=True)
 
 
-def speed_figure(arms: dict[str, list[Run]]) -> tuple[Figure, pd.DataFrame]:
-    """Growth of loss from each generation to the next, every seed drawn."""
+def pace_figure(arms: dict[str, list[Run]]) -> tuple[Figure, pd.DataFrame]:
+    """Growth from each generation to the next, of loss and of perplexity, every seed drawn."""
     figures.style()
-    made, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    made, panels = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
     parts = []
     for index, (label, runs) in enumerate(arms.items()):
         rows = increments(runs)
         if len(rows):
-            figures.seeds_and_mean(axes, rows, "nats", (index, len(arms)), label)
             parts.append(rows.assign(arm=label))
-    axes.axhline(0, color="#333333", lw=1)
-    axes.set(xlabel="generation", ylabel="growth of loss since the generation before (nats)")
-    axes.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+            for axes, column in zip(panels, ("nats", "points"), strict=True):
+                figures.seeds_and_mean(axes, rows, column, (index, len(arms)), label)
+    for axes in panels:
+        axes.axhline(0, color="#333333", lw=1)
+        axes.set_xlabel("generation")
+        axes.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+    panels[0].set(ylabel="growth since the generation before (nats)", title="Loss")
+    panels[1].set(ylabel="growth ÷ perplexity of generation 0", title="Perplexity")
     if parts:
-        axes.legend(fontsize=9)
+        panels[0].legend(fontsize=9)
     figures.sign(made, [run for runs in arms.values() for run in runs])
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

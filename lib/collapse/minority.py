@@ -155,7 +155,7 @@ def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame
             left.axvline(value, color="black", lw=1.2, ls=line, label=label)
         left.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     right.axvline(1, color="#333333", lw=1)
-    left.set_xlim(left=min(0, left.get_xlim()[0]))
+    left.set_xlim(left=-0.03 * left.get_xlim()[1])  # a rate is not below 0, whatever its interval
     left.set(xlabel="words for women in 1,000 tokens")
     right.set(xlabel="growth on text about women ÷ on other text")
     left.set_yticks(range(len(arms)), list(arms))
