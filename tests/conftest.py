@@ -3,7 +3,7 @@
 import copy
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +119,20 @@ def fresh(base: "model.Base") -> Any:
     from collapse import model
 
     return copy.deepcopy(base.model).to(model.device())
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Go to another machine: an empty cache and build folder of the given name."""
+
+    from collapse import loop
+
+    def go(name: str) -> None:
+        monkeypatch.setenv("COLLAPSE_CACHE", str(tmp_path / name / "cache"))
+        monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path / name / "build"))
+        loop._materials.cache_clear()
+
+    return go
 
 
 @pytest.fixture(scope="session")

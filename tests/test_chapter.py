@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from collapse import book, chapter, execution, guide, parameters
+from collapse import book, chapter, execution, guide, overview, parameters, records
 from collapse.notebook import normalise
+from collapse.protocol import Protocol
+from test_records import make_record
 
 HEADER = """\
 ---
@@ -303,3 +305,25 @@ def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:
 def test_the_guide_s_commands_are_accepted(name: str) -> None:
     _, _, given = guide.command(name).partition("PARAMS=")
     chapter.settings(name, "laptop", book.pairs(given.strip('"').split()))
+
+
+def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "published", lambda: tmp_path)
+    values = chapter.settings("no-retention", "paper", {})
+    paper = Protocol.among(values)
+    assert chapter.recorded(values) == []
+    assert [row.runs for row in overview.rows()] == [[]] * 4
+    stand_in = paper.replace(model="smollm2-135m")
+    records.write(make_record(stand_in, scale="paper"), tmp_path)
+    (found,) = chapter.recorded(values)
+    assert found.record.protocol == stand_in
+    assert [len(row.runs) for row in overview.rows()] == [1, 0, 0, 0]
+    laptop = Protocol.among(chapter.settings("no-retention", "laptop", {}))
+    assert list(chapter.published("no-retention", laptop)) == ["published, paper scale"]
+    assert chapter.published("no-retention", stand_in) == {}
+    records.write(make_record(paper, scale="paper"), tmp_path)
+    (found,) = chapter.recorded(values)
+    assert found.record.protocol == paper
+    assert chapter.recorded(values | {"model": "tiny"}) == []

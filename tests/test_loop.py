@@ -201,18 +201,6 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
     return on
 
 
-@pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Go to another machine: an empty cache and build folder of the given name."""
-
-    def go(name: str) -> None:
-        monkeypatch.setenv("COLLAPSE_CACHE", str(tmp_path / name / "cache"))
-        monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path / name / "build"))
-        loop._materials.cache_clear()
-
-    return go
-
-
 def human_blocks(protocol: Protocol) -> np.ndarray:
     text = corpus.load_text(protocol.corpus)
     return corpus.load_blocks(protocol, text, model.load(protocol, text).tokenizer).train

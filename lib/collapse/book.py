@@ -149,8 +149,10 @@ def run_sweep(
     names: Sequence[str],
     scale: str,
     overrides: dict[str, str],
-    workers: int | None,
-    scheduler: str | None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    minutes: float | None = None,
+    carry: Path | None = None,
 ) -> None:
     """Compute the runs that chapters need; chapters executed after it find them finished.
 
@@ -160,12 +162,14 @@ def run_sweep(
         BookError: a name or a parameter is refused, there is no such cluster, or a run failed.
     """
     from collapse import sweep
+    from collapse.progress import Limit, now
 
+    limit = Limit(now() + 60 * minutes) if minutes else None
     runs = sweep.gather(names, scale, overrides)
     generations = sum(run.generations for run in runs)
     click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
     if runs:
-        threads = sweep.sweep(runs, scale, workers, scheduler)
+        threads = sweep.sweep(runs, scale, workers, scheduler, limit, carry)
         os.environ["OMP_NUM_THREADS"] = str(threads)
         click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
 
@@ -186,18 +190,42 @@ def figure_command(id: str, scale: str, parameters: tuple[str, ...]) -> None:
 @parameter_option
 @workers_option
 @click.option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="Start no generation that would not end by then; exit with 3 if something is left.",
+)
+@click.option(
+    "--carry",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Take finished generations from this folder, and leave new ones there.",
+)
+@click.pass_context
 def sweep_command(
+    context: click.Context,
     names: tuple[str, ...],
     scale: str,
     parameters: tuple[str, ...],
     workers: int | None,
     scheduler: str | None,
+    minutes: float | None,
+    carry: Path | None,
 ) -> None:
-    """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given."""
+    """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
+
+    The most valuable come first: each chapter's own setting, seed after seed, then its other arms.
+    """
     from collapse import parallel
+    from collapse.progress import OutOfTime
 
     with parallel.one_speaks():
-        run_sweep(names, scale, pairs(parameters), workers, scheduler)
+        try:
+            run_sweep(names, scale, pairs(parameters), workers, scheduler, minutes, carry)
+        except OutOfTime as error:
+            click.echo(f"time is up: {error}")
+            context.exit(3)
 
 
 @main.command("plan")

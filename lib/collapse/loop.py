@@ -8,7 +8,6 @@ beginning. Between generations only the synthetic tokens travel.
 import copy
 import functools
 import hashlib
-import json
 import math
 import shutil
 import time
@@ -22,10 +21,10 @@ import pandas as pd
 import torch
 
 from collapse import (
-    assets,
     corpus,
     decode,
     estimate,
+    finished,
     fit,
     gauges,
     measures,
@@ -39,7 +38,8 @@ from collapse import (
     training,
     work,
 )
-from collapse.progress import Clock
+from collapse.finished import Generation
+from collapse.progress import Clock, Limit
 from collapse.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.records import Record
 from collapse.regime import mends, seed_of, starts_from_previous, training_blocks
@@ -70,29 +70,21 @@ class _Chain:
     reference_text: np.ndarray | None = None  # what generation 0 wrote
 
 
-@dataclass(frozen=True)
-class _Generation:
-    """A finished generation as the cache holds it."""
-
-    tokens: np.ndarray  # int32, (training blocks, block_length): the text it wrote
-    row: dict[str, float]
-    history: list[dict[str, float]]  # of its training, a row an epoch
-    arrays: dict[str, np.ndarray]  # a row each of those of a record that have a value a block
-    seconds: float
-
-
 def run(
     protocol: Protocol,
     scale: str = "paper",
     ended: Callable[[int, float | None], None] | None = None,
+    limit: Limit | None = None,
 ) -> Record:
     """Compute a run, or what is missing of it, and leave its record in the build folder.
 
     Args:
         ended: called after each generation with its number and the seconds it took to compute,
             None where it was found finished.
+        limit: the time by which the run stops, between two generations.
 
     Raises:
+        OutOfTime: there is no time for the next generation.
         BookError: an asset cannot be had, the run cannot fit into memory or onto the disk, or the
             disk is full all the same; finished generations are kept.
     """
@@ -100,7 +92,7 @@ def run(
     text, base, blocks, pretrained = _materials(groundwork(protocol))
     _check_model(protocol, base)
     _check_unseen(protocol, text, blocks)
-    clock = Clock(protocol)
+    clock = Clock(protocol, limit)
     clock.announce()
     if decode.falls_back(base.model):
         print(
@@ -111,20 +103,22 @@ def run(
     chain = _Chain(protocol, text, base, blocks, clock, pretrained)
     base.model.load_state_dict(pretrained)
     zero_shot = metrics.perplexity(scoring.score(base.model, blocks.test, protocol).nll)
-    done: list[_Generation] = []
+    done: list[Generation] = []
     previous_key = ""
     for number in range(protocol.generations):
         train = training_blocks(blocks, [g.tokens for g in done], protocol)
         key = _key(chain, train, number, previous_key)
-        folder = _folder(key)
+        folder = finished.folder(key)
         there = parallel.agreed(folder.exists())
-        found = there and (not _passes_on(protocol, number) or _weights_path(key).exists())
+        found = there and (not _passes_on(protocol, number) or finished.has_weights(key))
         if not found:
+            clock.reserve()
             if there:  # or another process may have finished it since
                 shutil.rmtree(folder, ignore_errors=True)
             _compute(chain, train, number, folder, previous_key)
+            clock.stored()
             parallel.agreed(None)  # not before the first process has stored it
-        done.append(_read_generation(folder))
+        done.append(finished.read(folder))
         chain.reference_text = done[0].tokens
         clock.generation_done(number, done[-1].row)
         if ended is not None:
@@ -235,11 +229,15 @@ def _compute(
     if clock.first is None and parallel.processes() == 1:  # each would find another speed
         job = work.Job(p, None, len(blocks.train), len(blocks.valid), len(blocks.test))
         speed = estimate.speed(net, blocks, p, PROMISE)
-        clock.promise(work.seconds(job, speed, first=number))
+        seconds = work.seconds(job, speed, first=number)
+        clock.promise(seconds)
+        clock.reserve(seconds / (p.generations - number))
     started = time.perf_counter()
     clock.start(number)
     chained = starts_from_previous(p, number)
-    net.load_state_dict(_stored_weights(previous_key) if chained else chain.pretrained)
+    net.load_state_dict(
+        finished.weights(previous_key, model.device()) if chained else chain.pretrained
+    )
     seed = seed_of(p, number, "training")
     an_epoch = _an_epoch(chain, train)
     history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell, an_epoch)
@@ -258,9 +256,9 @@ def _compute(
     if chain.reference_text is not None:
         on_reference = measures.per_block(scoring.score(net, chain.reference_text, p))
     keeps_weights = number == 0 or _passes_on(p, number)
-    state = copy.deepcopy(net.state_dict()) if keeps_weights else {}
+    state = copy.deepcopy(net.state_dict()) if keeps_weights else None
     if number == 0:
-        chain.reference = state
+        chain.reference = state or {}
     else:
         net.load_state_dict(_reference_weights(chain))
     text_nll = scoring.score(net, tokens, p).nll.mean(1).astype(np.float16)
@@ -274,20 +272,14 @@ def _compute(
     }
     if parallel.rank() > 0:
         return
-    with assets.atomic(folder) as temporary:
-        temporary.mkdir()
-        np.save(temporary / "tokens.npy", tokens)
-        np.savez(
-            temporary / "arrays.npz",
-            test_nll=on_human[0],
-            test_entropy=on_human[1],
-            reference_entropy=on_reference[1].astype(np.float16),
-            text_nll=text_nll,
-        )
-        if keeps_weights:
-            torch.save(state, temporary / "weights.pt")
-        facts = {"row": row, "history": history, "seconds": time.perf_counter() - started}
-        (temporary / "facts.json").write_text(json.dumps(facts))
+    arrays = {
+        "test_nll": on_human[0],
+        "test_entropy": on_human[1],
+        "reference_entropy": on_reference[1].astype(np.float16),
+        "text_nll": text_nll,
+    }
+    seconds = time.perf_counter() - started
+    finished.write(folder, Generation(tokens, row, history, arrays, seconds), state)
 
 
 def _an_epoch(chain: _Chain, train: np.ndarray) -> int:
@@ -302,24 +294,12 @@ def _passes_on(protocol: Protocol, number: int) -> bool:
     return number + 1 < protocol.generations and starts_from_previous(protocol, number + 1)
 
 
-def _folder(key: str) -> Path:
-    return assets.cache_dir() / "generations" / key
-
-
-def _weights_path(key: str) -> Path:
-    return _folder(key) / "weights.pt"
-
-
-def _stored_weights(key: str) -> dict[str, torch.Tensor]:
-    return torch.load(_weights_path(key), map_location=model.device(), weights_only=True)
-
-
 def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
     """Generation 0's weights; trained again where the cache came from elsewhere without them."""
     if not chain.reference:
         key = _key(chain, chain.blocks.train, 0, "")
-        if _weights_path(key).exists():
-            chain.reference = _stored_weights(key)
+        if finished.has_weights(key):
+            chain.reference = finished.weights(key, model.device())
         else:
             p, net = chain.protocol, chain.base.model
             net.load_state_dict(chain.pretrained)
@@ -331,21 +311,7 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
     return chain.reference
 
 
-def _read_generation(folder: Path) -> _Generation:
-    try:
-        facts = json.loads((folder / "facts.json").read_text())
-        with np.load(folder / "arrays.npz") as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        tokens = np.load(folder / "tokens.npy")
-    except records.DAMAGE as error:
-        raise assets.AssetError(
-            f"the finished generation {folder} cannot be read ({error}); remove that folder, "
-            "it will be computed again"
-        ) from error
-    return _Generation(tokens, facts["row"], facts["history"], arrays, facts["seconds"])
-
-
-def _record(chain: _Chain, done: list[_Generation], zero_shot: float, scale: str) -> Record:
+def _record(chain: _Chain, done: list[Generation], zero_shot: float, scale: str) -> Record:
     blocks, tokenizer = chain.blocks, chain.base.tokenizer
     vocabulary = measures.vocabulary(chain.base)
     human = measures.human_text(blocks, chain.base, chain.protocol)

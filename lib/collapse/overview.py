@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from IPython.display import HTML
 
-from collapse import chapter, figures, loop, results
+from collapse import chapter, figures, results
 from collapse.loop import Run
-from collapse.protocol import Arm, Protocol
+from collapse.protocol import Protocol
 from collapse.results import Reference
 
 # Chapter -> the range that the paper gives for its setting.
@@ -35,8 +35,7 @@ def rows() -> list[Row]:
             values = chapter.settings(name, scale, {})
             protocol = Protocol.among(values)
             setting = results.label(protocol)
-            runs = loop.arm(Arm(protocol, values["seeds"], "none"))  # type: ignore[arg-type]
-            found.append(Row(scale, setting, protocol, reference, runs))
+            found.append(Row(scale, setting, protocol, reference, chapter.recorded(values)))
     return found
 
 

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from collapse.protocol import Protocol
+from collapse.protocol import BookError, Protocol
 from collapse.provenance import device_name
 
 Progress = Callable[[str, int, int], None]  # told what is done, how much of it, of how much
@@ -20,12 +21,51 @@ def in_words(seconds: float) -> str:
     return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
 
 
+class OutOfTime(BookError):
+    """The time that was given would end in the middle of the next generation."""
+
+
+@dataclass
+class Limit:
+    """When to stop: a generation that is not likely to be finished by then is not started.
+
+    ends: seconds, of the clock that `now` reads.
+    longest: seconds of the longest generation so far.
+    """
+
+    ends: float
+    longest: float = 0.0
+
+    def reserve(self, seconds: float = 0.0) -> None:
+        """Refuse a generation for which there is no time.
+
+        Args:
+            seconds: that it is expected to take, if more than the longest so far.
+
+        Raises:
+            OutOfTime: there is not.
+        """
+        expected, left = max(seconds, self.longest), self.ends - now()
+        if expected > left:
+            raise OutOfTime(
+                f"a generation takes {in_words(expected)}, and {in_words(max(left, 0))} are left; "
+                "what is finished is kept, so give the same command again"
+            )
+
+
+def now() -> float:
+    """Seconds of a clock that does not go backwards."""
+    return time.monotonic()
+
+
 class Clock:
     """Tells how far a run is: at most one line in ten seconds, and one a generation."""
 
-    def __init__(self, protocol: Protocol) -> None:
+    def __init__(self, protocol: Protocol, limit: Limit | None = None) -> None:
         self.protocol = protocol
+        self.limit = limit
         self.began = self.spoke = time.perf_counter()
+        self.since = now()  # the start of the generation at hand
         self.number = 0
         self.first: int | None = None  # generation computed here
 
@@ -42,9 +82,19 @@ class Clock:
         """Say beforehand how long the missing generations are likely to take."""
         print(f"  this will take {in_words(seconds)} on {device_name()}", flush=True)
 
+    def reserve(self, seconds: float = 0.0) -> None:
+        """As `Limit.reserve`, if there is a limit."""
+        if self.limit is not None:
+            self.limit.reserve(seconds)
+
+    def stored(self) -> None:
+        """The generation that was started is computed and stored."""
+        if self.limit is not None:
+            self.limit.longest = max(self.limit.longest, now() - self.since)
+
     def start(self, number: int) -> None:
         """A generation is about to be computed."""
-        self.number = number
+        self.number, self.since = number, now()
         if self.first is None:
             self.first, self.began = number, time.perf_counter()
 

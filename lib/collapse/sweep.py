@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from collapse import assets, loop, parallel, provenance
-from collapse.progress import Tally
+from collapse import assets, lease, loop, parallel, provenance
+from collapse.progress import Limit, OutOfTime, Tally
 from collapse.protocol import BookError, Protocol
 
 if TYPE_CHECKING:  # imported where it is needed, for that takes a second
@@ -44,7 +44,10 @@ class _Ground:
 
 
 def gather(names: Sequence[str], scale: str, overrides: Mapping[str, Any]) -> list[Protocol]:
-    """The runs that some chapters would compute at a scale, each once.
+    """The runs that some chapters would compute at a scale, each once, the most valuable first.
+
+    A chapter's own setting, which is its first arm, goes before its other arms, and all settings
+    with one seed before any with the next.
 
     Args:
         names: of chapters; all that have arms, if none is given.
@@ -58,7 +61,9 @@ def gather(names: Sequence[str], scale: str, overrides: Mapping[str, Any]) -> li
         every = chapter.names()
         names = [n for n in every if chapter.arms(n, chapter.settings(n, scale, {}))]
     wanted = [chapter.arms(n, chapter.settings(n, scale, overrides)) for n in names]
+    own = {next(iter(arms.values())).protocol.arm_hash for arms in wanted if arms}
     runs = [run for arms in wanted for arm in arms.values() for run in loop.missing(arm)]
+    runs.sort(key=lambda run: (run.arm_hash not in own, run.seed))
     return list({run.hash: run for run in runs}.values())
 
 
@@ -67,6 +72,8 @@ def sweep(
     scale: str = "paper",
     workers: int | None = None,
     scheduler: str | None = None,
+    limit: Limit | None = None,
+    carry: Path | None = None,
 ) -> int:
     """Compute runs that differ from each other, and leave their records in the build folder.
 
@@ -74,11 +81,14 @@ def sweep(
         workers: processes on this machine that share its processor, or have a GPU each; without
             this and `scheduler`, one run follows another in this process.
         scheduler: the address of a Dask scheduler, as in `tcp://HOST:8786`.
+        limit: when to stop, where one run follows another.
+        carry: the folder through which finished generations and records travel; likewise.
 
     Returns:
         the number of threads of a run, which is part of what names its finished generations.
 
     Raises:
+        OutOfTime: the limit came first.
         SweepError: there is no such cluster, its workers do not see the same folders or run
             other code, or a run stopped.
         BookError: a run was refused; all others have ended by then.
@@ -92,6 +102,11 @@ def sweep(
             f"the {parallel.processes()} processes of a launcher share each run, and workers do "
             "not; leave out either the launcher or the workers"
         )
+    if (workers or scheduler) and (limit or carry):
+        raise SweepError(
+            "a time limit and a folder to carry are for runs that follow one another; leave out "
+            "either them or the workers"
+        )
     if scheduler:
         with _remote(scheduler) as client:
             threads, failures = _spread(client, protocols, scale)
@@ -99,17 +114,33 @@ def sweep(
         with _local(workers) as client:
             threads, failures = _spread(client, protocols, scale)
     else:
-        threads, failures = torch.get_num_threads(), _one_by_one(protocols, scale)
+        failures = _one_by_one(protocols, scale, limit, carry)
+        threads = torch.get_num_threads()
     if failures:
         raise failures[0]
     return threads
 
 
-def _one_by_one(protocols: Sequence[Protocol], scale: str) -> list[BookError]:
+def _one_by_one(
+    protocols: Sequence[Protocol], scale: str, limit: Limit | None, carry: Path | None
+) -> list[BookError]:
     tally, failures = Tally(protocols), []
+    if carry:
+        lease.check(protocols)
+        print(f"carried here: {lease.fetch(carry)} finished generations", flush=True)
+
+    def ended(run: str, number: int, seconds: float | None) -> None:
+        tally.ended(run, number, seconds)
+        if carry and seconds is not None:
+            lease.store(carry)
+
     for protocol in protocols:
         try:
-            loop.run(protocol, scale, functools.partial(tally.ended, protocol.hash))
+            loop.run(protocol, scale, functools.partial(ended, protocol.hash), limit)
+            if carry:
+                lease.store(carry)  # its record
+        except OutOfTime:
+            raise
         except Exception as error:
             failures.append(_told(protocol, error))
             tally.gave_up(protocol.hash)

@@ -1,0 +1,165 @@
+"""A machine that is lent for a while and keeps nothing: what travels is enough, and in time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from collapse import assets, book, chapter, decode, lease, loop, overview, progress, records, sweep
+from collapse.progress import Limit, OutOfTime
+from collapse.protocol import Protocol, ProtocolError
+from collapse.sweep import SweepError
+from test_sweep import fingerprints
+
+Go = Callable[[str], None]
+
+
+@pytest.fixture
+def runs(toy: Protocol) -> list[Protocol]:
+    return [toy.replace(seed=seed) for seed in (0, 1)]
+
+
+@pytest.fixture
+def undisturbed(runs: list[Protocol], elsewhere: Go) -> dict[str, str]:
+    """Fingerprints of the same runs on a machine that keeps what it has."""
+    elsewhere("undisturbed")
+    return {run.hash: loop.run(run).fingerprint for run in runs}
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock on which writing a generation takes 60 seconds and nothing else takes any."""
+    time, generate = [0.0], decode.generate
+
+    def writing(*args: object) -> object:
+        time[0] += 60
+        return generate(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(progress, "now", lambda: time[0])
+    # The trial that says how long a run will take writes, too; it would take years here.
+    monkeypatch.setattr(loop.estimate, "speed", lambda *_: loop.estimate.Speed(0.0, 0.0, 0.0))
+    monkeypatch.setattr(decode, "generate", writing)
+    return time
+
+
+def test_runs_go_on_from_empty_folder_to_empty_folder_and_end_the_same(
+    runs: list[Protocol],
+    undisturbed: dict[str, str],
+    slow: list[float],
+    elsewhere: Go,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    carry, leases = tmp_path / "carry", []
+    while len(leases) < 9:
+        elsewhere(f"lease {len(leases)}")
+        leases.append(len(list(carry.glob("generations/*"))))
+        try:
+            sweep.sweep(runs, limit=Limit(slow[0] + 150), carry=carry)
+            break
+        except OutOfTime as stopped:
+            assert "a generation takes about 60 s, and about 30 s are left" in str(stopped)
+        assert not list(carry.rglob("weights.pt"))
+    # Two generations fit into each lease: 0, 2 and 4 of the six were there at its start.
+    assert leases == [0, 2, 4]
+    assert fingerprints() == undisturbed
+    carried = [records.read(path) for path in records.list_records(carry / "records")]
+    assert {one.protocol.hash: one.fingerprint for one in carried} == undisturbed
+    assert "carried here: 4 finished generations" in capsys.readouterr().out
+
+
+def test_what_is_finished_is_carried_even_if_the_machine_is_taken_away(
+    runs: list[Protocol],
+    undisturbed: dict[str, str],
+    elsewhere: Go,
+    tmp_path: Path,
+) -> None:
+    carry = tmp_path / "carry"
+    elsewhere("taken away")
+    script = tmp_path / "taken.py"
+    script.write_text(
+        "import json, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from collapse import decode, sweep\n"
+        "from collapse.protocol import Protocol\n"
+        "generate, calls = decode.generate, []\n"
+        "def dying(*args):\n"
+        "    calls.append(len(args[1]))\n"
+        "    if calls.count(20) == 2:\n"  # in the middle of generation 1
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return generate(*args)\n"
+        "decode.generate = dying\n"
+        "run = Protocol.from_dict(json.loads(sys.argv[1]))\n"
+        "sweep.sweep([run], carry=Path(sys.argv[2]))\n"
+    )
+    command = [sys.executable, str(script), json.dumps(runs[0].to_dict()), str(carry)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(list(carry.glob("generations/*"))) == 1
+    elsewhere("another")
+    sweep.sweep(runs, carry=carry)
+    assert fingerprints() == undisturbed
+
+
+def test_nothing_is_started_that_would_not_end_in_time() -> None:
+    limit = Limit(progress.now() + 80)
+    limit.reserve()
+    limit.reserve(50)
+    with pytest.raises(OutOfTime, match="a generation takes about 3 min, and about 80 s are left"):
+        limit.reserve(180)
+    limit.longest = 200
+    with pytest.raises(OutOfTime, match="what is finished is kept, so give the same command again"):
+        limit.reserve(1)
+
+
+@pytest.mark.parametrize("change", [{"init": "previous"}, {"recovery": 5}])
+def test_a_run_whose_weights_would_have_to_travel_is_refused(
+    toy: Protocol, tmp_path: Path, change: dict[str, object]
+) -> None:
+    with pytest.raises(ProtocolError, match="too large to be carried; leave out --carry"):
+        sweep.sweep([toy.replace(**change)], carry=tmp_path / "carry")
+    assert not (assets.cache_dir() / "generations").exists()
+
+
+def test_a_limit_is_for_runs_that_follow_one_another(runs: list[Protocol], tmp_path: Path) -> None:
+    for given in ({"limit": Limit(1e9)}, {"carry": tmp_path}):
+        with pytest.raises(SweepError, match="leave out either them or the workers"):
+            sweep.sweep(runs, workers=2, **given)  # type: ignore[arg-type]
+
+
+def test_the_command_says_that_time_is_up_and_with_its_exit_status(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "gather", lambda *_: [toy])
+    monkeypatch.setattr(loop.estimate, "speed", lambda *_: loop.estimate.Speed(60.0, 0.0, 0.0))
+    done = CliRunner().invoke(book.main, ["sweep", "--minutes", "1"])
+    assert done.exit_code == 3, done.output
+    assert "time is up: a generation takes about 40 min" in done.output
+
+
+def test_the_settings_of_the_paper_come_first_seed_after_seed() -> None:
+    names = list(overview.SETTINGS)
+    runs = sweep.gather(names, "paper", {"compute": "all"})
+    own = [chapter.settings(name, "paper", {}) for name in names]
+    settings = [Protocol.among(values).arm_hash for values in own]
+    assert [run.seed for run in runs[:10]] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert {run.arm_hash for run in runs[:10]} == set(settings)
+    assert not {run.arm_hash for run in runs[10:]} & set(settings)
+    assert [run.seed for run in runs[10:]] == sorted(run.seed for run in runs[10:])
+
+
+def test_only_whole_folders_are_carried(tmp_path: Path) -> None:
+    source = assets.cache_dir() / "generations"
+    for name in ("whole", ".half-written"):
+        (source / name).mkdir(parents=True)
+        for file in ("facts.json", "weights.pt"):
+            (source / name / file).write_text("{}")
+    lease.store(tmp_path / "carry")
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("carry/*/*/*"))
+    assert found == ["carry/generations/whole/facts.json"]
