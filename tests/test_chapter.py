@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from collapse import book, chapter, execution, guide, overview, parameters, records
 from collapse.notebook import normalise
-from collapse.protocol import Protocol
+from collapse.protocol import Protocol, ProtocolError
 from test_records import make_record
 
 HEADER = """\
@@ -327,3 +327,24 @@ def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(
     (found,) = chapter.recorded(values)
     assert found.record.protocol == paper
     assert chapter.recorded(values | {"model": "tiny"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("how-much-human-text", {"shares": "[0,1]"}, "must hold 0, 1 and something between"),
+        ("how-much-human-text", {"shares": "[0,0.5,1,1.5]"}, "must hold 0, 1 and something"),
+        ("how-much-human-text", {"mend_after": "[]"}, "must hold 0, the control"),
+        ("how-much-human-text", {"mend_after": "[2]"}, "must hold 0, the control"),
+        ("how-much-human-text", {"mend_blocks": "[]"}, "must hold numbers of blocks"),
+        ("how-much-human-text", {"generations": 2}, "give at least 3"),
+        ("replace-or-accumulate", {"retained": 0}, "leaves no mixture to look at"),
+        ("replace-or-accumulate", {"chains": 0}, "leave nothing to compare"),
+        ("replace-or-accumulate", {"train_blocks": 0}, "train_blocks=0 trains on all of it"),
+    ],
+)
+def test_what_a_chapter_cannot_show_is_refused_before_anything_is_computed(
+    name: str, given: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ProtocolError, match=said):
+        chapter.arms(name, chapter.settings(name, "laptop", given))

@@ -170,3 +170,16 @@ def test_a_chapter_without_runs_of_its_own_has_nothing_to_compare(published: Pat
     for name in ("why-tails-vanish", "no-retention"):
         done = CliRunner().invoke(book.main, ["compare", name])
         assert done.exit_code == 0 and "nothing to compare" in done.output
+
+
+def test_a_mended_run_is_compared_with_one_of_as_many_rounds() -> None:
+    def arm(generations: int) -> list[Record]:
+        protocol = Protocol(generations=generations, train_blocks=9, recovery=8)
+        return [make_record(protocol.replace(seed=seed)) for seed in range(3)]
+
+    early, late = arm(2), arm(6)
+    mine = make_record(late[0].protocol.replace(seed=7))
+    assert compare.nearest(mine.protocol, [early, late]) == late
+    assert compare.nearest(mine.protocol, [late, early]) == late
+    assert "generations" in compare.compare(mine, early).differing
+    assert "generations" not in compare.compare(mine, late).differing

@@ -303,6 +303,7 @@ def test_equal_steps_are_those_that_as_many_epochs_of_human_text_take(
     for protocol, blocks in (
         (accumulated, toy.epochs * (20 + 40 + 60)),
         (accumulated.replace(budget="steps"), toy.epochs * (20 + 20)),  # generation 0 is there
+        (accumulated.replace(budget="steps", recovery=5, seed=1), toy.epochs * (20 + 20 + 5)),
     ):
         trained.clear()
         loop.run(protocol)

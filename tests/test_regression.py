@@ -1,6 +1,7 @@
 """Ridge regression on its own labels: closed forms against special cases and against simulation."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ def test_without_penalty_errors_add_up_or_go_to_pi_squared_over_six() -> None:
     assert risk(FLAT, "replace", 20) / FLAT.unit == pytest.approx(np.arange(1, 22))
     added = risk(FLAT, "accumulate", 3000) / FLAT.unit
     assert added[:3] == pytest.approx([1, 1 + 1 / 4, 1 + 1 / 4 + 1 / 9])
+    drawn = risk(FLAT, "accumulate-subsample", 3000) / FLAT.unit
+    assert drawn[-1] == pytest.approx(math.pi**2 / 2 - 2, abs=3 / 3000)
     assert (np.diff(added) > 0).all()
     assert added[-1] == pytest.approx(math.pi**2 / 6, abs=1 / 3000)
 
@@ -41,8 +44,19 @@ def test_ridge_forgets_geometrically_where_labels_are_replaced_and_slowly_where_
     assert kept == pytest.approx(0.8 * np.cumprod(steps))
 
 
+def test_with_a_total_penalty_that_stays_the_bias_of_accumulated_ridge_does_not_grow() -> None:
+    still = Task(np.geomspace(4, 0.25, 5), np.ones(5), 10**9, noise=0.0, penalty=0.3, fixed=True)
+    assert risk(still, "accumulate", 500) == pytest.approx(risk(still, "accumulate", 0)[0])
+    grown = risk(replace(still, fixed=False), "accumulate", 500)
+    assert (np.diff(grown) > 0).all() and grown[-1] > 2 * grown[0]
+    # At most the risk of predicting nothing.
+    assert grown[-1] < still.eigenvalues.sum()
+
+
 @pytest.mark.parametrize("regime", REGIMES)
-@pytest.mark.parametrize("task", [FLAT, STEEP], ids=["flat", "steep"])
+@pytest.mark.parametrize(
+    "task", [FLAT, STEEP, replace(STEEP, fixed=True)], ids=["flat", "steep", "fixed"]
+)
 def test_the_risk_is_that_of_simulated_chains(task: Task, regime: str) -> None:
     chains = 400
     found = regression.simulate(task, regime, 8, chains, np.random.default_rng(0))
@@ -66,19 +80,18 @@ def test_a_constant_share_of_synthetic_labels_leaves_a_floor(share: float) -> No
 
 
 @pytest.mark.parametrize("before", [0.0, 0.5, 1.0, 7.0])
-def test_the_best_weight_is_where_a_search_finds_it_and_never_below_a_half(before: float) -> None:
+def test_the_best_weight_is_at_least_one_half(before: float) -> None:
     found = optimize.minimize_scalar(
         lambda w: regression.weighted(w, before), bounds=(0, 1), method="bounded"
     )
-    assert regression.best_weight(before) == pytest.approx(found.x, abs=1e-5)
-    assert regression.best_weight(before) >= 0.5
+    assert (1 + before) / (2 + before) == pytest.approx(found.x, abs=1e-5)
 
 
 def test_a_chain_settles_best_at_one_over_the_golden_ratio() -> None:
     found = optimize.minimize_scalar(regression.settled, bounds=(0.1, 1), method="bounded")
     assert found.x == pytest.approx(2 / (1 + math.sqrt(5)), abs=1e-5)
     assert found.fun == pytest.approx(GOLDEN, abs=1e-9)
-    assert regression.best_weight(found.fun) == pytest.approx(found.x, abs=1e-5)
+    assert (1 + found.fun) / (2 + found.fun) == pytest.approx(found.x, abs=1e-5)
 
 
 @pytest.mark.parametrize("weight", [0.2, GOLDEN, 0.9])

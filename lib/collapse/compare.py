@@ -100,8 +100,8 @@ def nearest(protocol: Protocol, published: list[list[Record]]) -> list[Record]:
     """
 
     def distance(runs: list[Record]) -> tuple[int, int, float, int, str]:
-        found = protocol.differences(runs[0].protocol)
-        fields = set(found) - set(_SCALE_FREE)
+        found = _differing(protocol, runs[0].protocol)
+        fields = set(found)
         pairs = [found[name] for name in fields if isinstance(found[name][0], int | float)]
         far = sum(abs(a - b) / (abs(a) + abs(b)) for a, b in pairs)
         return len(fields & set(_SAME_QUANTITY)), len(fields), far, -len(runs), runs[0].name
@@ -130,11 +130,7 @@ def compare(
     if not published:
         return Comparison(mine, [], {}, [], "not comparable", "there is no published run")
     theirs = published[0].protocol
-    differing = {
-        name: values
-        for name, values in mine.protocol.differences(theirs).items()
-        if name not in _SCALE_FREE
-    }
+    differing = _differing(mine.protocol, theirs)
     other = [name for name in differing if name in _SAME_QUANTITY]
     if other:
         why = f"{_told(other, differing)}, so the numbers are of different quantities"
@@ -169,6 +165,12 @@ def compare(
         why = f"{len(lines)} measures lie where one more of {len(published)} seeds would"
         why += f", although {parameters}" if parameters else ""
     return Comparison(mine, published, differing, lines, verdict, why)
+
+
+def _differing(mine: Protocol, theirs: Protocol) -> dict[str, tuple[Any, Any]]:
+    """The fields that make another arm of a run; with a recovery the chain's length does, too."""
+    free = ("seed",) if mine.recovery or theirs.recovery else _SCALE_FREE
+    return {k: v for k, v in mine.differences(theirs).items() if k not in free}
 
 
 def _told(names: list[str], differing: dict[str, tuple[Any, Any]]) -> str:

@@ -67,7 +67,8 @@ def equivalence(found: pd.DataFrame, column: str = "test_perplexity") -> pd.Data
     seeds, lies within plus and minus log(1 + `MARGIN`); beyond where it lies outside. Each cell is
     a test by itself.
 
-    Columns: `share`, `generation`, `seeds`, `change` with `low` and `high`, in per cent, `verdict`.
+    Columns: `share`, `generation`, `seeds`, `change` with `low` and `high`, in per cent; `verdict`:
+    `within the margin`, `above the margin`, `below the margin`, `undecided` and why.
     """
     bound, rows = math.log1p(MARGIN), []
     for (share, generation), cell in found.groupby(["share", "generation"]):
@@ -99,17 +100,54 @@ def _verdict(low: float, high: float, bound: float) -> str:
         return "undecided: one seed gives no interval"
     if -bound <= low and high <= bound:
         return "within the margin"
-    if low > bound or high < -bound:
-        return "beyond the margin"
-    return "undecided"
+    if low > bound:
+        return "above the margin"
+    return "below the margin" if high < -bound else "undecided"
+
+
+def margin(tested: pd.DataFrame, share: float, generation: int) -> str:
+    """The verdict on one cell."""
+    rows = tested[(tested["share"] == share) & (tested["generation"] == generation)]
+    return str(rows["verdict"].iloc[0]) if len(rows) else "not run yet"
+
+
+def told(tested: pd.DataFrame, share: float, generation: int) -> str:
+    """The change in one cell with its 90 % interval, in per cent."""
+    rows = tested[(tested["share"] == share) & (tested["generation"] == generation)]
+    if not len(rows):
+        return "not run yet"
+    row = rows.iloc[0]
+    if math.isnan(row["low"]):
+        return f"{row['change']:+.1f} % (one seed, no interval)"
+    return f"{row['change']:+.1f} % [{row['low']:+.1f}, {row['high']:+.1f}]"
+
+
+def where(tested: pd.DataFrame, generation: int) -> str:
+    """In a sentence, up to which share a change is ruled out, and from which on it is shown."""
+    up_to, start = certain_up_to(tested, generation), certain_from(tested, generation)
+    limit = f"a rise of more than {100 * MARGIN:g} %"
+    if not (tested["generation"] == generation).any():
+        return "this is not run yet"
+    first = f"{limit} is ruled out up to a share of {100 * up_to:g} %"
+    if math.isnan(up_to):
+        first = f"{limit} is ruled out at no share"
+    if math.isnan(start):
+        return f"{first}, and shown at none"
+    return f"{first}, and shown from {100 * start:g} % on"
+
+
+def over(above: Ratio, below: Ratio) -> Ratio:
+    """One summary over another, seed by seed."""
+    both = [seed for seed in above.by_seed if seed in below.by_seed]
+    return results.over_seeds({seed: above.by_seed[seed] / below.by_seed[seed] for seed in both})
 
 
 def certain_from(tested: pd.DataFrame, generation: int) -> float:
-    """The least share from which on every tested one is beyond the margin; nan where none is."""
+    """The least share from which on every tested one is above the margin; nan where none is."""
     found = math.nan
     rows = tested[tested["generation"] == generation]
     for _, row in rows.sort_values("share", ascending=False).iterrows():
-        if row["verdict"] != "beyond the margin":
+        if row["verdict"] != "above the margin":
             break
         found = float(row["share"])
     return found
@@ -150,15 +188,13 @@ def increments(runs: list[Run]) -> pd.DataFrame:
 
 
 def acceleration(runs: list[Run], column: str = "nats") -> Ratio:
-    """The last increment less the first one, over seeds: above 0 decay accelerates.
-
-    Not a ratio, but the same summary: mean and interval over seeds.
-    """
+    """By how much increments grow in each generation, least squares: above 0 decay accelerates."""
     by_seed = {}
     for run in runs:
         steps = increments([run])[column].to_numpy()
         if len(steps) > 1:
-            by_seed[run.record.protocol.seed] = float(steps[-1] - steps[0])
+            slope = np.polyfit(np.arange(len(steps)), steps, 1)[0]
+            by_seed[run.record.protocol.seed] = float(slope)
     return results.over_seeds(by_seed)
 
 
@@ -168,7 +204,7 @@ def pace_in_words(measured: Ratio) -> str:
         return why
     if measured.low > 0:
         return "it accelerates"
-    return "it slows" if measured.high < 0 else "undecided: the interval contains no change of pace"
+    return "it slows" if measured.high < 0 else "undecided: the interval contains 0"
 
 
 def best_human_share(doses: Doses) -> dict[int, float]:
@@ -254,10 +290,9 @@ def equivalence_figure(doses: Doses, generations: tuple[int, int]) -> tuple[Figu
         axes.axvline(0, color="#333333", lw=1)
         for _, row in tested[tested["generation"] == number].iterrows():
             place = shares.index(row["share"])
-            index = ("within the margin", "undecided", "beyond the margin").index(
-                row["verdict"].partition(":")[0]
-            )
-            colour, marker = figures.COLOURS[(2, 3, 1)[index]], "osD"[index]
+            known = {"within the margin": (2, "o"), "undecided": (3, "s")}
+            index, marker = known.get(row["verdict"].partition(":")[0], (1, "D"))
+            colour = figures.COLOURS[index]
             cell = found[(found["share"] == row["share"]) & (found["generation"] == number)]
             seeds = 100 * (cell["test_perplexity_change"] - 1)
             axes.plot(seeds, [place - 0.16] * len(seeds), "o", ms=5, mfc="none", color="#333333")
@@ -292,7 +327,13 @@ def weight_figure(doses: Doses, chains: int, seed: int) -> tuple[Figure, pd.Data
         found = regression.simulate_weighted(weight, 4, 40, chains, random)
         error = 1.96 * found.std(ddof=1) / math.sqrt(chains)
         left.errorbar(weight, found.mean(), error, marker="o", color=figures.COLOURS[0], capsize=3)
-        parts.append(pd.DataFrame({"law": "simulated", "human": [weight], "value": found.mean()}))
+        point = {
+            "law": "simulated",
+            "human": [weight],
+            "value": found.mean(),
+            "error": error / 1.96,
+        }
+        parts.append(pd.DataFrame(point))
     left.set(ylim=(0.4, 2.2), xlabel="weight of the human half of the data",
              ylabel="variance ÷ that of the human half", title="A mean, in a law")  # fmt: skip
     left.legend(fontsize=9, loc="upper right")

@@ -283,8 +283,10 @@ def _compute(
 
 
 def _an_epoch(chain: _Chain, train: np.ndarray) -> int:
-    """Blocks of an epoch: where steps are held equal, as many as generation 0 is trained on."""
-    return len(chain.blocks.train) if chain.protocol.budget == "steps" else len(train)
+    """Blocks of an epoch: where steps are held equal, at most as many as generation 0 has."""
+    return (
+        min(len(train), len(chain.blocks.train)) if chain.protocol.budget == "steps" else len(train)
+    )
 
 
 def _passes_on(protocol: Protocol, number: int) -> bool:

@@ -1,10 +1,11 @@
 """A minority in human text, followed through generations: what is said of women.
 
-In WikiText-2 women are spoken of far less often than men. The words that tell are few and common,
-so that a small model's tokeniser has them whole, and the records' token counts are enough to
-follow them.
+In much human text women are spoken of less than men. The words that tell are few and common, so
+that a small model's tokeniser has them whole, and the records' token counts are enough to follow
+them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 
 from collapse import corpus, figures, model, results
 from collapse.loop import Run
-from collapse.protocol import Protocol
+from collapse.records import RecordError
 from collapse.results import Ratio
 
 WOMEN = ("she", "her", "hers", "herself")
@@ -30,29 +31,45 @@ class Lens:
     women, men: token numbers.
     words: the words of both that the tokeniser has whole, for the page.
     blocks: bool, (test blocks,): those with a token of `women`.
+    others: bool, (test blocks,): those with a token of `men` and none of `women`.
     """
 
     women: np.ndarray
     men: np.ndarray
     words: tuple[str, ...]
     blocks: np.ndarray
+    others: np.ndarray
 
 
-def lens(protocol: Protocol) -> Lens:
-    """For the corpus and the tokeniser of a protocol.
+def lens(runs: list[Run]) -> Lens:
+    """For the corpus and the tokeniser of some runs of one model; blind where there are none.
 
     Raises:
         AssetError: one of them cannot be had.
+        RecordError: the tokeniser is not that of the records.
     """
+    none, nobody = np.zeros(0, int), np.zeros(0, bool)
+    if not runs:
+        return Lens(none, none, (), nobody, nobody)
+    protocol = runs[0].record.protocol
     text = corpus.load_text(protocol.corpus)
     tokenizer = model.tokenizer(protocol.model, text)
     women, men = whole(tokenizer, WOMEN), whole(tokenizer, MEN)
     test = corpus.load_blocks(protocol, text, tokenizer).test
+    arrays = runs[0].record.arrays
+    if len(test) != arrays["test_nll"].shape[1] or len(tokenizer) > arrays["text_counts"].shape[1]:
+        raise RecordError(
+            f"the tokeniser of {protocol.model} that is here is not the one that record "
+            f"{runs[0].record.name} was made with; compute the run again"
+        )
+    of_women = np.isin(test, list(women.values())).any(1)
+    of_men = np.isin(test, list(men.values())).any(1)
     return Lens(
         women=np.array(list(women.values()), int),
         men=np.array(list(men.values()), int),
         words=tuple(women) + tuple(men),
-        blocks=np.isin(test, list(women.values())).any(1),
+        blocks=of_women,
+        others=of_men & ~of_women,
     )
 
 
@@ -70,14 +87,13 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
     """What each generation's text says of women and of men, and how well it reads of women.
 
     Columns: `arm`, `seed`, `generation`; `women`, `men`: tokens that tell; `per_thousand`: tokens
-    of women in a thousand; `loss_women`, `loss_others`: nats a token on human test blocks.
+    of women in a thousand; `loss_women`, `loss_others`: nats a token on human blocks of each kind.
     """
     parts = []
     for arm, runs in arms.items():
         for run in runs:
             counts, nll = run.record.arrays["text_counts"], run.record.arrays["test_nll"]
             women = counts[:, seen.women].sum(1)
-            split = seen.blocks.any() and not seen.blocks.all()
             parts.append(
                 pd.DataFrame(
                     {
@@ -87,12 +103,16 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
                         "women": women,
                         "men": counts[:, seen.men].sum(1),
                         "per_thousand": 1000 * women / counts.sum(1),
-                        "loss_women": nll[:, seen.blocks].mean(1, dtype=float) if split else np.nan,
-                        "loss_others": nll[:, ~seen.blocks].mean(1, dtype=float),
+                        "loss_women": _mean(nll, seen.blocks),
+                        "loss_others": _mean(nll, seen.others),
                     }
                 )
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _mean(nll: np.ndarray, picked: np.ndarray) -> Any:
+    return nll[:, picked].mean(1, dtype=float) if picked.any() else math.nan
 
 
 def human_rate(run: Run, seen: Lens) -> float:
@@ -102,23 +122,21 @@ def human_rate(run: Run, seen: Lens) -> float:
 
 
 def in_words(runs: list[Run], seen: Lens) -> str:
-    """How often human text speaks of women, for each time that it speaks of men."""
+    """How many tokens of human text tell of women, and how many of men."""
     if not runs:
         return "not run yet"
     counts = runs[0].record.arrays["human_counts"]
-    women, men = int(counts[seen.women].sum()), int(counts[seen.men].sum())
-    return f"{women} times, against {men} times for men"
+    return f"{int(counts[seen.women].sum())} for women and {int(counts[seen.men].sum())} for men"
 
 
-def kept(rows: pd.DataFrame, generation: int | None = None) -> Ratio:
+def kept(rows: pd.DataFrame) -> Ratio:
     """Of one arm, tokens of women in a thousand in the last generation, over seeds."""
-    last = rows["generation"].max() if generation is None else generation
-    picked = rows[rows["generation"] == last]
+    picked = rows[rows["generation"] == rows["generation"].max()]
     return results.over_seeds(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
 
 
 def lost_more(rows: pd.DataFrame) -> Ratio:
-    """Growth of perplexity on human blocks about women over that on the others, last generation.
+    """Growth of perplexity on human blocks about women over that on blocks about men, by the end.
 
     Above 1 the model has unlearnt more of text about women.
     """
@@ -157,7 +175,7 @@ def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame
     right.axvline(1, color="#333333", lw=1)
     left.set_xlim(left=-0.03 * left.get_xlim()[1])  # a rate is not below 0, whatever its interval
     left.set(xlabel="words for women in 1,000 tokens")
-    right.set(xlabel="growth on text about women ÷ on other text")
+    right.set(xlabel="growth on text about women ÷ about men")
     left.set_yticks(range(len(arms)), list(arms))
     left.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     figures.sign(made, shown)

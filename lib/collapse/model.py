@@ -135,7 +135,6 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
             model.save_pretrained(temporary)
     identity = {
         "pretrained on": f"{source.name} without what it shares with {text.name}",
-        "recipe": folder.name,
         "sha256:model.safetensors": assets.sha256_file(folder / "model.safetensors"),
     }
     loaded = _load_folder(folder, name, identity)
@@ -152,7 +151,12 @@ def tokenizer(name: str, text: corpus.Text) -> Any:
     if name in RECIPES and at_hand(name, text) is None:
         source = corpus.load_text(_other_text(text.name))
         return _small_tokenizer(_small_lines(text, source), RECIPES[name])
-    return load(Protocol(model=name), text).tokenizer
+    folder = at_hand(name, text)
+    if folder is None or name == "smollm2-135m":
+        return load(Protocol(model=name), text).tokenizer
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def _small_lines(text: corpus.Text, source: corpus.Text) -> list[str]:

@@ -109,10 +109,16 @@ class Record:
     def truncated(self, generations: int) -> "Record":
         """The record of the same run stopped earlier: a chain's beginning is a chain.
 
-        Not so with a recovery, which only the whole chain has, so `arm_hash` differs.
+        Raises:
+            RecordError: the run ends with a recovery, which its beginning does not have.
         """
         if generations == self.protocol.generations:
             return self
+        if self.protocol.recovery:
+            raise RecordError(
+                f"record {self.name} ends with a recovery, which {generations} of its generations "
+                "would not have; take the whole of it"
+            )
         return Record(
             protocol=self.protocol.replace(generations=generations),
             generations=self.generations.iloc[:generations].reset_index(drop=True),

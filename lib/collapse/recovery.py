@@ -24,25 +24,47 @@ def curve(run: Run) -> pd.DataFrame:
     return pd.DataFrame({"epoch": np.arange(len(values)), "perplexity": values})
 
 
-def regained(runs: list[Run], epoch: int | None = None) -> Ratio:
-    """The share of the lost loss that a recovery brings back, over seeds; 1 is generation 0's.
+def regained(runs: list[Run]) -> Ratio:
+    """The share of the lost loss on human test text that a recovery brings back, over seeds.
 
-    Of the cross-entropy on human validation text, after an epoch or, without one, after the best.
+    1 is the loss of generation 0. A seed that had lost nothing is left out.
     """
     by_seed = {}
     for run in runs:
+        loss = np.log(run.record.generations["test_perplexity"].to_numpy())
+        if loss[-2] > loss[0]:
+            back = (loss[-2] - loss[-1]) / (loss[-2] - loss[0])
+            by_seed[run.record.protocol.seed] = float(back)
+    return results.over_seeds(by_seed)
+
+
+def epochs_back(runs: list[Run]) -> dict[int, int | None]:
+    """By seed, the epochs after which validation loss is that of generation 0; None if never."""
+    found: dict[int, int | None] = {}
+    for run in runs:
         rows = curve(run)
         original = float(run.record.generations["valid_perplexity"].iloc[0])
-        after = rows["perplexity"][1:].min() if epoch is None else rows["perplexity"][epoch]
-        lost = np.log(rows["perplexity"][0] / original)
-        by_seed[run.record.protocol.seed] = float(np.log(rows["perplexity"][0] / after) / lost)
-    return results.over_seeds(by_seed)
+        there = rows["epoch"][rows["perplexity"] <= original]
+        found[run.record.protocol.seed] = None if there.empty else int(there.iloc[0])
+    return found
+
+
+def beside(runs: list[Run], others: list[Run]) -> Ratio:
+    """Last test perplexity of one arm over another's, seed by seed."""
+    ends = [
+        {
+            r.record.protocol.seed: float(r.record.generations["test_perplexity"].iloc[-1])
+            for r in arm
+        }
+        for arm in (runs, others)
+    ]
+    return results.over_seeds({s: ends[0][s] / ends[1][s] for s in ends[0] if s in ends[1]})
 
 
 def enough(mended: Mended, rounds: int) -> int | None:
     """The least number of blocks after which all seeds are back at generation 0's loss."""
     for (before, blocks), runs in sorted(mended.items()):
-        if before == rounds and runs and min(regained(runs).by_seed.values()) >= 1:
+        if before == rounds and min(regained(runs).by_seed.values(), default=0) >= 1:
             return blocks
     return None
 

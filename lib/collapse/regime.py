@@ -15,7 +15,8 @@ def training_blocks(human: Blocks, written: list[np.ndarray], protocol: Protocol
     for a random share `retained` of the rows, a human block; the size is constant (released code,
     `dataset.py`: the first batches of a shuffled loader keep their blocks). The rows are drawn
     anew each generation, or once if they are `fixed`; in a row is its own block, or, if they are
-    `fresh`, one that no generation has seen: the three loops of Alemohammad et al. 2023, fig. 1.
+    `fresh`, one that no generation has seen (Alemohammad et al. 2023, fig. 1: with nothing
+    retained, fixed and fresh are their three loops).
     With `accumulate` it is all human and all synthetic blocks so far; `accumulate-subsample` draws
     as many of these as there are human blocks (Kazdan et al. 2024). The last generation of a run
     with a recovery has unseen human blocks alone.

@@ -4,6 +4,7 @@ The laws themselves are in `regression`; the language model's runs are drawn by 
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from scipy import stats
 
 from collapse import figures, regression
 from collapse.regression import REGIMES, Task
@@ -25,25 +27,30 @@ LABELS = {
 }
 
 
-def task(penalty: float = 0.0) -> Task:
-    """Twenty coordinates, 1,000 rows; with a penalty, directions that are more and less certain."""
-    eigenvalues = np.geomspace(4, 0.25, 20) if penalty else np.ones(20)
-    return Task(eigenvalues, np.full(20, 0.5), rows=1000, noise=1.0, penalty=penalty)
+PLAIN = Task(np.ones(20), np.full(20, 0.5), rows=1000, noise=1.0)
+RIDGE = Task(np.geomspace(4, 0.25, 20), np.full(20, 0.5), rows=1000, noise=1.0, penalty=0.2)
+STILL = replace(RIDGE, fixed=True)  # the same with a total penalty that does not grow
+NOTHING = float((RIDGE.eigenvalues * RIDGE.truth**2).sum()) / RIDGE.unit  # predicts zero
 
 
-def linear(problem: Task, generations: int, chains: int, seed: int) -> pd.DataFrame:
-    """Law and simulation of each regime, in units of the risk of generation 0's least squares.
+def linear(
+    problems: dict[str, tuple[Task, str]], generations: int, chains: int, seed: int
+) -> pd.DataFrame:
+    """Law and simulation of some regimes, in units of the risk of generation 0's least squares.
+
+    Args:
+        problems: label -> task and regime.
 
     Columns: `regime`, `generation`, `law`, `measured` and its standard `error` over chains.
     """
     parts = []
-    for regime in REGIMES:
+    for label, (problem, regime) in problems.items():
         random = np.random.default_rng(seed)
         found = regression.simulate(problem, regime, generations, chains, random) / problem.unit
         parts.append(
             pd.DataFrame(
                 {
-                    "regime": regime,
+                    "regime": label,
                     "generation": np.arange(generations + 1),
                     "law": regression.risk(problem, regime, generations) / problem.unit,
                     "measured": found.mean(0),
@@ -60,10 +67,11 @@ def scan(chains: int, seed: int) -> pd.DataFrame:
     Columns: `share`, `rows`, `law`, `measured`, `error`; in units of the risk of the model that
     made the labels, which was fitted to the 100 human rows of `FEW`.
     """
-    random, parts = np.random.default_rng(seed), []
+    parts = []
     unit = float(regression.floor(0.0, FEW.rows, FEW))
     for share in SHARES:
         for rows in ROWS:
+            random = np.random.default_rng([seed, rows])  # all shares see the same data
             found = regression.simulate_floor(share, rows, FEW, chains, random) / unit
             law = float(regression.floor(share, rows, FEW)) / unit
             error = found.std(ddof=1) / math.sqrt(chains)
@@ -75,15 +83,26 @@ def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.
     """Risk by generation for least squares and for ridge; points are simulated, lines are laws."""
     figures.style()
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4.6), layout="constrained")
-    plain = linear(task(), generations, chains, seed)
-    shrunk = linear(task(0.2), generations, chains, seed)
-    _by_regime(left, plain, "Least squares")
-    _by_regime(right, shrunk, "Ridge, penalty 0.2 a row")
+    plain = {LABELS[regime]: (PLAIN, regime) for regime in REGIMES}
+    shrunk = {LABELS[regime]: (RIDGE, regime) for regime in REGIMES}
+    shrunk["accumulated, total penalty fixed"] = (STILL, "accumulate")
+    parts = {
+        panel: linear(problems, generations, chains, seed)
+        for panel, problems in (("left", plain), ("right", shrunk))
+    }
+    _by_regime(left, parts["left"], "Least squares")
+    _by_regime(right, parts["right"], f"Ridge, penalty {RIDGE.penalty:g} a row")
     left.axhline(math.pi**2 / 6, color="black", lw=1.2, ls=":")
     left.annotate("π²/6", (0, math.pi**2 / 6), va="bottom", ha="center", fontsize=10)
     left.set_ylabel("risk ÷ that of one fit to human labels")
     right.legend(fontsize=9)
-    return figure, figures.panels(left=plain, right=shrunk)
+    return figure, figures.panels(**parts)
+
+
+def obeyed(data: pd.DataFrame) -> bool:
+    """Whether no simulated point is farther from its law than chance allows, at 5 % over all."""
+    far = ((data["measured"] - data["law"]).abs() / data["error"]).max()
+    return bool(far < stats.norm.isf(0.025 / len(data)))
 
 
 def scan_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
@@ -114,7 +133,7 @@ def _by_regime(axes: Axes, data: pd.DataFrame, title: str) -> None:
         axes.plot(rows["generation"], rows["law"], color=colour, ls=figures.LINES[index], lw=2)
         axes.errorbar(
             rows["generation"], rows["measured"], 1.96 * rows["error"], color=colour,
-            marker=figures.MARKERS[index], ls="", ms=5, capsize=2, label=LABELS[str(regime)],
+            marker=figures.MARKERS[index], ls="", ms=5, capsize=2, label=str(regime),
         )  # fmt: skip
     axes.set(yscale="log", xlabel="generation (0 = fitted to human labels)", title=title)
     figures.plain_numbers(axes.yaxis)

@@ -6,9 +6,10 @@ a penalty that is the linear model of Gerstgrasser et al. (arXiv 2404.01413, sec
 
 In the eigenbasis of X'X / T, with eigenvalues e, everything falls apart into coordinates: ridge
 with penalty T l shrinks each by a = e / (e + l), and the noise of its least-squares estimate has
-variance z = s^2 / (T e). Risk is the expected squared error of predictions for rows like those of
-X, less the noise that nothing can predict: the sum over coordinates of e times squared bias plus
-variance.
+variance z = s^2 / (T e). On a pool of m sets of labels the penalty is m T l, so that a stays, or
+still T l, if its total is `fixed`, and a = e / (e + l / m). Risk is the expected squared error of
+predictions for rows like those of X, less the noise that nothing can predict: the sum over
+coordinates of e times squared bias plus variance.
 """
 
 import math
@@ -30,6 +31,7 @@ class Task:
     rows: T, of each generation's labels.
     noise: standard deviation s of a label.
     penalty: l, of ridge a row; 0 is least squares.
+    fixed: whether the total penalty stays T l as a pool of labels grows.
     """
 
     eigenvalues: Array
@@ -37,11 +39,15 @@ class Task:
     rows: int
     noise: float
     penalty: float = 0.0
+    fixed: bool = False
 
-    @property
-    def shrinkage(self) -> Array:
-        """a, the factor on the least-squares estimate of each coordinate."""
-        return self.eigenvalues / (self.eigenvalues + self.penalty)
+    def a_row(self, sets: int = 1) -> float:
+        """The penalty a row of a pool with m sets of labels."""
+        return self.penalty / sets if self.fixed else self.penalty
+
+    def shrinkage(self, sets: int = 1) -> Array:
+        """a, the factor on the least-squares estimate of each coordinate, for a pool of m sets."""
+        return self.eigenvalues / (self.eigenvalues + self.a_row(sets))
 
     @property
     def unit(self) -> float:
@@ -59,11 +65,13 @@ def risk(task: Task, regime: str, generations: int) -> Array:
     Without a penalty these are, in units of s^2 d / T, n + 1 for `replace` and the sum of 1 / i^2
     for i to n + 1 for `accumulate`, at most pi^2 / 6.
     """
-    a, z = task.shrinkage, task.noise**2 / (task.rows * task.eigenvalues)
+    z = task.noise**2 / (task.rows * task.eigenvalues)
+    grows = regime == "accumulate"
     # Of the least-squares estimate: the share of the truth in it, and its variance.
-    signal, variance = np.ones_like(a), z.copy()
+    signal, variance = np.ones_like(z), z.copy()
     found = []
     for n in range(generations + 1):
+        a = task.shrinkage(n if grows and n else 1)  # of the generation that made the new labels
         drawn = z * n / (n + 1) if regime == "accumulate-subsample" else 0 * z
         if n and regime == "replace":
             signal, variance = a * signal, a**2 * variance + z
@@ -71,24 +79,26 @@ def risk(task: Task, regime: str, generations: int) -> Array:
             before = z * (n - 1) / n if regime == "accumulate-subsample" else 0 * z
             signal = signal * (n + a) / (n + 1)
             variance = ((n + a) / (n + 1)) ** 2 * variance + (a**2 * before + z) / (n + 1) ** 2
+        a = task.shrinkage(n + 1 if grows else 1)
         bias = (a * signal - 1) * task.truth
         found.append(float((task.eigenvalues * (bias**2 + a**2 * (variance + drawn))).sum()))
     return np.array(found)
 
 
 def simulate(task: Task, regime: str, generations: int, chains: int, random: Generator) -> Array:
-    """Risk of simulated chains, fitted row by row, (chains, generations + 1)."""
+    """Risk of simulated chains, each fitted by its normal equations, (chains, generations + 1)."""
     dimensions = len(task.truth)
     orthogonal = np.linalg.qr(random.standard_normal((task.rows, dimensions)))[0]
     design = orthogonal * np.sqrt(task.rows * task.eigenvalues)
-    gram = design.T @ design + task.rows * task.penalty * np.eye(dimensions)
-    solver = np.linalg.solve(gram, design.T)
+    gram, unit = design.T @ design / task.rows, np.eye(dimensions)
+    sets = np.arange(1, generations + 2) if regime == "accumulate" else [1] * (generations + 1)
+    solvers = [np.linalg.solve(gram + task.a_row(m) * unit, design.T / task.rows) for m in sets]
     found = np.zeros((chains, generations + 1))
     for chain in range(chains):
         weights, labels = task.truth, []
         for n in range(generations + 1):
             labels.append(design @ weights + task.noise * random.standard_normal(task.rows))
-            weights = solver @ _targets(labels, regime, random)
+            weights = solvers[n] @ _targets(labels, regime, random)
             found[chain, n] = (task.eigenvalues * (weights - task.truth) ** 2).sum()
     return found
 
@@ -156,11 +166,6 @@ def weighted(weight: Array, before: float) -> Array:
         before: v.
     """
     return weight**2 + (1 - weight) ** 2 * (1 + before)
-
-
-def best_weight(before: float) -> float:
-    """The w with the least variance: (1 + v) / (2 + v), at least one half."""
-    return (1 + before) / (2 + before)
 
 
 def settled(weight: Array) -> Array:

@@ -40,7 +40,7 @@ NOTHING_RETAINED = Reference(
 
 @dataclass(frozen=True)
 class Ratio:
-    """Last perplexity over first, by seed, with the mean and its 95 % interval over seeds."""
+    """A number a seed, most often a ratio, with their mean and its 95 % interval over seeds."""
 
     by_seed: dict[int, float]
     mean: float
@@ -82,6 +82,16 @@ def paired(above: list[Run], below: list[Run], column: str = "test_perplexity") 
     """Growth factor of one arm over that of another, seed by seed: above 1 = it grew more."""
     first, second = ratio(above, column).by_seed, ratio(below, column).by_seed
     return over_seeds({seed: first[seed] / second[seed] for seed in first if seed in second})
+
+
+def last_step(runs: list[Run], column: str = "test_perplexity") -> Ratio:
+    """A column's value in the last generation over that in the one before."""
+    by_seed = {}
+    for run in runs:
+        values = run.record.generations[column].to_numpy()
+        if len(values) > 1:
+            by_seed[run.record.protocol.seed] = float(values[-1] / values[-2])
+    return over_seeds(by_seed)
 
 
 def over_seeds(by_seed: dict[int, float]) -> Ratio:

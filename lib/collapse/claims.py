@@ -1,0 +1,248 @@
+"""What others claim of replacing, accumulating and mixing, and what the runs say of it."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from collapse import dose, regimes, regression, results
+from collapse.dose import Doses
+from collapse.loop import Run
+from collapse.results import Ratio, undecided
+from collapse.verdicts import Claim, falls, more, stays
+
+GERSTGRASSER = "Gerstgrasser et al. 2024"
+KAZDAN = "Kazdan et al. 2024"
+PRESS = "“AI Self-Poisoning”, AINews, May 2026"
+LETTER = "a popular letter"
+
+
+def of_regimes(
+    found: dict[str, list[Run]], linear: pd.DataFrame, scan: pd.DataFrame, percent: str
+) -> list[Claim]:
+    """The claims about replacing, accumulating and how human text enters.
+
+    Args:
+        found: the arms of the chapter.
+        linear: the left panel of `regimes.linear_figure`.
+        scan: as `regimes.scan` gives it.
+        percent: the human share of the arms that retain, in words.
+    """
+    steps, epochs = found["accumulated, equal steps"], found["accumulated, equal epochs"]
+    drawn, replaced = found["accumulated, as many drawn"], found["replaced"]
+    slower = results.paired(replaced, steps)
+    between, under = results.paired(drawn, steps), results.paired(replaced, drawn)
+    anchored = results.paired(replaced, found["fixed"])
+    held = results.paired(found["fixed"], found["fresh"])
+    fixed, fixed_step = results.ratio(found["fixed"]), results.last_step(found["fixed"])
+    diversity = results.ratio(found["fixed"], "distinct_tokens")
+    return [
+        _law(linear, "accumulated", "with accumulated data, error stays below π²/6 of the first"),
+        _law(linear, "replaced", "with replaced data, error grows linearly"),
+        *(
+            Claim(
+                "accumulating avoids collapse", f"{GERSTGRASSER}, language models",
+                f"perplexity, last ÷ first and last ÷ the one before, equal {name}",
+                f"{results.ratio(runs)}; {results.last_step(runs)}",
+                f"{stays(results.ratio(runs))}; {_rising(results.last_step(runs))}",
+            )
+            for name, runs in (("steps", steps), ("epochs", epochs))
+        ),
+        Claim(
+            "replacing is worse than accumulating", f"{GERSTGRASSER}, {KAZDAN}",
+            "factor, replaced ÷ accumulated at equal steps", str(slower),
+            more(slower, "larger when text is replaced", "smaller when text is replaced"),
+        ),
+        Claim(
+            "a sample of constant size from the pool lies above accumulation", KAZDAN,
+            "factor, drawn ÷ accumulated at equal steps", str(between),
+            more(between, "larger with the sample", "smaller with the sample"),
+        ),
+        Claim(
+            "and below replacement", KAZDAN, "factor, replaced ÷ drawn", str(under),
+            more(under, "larger with replacement", "smaller with replacement"),
+        ),
+        Claim(
+            "“Strong Model Collapse” explains that accumulation avoids collapse", LETTER,
+            "the paper itself", "a constant synthetic share", "not so: it says that scaling stops",
+        ),
+        _floor(scan),
+        Claim(
+            "a fixed human set keeps the loop stable",
+            "Bertrand et al. 2023, if the first model is good and the human share large enough",
+            f"perplexity, last ÷ first and last ÷ the one before, {percent} fixed",
+            f"{fixed}; {fixed_step}",
+            f"{stays(fixed)}; {_rising(fixed_step)}; the theorem promises it for large shares",
+        ),
+        Claim(
+            "a fixed human set helps", "the same", "factor, nothing retained ÷ fixed",
+            str(anchored), more(anchored, "larger without", "smaller without"),
+        ),
+        Claim(
+            "without fresh human data diversity falls", "Alemohammad et al. 2023",
+            f"distinct tokens, last ÷ first, {percent} fixed", str(diversity), falls(diversity),
+        ),
+        Claim(
+            "fresh human data do better than fixed ones", "the same",
+            "factor of perplexity, fixed ÷ fresh", str(held),
+            more(held, "larger with fixed data", "smaller with fixed data"),
+        ),
+    ]  # fmt: skip
+
+
+def _law(linear: pd.DataFrame, regime: str, claim: str) -> Claim:
+    rows = linear[linear["regime"] == regime]
+    last = rows.iloc[-1]
+    agrees = regimes.obeyed(rows)
+    return Claim(
+        claim, f"{GERSTGRASSER}, least squares",
+        f"this chapter's regression, {int(last['generation'])} rounds",
+        f"{last['measured']:.2f} ± {1.96 * last['error']:.2f}, by the law {last['law']:.2f}",
+        "reproduced: all generations obey the law" if agrees else "not reproduced: they leave it",
+    )  # fmt: skip
+
+
+def _floor(scan: pd.DataFrame) -> Claim:
+    """Risk with the most rows over that with a third of them: 1/3 where scaling goes on."""
+    share = 0.3
+    rows = scan[scan["share"] == share].set_index("rows")
+    most, fewer = sorted(rows.index)[-1], sorted(rows.index)[-2]
+    value = rows["measured"][most] / rows["measured"][fewer]
+    error = value * math.hypot(*(rows["error"][n] / rows["measured"][n] for n in (most, fewer)))
+    stops = value - 1.96 * error > 1.1 * fewer / most
+    return Claim(
+        "with a constant share of synthetic data scaling stops", "Dohmatob et al. 2024",
+        f"risk with {most:,} rows ÷ with {fewer:,}, {100 * share:g} % synthetic; "
+        f"{fewer / most:.2f} if scaling went on",
+        f"{value:.2f} ± {1.96 * error:.2f}",
+        "reproduced: it levels off" if stops else "undecided",
+    )  # fmt: skip
+
+
+def _rising(step: Ratio) -> str:
+    if why := undecided(step):
+        return why
+    if step.low > 1:
+        return "still rising at the end"
+    return "falling at the end" if step.high < 1 else "no rise seen at the end"
+
+
+def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
+    """The claims about how much synthetic text does harm, and how much human text is needed.
+
+    Args:
+        tested: as `dose.equivalence` gives it for perplexity.
+        end: the last generation.
+    """
+    grid = dose.grid(found)
+    small = [share for share in sorted(found) if 0 < share <= 0.1]
+    repetition = dose.equivalence(grid, "moving_type_token_ratio")
+    half = min((s for s in found if 0 < s < 1), key=lambda s: abs(s - 0.5))
+
+    def cell(share: float, generation: int, column: str = "test_perplexity") -> Ratio:
+        return dose.change(grid, share, generation, column)
+
+    by_share = dose.over(cell(1.0, 1), cell(half, 1))
+    by_generation = dose.over(cell(1.0, end), cell(1.0, 1))
+    why = undecided(by_share) or undecided(by_generation)
+    both = min(by_share.low, by_generation.low) > 1
+    least = _least_settled()
+    pace = {column: dose.acceleration(found[1.0], column) for column in ("nats", "points")}
+    beyond = {"above the margin": "reproduced", "below the margin": "not reproduced: it falls",
+              "within the margin": "not reproduced: within ±2 %"}  # fmt: skip
+    repeats = {"below the margin": "reproduced", "above the margin": "not reproduced: it rises",
+               "within the margin": "not reproduced: within ±2 %"}  # fmt: skip
+    rows = [
+        Claim(
+            "even small percentages of synthetic data raise error",
+            f"{PRESS}, of Rice and Stanford",
+            f"change of perplexity, {100 * share:g} % synthetic, last generation",
+            dose.told(tested, share, end), _say(beyond, dose.margin(tested, share, end)),
+        )
+        for share in small
+    ]  # fmt: skip
+    rows += [
+        Claim(
+            "and cut lexical diversity", PRESS,
+            f"distinct tokens, {100 * share:g} % synthetic ÷ none, last generation",
+            str(cell(share, end, "distinct_tokens")), falls(cell(share, end, "distinct_tokens")),
+        )
+        for share in small
+    ]  # fmt: skip
+    return [
+        *rows,
+        Claim(
+            "two per cent of synthetic text led to “toxic repetition”", f"{PRESS}, of Meta",
+            "change of the moving type-token ratio, which repetition lowers, 2 % synthetic",
+            dose.told(repetition, 0.02, end), _say(repeats, dose.margin(repetition, 0.02, end)),
+        ),
+        Claim(
+            "scores fall (a table in which generation and share rise together)", PRESS,
+            f"perplexity: all ÷ {100 * half:g} % synthetic, generation 1; "
+            "last generation ÷ 1, all synthetic",
+            f"{by_share}; {by_generation}",
+            why or ("both have an effect; the table cannot tell which" if both else "undecided"),
+        ),
+        Claim(
+            "degradation is not linear, it accelerates", PRESS,
+            "growth of loss, more in each generation by, nats, synthetic text alone",
+            str(pace["nats"]), dose.pace_in_words(pace["nats"]),
+        ),
+        Claim(
+            "the same", "the same", "growth of perplexity ÷ that of generation 0, likewise",
+            str(pace["points"]), dose.pace_in_words(pace["points"]),
+        ),
+        _half(found, tested, end),
+        Claim(
+            "the best weight of human data is 0.618", "He et al. 2025; half human, half synthetic",
+            "variance at which a chain settles, least at a weight of",
+            f"{least:.3f} by the law",
+            "reproduced for a mean; it is a weight, not a share"
+            if abs(least - regression.GOLDEN) < 0.001
+            else "not reproduced",
+        ),
+        Claim(
+            "is there a safe threshold, one, five or ten per cent?", f"{PRESS}, as a question",
+            "±2 % of perplexity, last generation",
+            "; ".join(f"{100 * s:g} %: {dose.margin(tested, s, end)}" for s in small)
+            or "not run yet",
+            f"in this model {dose.where(tested, end)}",
+        ),
+        Claim(
+            "does training with human feedback mask or reverse it?", f"{PRESS}, as a question",
+            "", "not run yet", "open",
+        ),
+    ]  # fmt: skip
+
+
+def best_mixture(found: Doses, tested: pd.DataFrame, end: int) -> str:
+    """Whether any mixture is better than human text alone, at equal length of text."""
+    ends = tested[tested["generation"] == end]
+    if not dose.best_human_share(found) or ends.empty:
+        return "not run yet"
+    if ends["low"].isna().all():
+        return "undecided, as one seed gives no interval"
+    better = ends[ends["high"] < 0]
+    if len(better):
+        return f"better with {100 * (1 - better['share'].iloc[0]):g} % human text than with all"
+    return "no mixture tried is better than human text alone"
+
+
+def _half(found: Doses, tested: pd.DataFrame, end: int) -> Claim:
+    best = dose.best_human_share(found)
+    return Claim(
+        "at least half of the data must be human",
+        f"{LETTER}; perhaps from Garg et al. 2025",
+        "human share with the lowest perplexity, last generation, by seed",
+        ", ".join(f"{share:g}" for share in best.values()) or "not run yet",
+        best_mixture(found, tested, end),
+    )  # fmt: skip
+
+
+def _least_settled() -> float:
+    weights = np.linspace(0.01, 1, 9901)
+    return float(weights[np.argmin(regression.settled(weights))])
+
+
+def _say(told: dict[str, str], verdict: str) -> str:
+    return told.get(verdict, verdict)
