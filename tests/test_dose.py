@@ -69,13 +69,23 @@ def test_a_fall_is_not_taken_for_a_rise_nor_a_wide_interval_for_either() -> None
 
 
 def test_where_it_becomes_certain_counts_from_the_ends_without_a_gap() -> None:
-    words = {0.01: "within the margin", 0.02: "undecided", 0.05: "within the margin",
-             0.1: "above the margin", 0.5: "undecided", 1.0: "above the margin"}  # fmt: skip
+    words = {0.01: (-1, "within the margin"), 0.02: (1.9, "undecided"), 0.5: (1.9, "undecided"),
+             0.05: (0.1, "within the margin"), 0.1: (3, "above the margin"),
+             1.0: (9, "above the margin")}  # fmt: skip
     tested = pd.DataFrame(
-        [{"share": share, "generation": 5, "verdict": word} for share, word in words.items()]
+        [
+            {"share": share, "generation": 5, "low": low, "verdict": word}
+            for share, (low, word) in words.items()
+        ]
     )
     assert dose.certain_up_to(tested, 5) == 0.01
     assert dose.certain_from(tested, 5) == 1.0
+    assert dose.certain_from(tested, 5, margin=0.0) == 0.02
+    assert dose.where(tested, 5) == (
+        "a rise of more than 2 % is ruled out up to a share of 1 %, and shown from 100 % on; a "
+        "rise of whatever size is shown from 2 % on"
+    )
+    assert dose.where(tested, 4) == "this is not run yet"
     assert math.isnan(dose.certain_from(tested, 4))
 
 

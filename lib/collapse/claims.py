@@ -148,8 +148,6 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
     both = min(by_share.low, by_generation.low) > 1
     least = _least_settled()
     pace = {column: dose.acceleration(found[1.0], column) for column in ("nats", "points")}
-    beyond = {"above the margin": "reproduced", "below the margin": "not reproduced: it falls",
-              "within the margin": "not reproduced: within ±2 %"}  # fmt: skip
     repeats = {"below the margin": "reproduced", "above the margin": "not reproduced: it rises",
                "within the margin": "not reproduced: within ±2 %"}  # fmt: skip
     rows = [
@@ -157,7 +155,7 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
             "even small percentages of synthetic data raise error",
             f"{PRESS}, of Rice and Stanford",
             f"change of perplexity, {100 * share:g} % synthetic, last generation",
-            dose.told(tested, share, end), _say(beyond, dose.margin(tested, share, end)),
+            dose.told(tested, share, end), _harm(tested, share, end),
         )
         for share in small
     ]  # fmt: skip
@@ -213,6 +211,18 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
             "", "not run yet", "open",
         ),
     ]  # fmt: skip
+
+
+def _harm(tested: pd.DataFrame, share: float, end: int) -> str:
+    verdict = dose.margin(tested, share, end)
+    if verdict == "within the margin":
+        rows = tested[(tested["share"] == share) & (tested["generation"] == end)]
+        shown = rows["low"].iloc[0] > 0
+        return (
+            "in direction: it rises, by less than 2 %" if shown else "not reproduced: within ±2 %"
+        )
+    told = {"above the margin": "reproduced: by more than 2 %"}
+    return _say(told | {"below the margin": "not reproduced: it falls"}, verdict)
 
 
 def best_mixture(found: Doses, tested: pd.DataFrame, end: int) -> str:

@@ -131,9 +131,10 @@ def where(tested: pd.DataFrame, generation: int) -> str:
     first = f"{limit} is ruled out up to a share of {100 * up_to:g} %"
     if math.isnan(up_to):
         first = f"{limit} is ruled out at no share"
-    if math.isnan(start):
-        return f"{first}, and shown at none"
-    return f"{first}, and shown from {100 * start:g} % on"
+    last = "shown at none" if math.isnan(start) else f"shown from {100 * start:g} % on"
+    any_ = certain_from(tested, generation, 0.0)
+    smaller = "at none" if math.isnan(any_) else f"from {100 * any_:g} % on"
+    return f"{first}, and {last}; a rise of whatever size is shown {smaller}"
 
 
 def over(above: Ratio, below: Ratio) -> Ratio:
@@ -142,12 +143,12 @@ def over(above: Ratio, below: Ratio) -> Ratio:
     return results.over_seeds({seed: above.by_seed[seed] / below.by_seed[seed] for seed in both})
 
 
-def certain_from(tested: pd.DataFrame, generation: int) -> float:
-    """The least share from which on every tested one is above the margin; nan where none is."""
+def certain_from(tested: pd.DataFrame, generation: int, margin: float = MARGIN) -> float:
+    """The least share from which on each has its interval above a margin; nan where none has."""
     found = math.nan
     rows = tested[tested["generation"] == generation]
     for _, row in rows.sort_values("share", ascending=False).iterrows():
-        if row["verdict"] != "above the margin":
+        if not row["low"] > 100 * margin:
             break
         found = float(row["share"])
     return found
