@@ -53,7 +53,10 @@ def make_job(train: int = 1000, **changes: Any) -> Job:
 RUNS = [
     {},
     {"regime": "accumulate", "generations": 4},
+    {"regime": "accumulate", "budget": "steps"},
     {"init": "previous", "epochs": 1},
+    {"recovery": 9},
+    {"retained": 0.5, "retains": "fresh", "generations": 2},
     {"prompts": "bos", "decoding": "beam", "beams": 2, "generations": 1},
 ]
 
@@ -66,7 +69,8 @@ def test_a_plan_counts_the_blocks_that_a_run_is_given(
     fine_tune, score, generate = training.fine_tune, scoring.score, decode.generate
 
     def trains(net: Any, train: Any, valid: Any, protocol: Protocol, *args: Any) -> Any:
-        done["trained"] += protocol.epochs * len(train)
+        an_epoch = args[2] if len(args) > 2 else len(train)
+        done["trained"] += protocol.epochs * an_epoch
         done["scored"] += protocol.epochs * len(valid)
         return fine_tune(net, train, valid, protocol, *args)
 
