@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from collapse import bench, book, contestants, corpus, growth, model, profiling, speed
 from collapse.assets import build_dir
 from collapse.protocol import Protocol
+from collapse.work import Job
 
 MEASURED: dict[str, Any] = {
     "schema": bench.SCHEMA,
@@ -67,6 +68,28 @@ def test_what_was_not_measured_is_said_to_be_not_run() -> None:
     ]  # fmt: skip
     assert said == ["not run yet"] * 6
     assert "not run yet" in speed.table(None, "a toy").data
+
+
+def test_a_whole_run_takes_the_time_of_its_tokens() -> None:
+    found = MEASURED | {"block_length": 10}
+    job = Job(Protocol(epochs=2, generations=3), None, train=100, valid=20, test=30)
+    # Trained are 3 * 2 * 100 blocks; scored 3 * (2 * 20 + 30 + 300) less 100, and 30 at first.
+    trained, scored, written = 600, 3 * 370 + 30 - 100, 300
+    seconds = 10 * (trained + scored / 3) / 25 + 10 * written / 60
+    floor = 10 * (trained + scored / 3) / 50 + 10 * written / 100
+    (row,) = speed.whole_runs(found, [job])
+    assert row["minutes"] == f"{seconds / 60:.0f}"
+    assert row["at the floor"] == f"{floor / 3600:.2f}"
+    assert row["share of the floor"] == f"{floor / seconds:.0%}"
+    assert speed.whole_runs(None, []) == []
+
+
+def test_utilisation_is_what_is_needed_at_the_measured_rate() -> None:
+    rows = {row["contest"]: row for row in speed.utilisation(MEASURED)}
+    assert rows["five beams"]["operations"] == "60%"  # 60 tokens a second, 10 of 1000 each
+    assert rows["five beams"]["bytes"] == "30%"
+    assert rows["sampling"]["bytes"] == "30%"
+    assert speed.utilisation(None) == []
 
 
 def test_the_table_has_every_side_once() -> None:

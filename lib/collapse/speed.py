@@ -2,6 +2,7 @@
 
 import json
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,10 +10,11 @@ from IPython.display import HTML
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from collapse import bench, figures, growth
+from collapse import bench, figures, growth, work
 from collapse.assets import build_dir
 from collapse.contestants import GENERATE, OURS, TRAINER
 from collapse.protocol import BookError
+from collapse.work import Job
 
 # What each contest is measured against: sides whose names begin like this.
 RIVALS = {
@@ -161,6 +163,62 @@ def table(found: dict[str, Any] | None, kind: str) -> HTML:
                 }
             )
     return HTML(pd.DataFrame(rows).to_html(index=False, classes="overview", border=0))
+
+
+def whole_runs(found: dict[str, Any] | None, jobs: Sequence[Job]) -> list[dict[str, str]]:
+    """What runs take at the measured rates, and what they would at the floor: rows of a table.
+
+    Scoring was not measured: it counts as a third of training, as its operations do.
+
+    Args:
+        jobs: runs of the measured model; empty where nothing was measured.
+    """
+    if not found:
+        return []
+    rows, length = [], found["block_length"]
+    ways = {
+        "here": {name: statistics.median(found["contests"][name][OURS]) for name in RIVALS},
+        "floor": {name: ceiling(found, name) for name in RIVALS},
+    }
+    for job in jobs:
+        todo = work.work(job)
+        trained = length * (todo.trained + todo.scored / 3)
+        hours = {
+            way: (trained / rate["training"] + length * todo.written / rate["five beams"]) / 3600
+            for way, rate in ways.items()
+        }
+        rows.append(
+            {
+                "a run of": f"{job.protocol.epochs} epochs, {job.protocol.mixture}",
+                "models": str(job.protocol.generations),
+                "minutes": f"{60 * hours['here']:,.0f}",
+                "hours of the machine": f"{hours['here']:,.2f}",
+                "at the floor": f"{hours['floor']:,.2f}",
+                "share of the floor": f"{hours['floor'] / hours['here']:.0%}",
+            }
+        )
+    return rows
+
+
+def utilisation(found: dict[str, Any] | None) -> list[dict[str, str]]:
+    """Of each contest the share of the machine's operations and of its bytes: rows of a table.
+
+    The first is what is called model-FLOP utilisation, against the rate that a large product
+    reaches here and not against the number of a data sheet.
+    """
+    rows = []
+    for contest in RIVALS if found else ():
+        rate = statistics.median(found["contests"][contest][OURS])
+        used = {what: rate * found["needed"][contest][what] for what in ("operations", "bytes")}
+        rows.append(
+            {
+                "contest": contest,
+                "tokens a second": f"{rate:,.0f}",
+                "operations": f"{used['operations'] / found['limits']['operations']:.0%}",
+                "bytes": f"{used['bytes'] / found['limits']['bytes']:.0%}",
+            }
+        )
+    return rows
 
 
 # -- figures ---------------------------------------------------------------------------------
