@@ -7,7 +7,7 @@ them.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,8 @@ def in_words(runs: list[Run], seen: Lens) -> str:
 def kept(rows: pd.DataFrame) -> Ratio:
     """Of one arm, tokens of women in a thousand in the last generation, over seeds."""
     picked = rows[rows["generation"] == rows["generation"].max()]
-    return results.over_seeds(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
+    found = results.over_seeds(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
+    return replace(found, low=max(found.low, 0.0))  # Student's interval does not know of the 0
 
 
 def lost_more(rows: pd.DataFrame) -> Ratio:
