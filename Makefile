@@ -38,7 +38,7 @@ book: install  ## fetch the text, run all chapters at laptop scale, build the pa
 	$(BOOK) site
 
 test: install lint  ## check the style and run the tests, without a network
-	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 $(VENV)/bin/python -m pytest -n 2 --dist loadgroup
+	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 $(VENV)/bin/python -m pytest
 
 lint: install  ## check the style
 	$(VENV)/bin/ruff check .

@@ -135,14 +135,6 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str]
     return go
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Of tests that run side by side, keep those of a file together, and those of the site."""
-    for item in items:
-        group = "site" if "smoke_site" in item.fixturenames else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def smoke_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The book, every chapter executed at scale `smoke` and all pages built: its build folder.
