@@ -342,9 +342,12 @@ def test_a_sweep_gathers_every_missing_run_of_the_chapters_once() -> None:
     assert [run.generations for run in found if run.decoding == "beam"] == [2]
     # One domain, two shares, two temperatures and beams; its first arm is no-retention's.
     every = sweep.gather([], "laptop", {"compute": "all"})
-    assert len(every) == len({run.hash for run in every}) == len(found) + 6 * 3
+    # Three pools, a fixed and a fresh share; five more shares; three amounts after none and after
+    # four rounds of collapse: the other arms of these two chapters are those of the ones before.
+    assert len(every) == len({run.hash for run in every}) == len(found) + (6 + 5 + 5 + 6) * 3
     assert {run.corpus for run in every} == {"wikitext2", "sotu"}
-    assert {run.retained for run in every} == {0, 0.1, 0.5, 0.75}
+    assert {run.retained for run in every} == {0, 0.1, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 1}
+    assert {run.recovery for run in every} == {0, 64, 256, 512}
     assert {run.temperature for run in every} == {0.7, 1.0}
     assert sweep.gather([], "laptop", {"compute": "none"}) == []
     assert sweep.gather(["index"], "laptop", {}) == []
@@ -378,6 +381,6 @@ def test_a_recomputation_sweeps_before_it_executes_the_chapters(
     monkeypatch.setattr(book, "publish", lambda _: [])
     told = CliRunner().invoke(book.main, ["recompute", "--workers", "2"])
     assert isinstance(told.exception, SystemExit | FileNotFoundError)  # there is no picture
-    # Three seeds of four arms in the retention chapters and of six more in that on entropy, and
-    # one short run with beams.
-    assert done[:2] == [(3 * 4 + 3 * 6 + 1, "laptop", 2, None), "3"]
+    # Three seeds of four arms in the retention chapters, of six more in that on entropy and of
+    # sixteen more in those on pools and shares, and one short run with beams.
+    assert done[:2] == [(3 * (4 + 6 + 16) + 1, "laptop", 2, None, None, None), "3"]
