@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from collapse import book, chapter, execution, guide, overview, parameters, records
+from collapse import book, chapter, cli, execution, guide, overview, parameters, records
 from collapse.notebook import normalise
 from collapse.protocol import Protocol, ProtocolError
 from test_records import make_record
@@ -304,7 +304,7 @@ def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:
 @pytest.mark.parametrize("name", chapter.names())
 def test_the_guide_s_commands_are_accepted(name: str) -> None:
     _, _, given = guide.command(name).partition("PARAMS=")
-    chapter.settings(name, "laptop", book.pairs(given.strip('"').split()))
+    chapter.settings(name, "laptop", cli.pairs(given.strip('"').split()))
 
 
 def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from collapse import dose, figures, minority, recovery
+from collapse import dose, dose_figures, figures, minority, recovery
 from collapse.loop import Run
 from collapse.minority import Lens
 from collapse.protocol import Protocol
@@ -93,7 +93,7 @@ def test_one_seed_is_undecided() -> None:
     one = {share: runs[:1] for share, runs in DOSES.items()}
     tested = dose.equivalence(dose.grid(one))
     assert set(tested["verdict"]) == {"undecided: one seed gives no interval"}
-    dose.equivalence_figure(one, (1, 2))
+    dose_figures.equivalence_figure(one, (1, 2))
 
 
 def test_acceleration_is_the_last_step_less_the_first_in_nats() -> None:
@@ -114,15 +114,16 @@ def test_the_best_share_is_that_with_the_lowest_end() -> None:
 
 
 def test_a_path_through_the_grid_grows_in_both_directions() -> None:
-    path = dose._path([0.0, 0.1, 0.25, 0.5, 1.0], 2)
+    path = dose_figures._path([0.0, 0.1, 0.25, 0.5, 1.0], 2)
     assert path == [(0, 0), (2, 1), (4, 2)]
 
 
 @pytest.mark.parametrize("doses", [DOSES, {}, {0.0: [], 1.0: []}], ids=["three", "none", "not run"])
 def test_the_figures_are_drawn_with_and_without_runs(doses: dict[float, list[Run]]) -> None:
     for figure, _ in (
-        dose.grid_figure(doses), dose.equivalence_figure(doses, (1, 2)),
-        dose.weight_figure(doses, 20, 0), dose.pace_figure({"all": doses.get(1.0, [])}),
+        dose_figures.grid_figure(doses), dose_figures.equivalence_figure(doses, (1, 2)),
+        dose_figures.weight_figure(doses, 20, 0),
+        dose_figures.pace_figure({"all": doses.get(1.0, [])}),
     ):  # fmt: skip
         assert figures.rendered(figure, "svg")
 

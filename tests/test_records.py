@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from collapse import book, glossary, records
+from collapse import glossary, records
 from collapse.protocol import Protocol
 from collapse.records import COLUMNS, Record, RecordError
 
@@ -268,7 +268,7 @@ def test_of_runs_that_begin_alike_the_longest_is_published(tmp_path: Path) -> No
     records.write(long.truncated(2), root / "records")  # published earlier
     for record in (long, long.truncated(3), other):
         records.write(record, build / "records")
-    assert book.publish(build, root) == sorted([long.name, other.name])
+    assert records.publish(build, root) == sorted([long.name, other.name])
     found = [path.name for path in records.list_records(root / "records")]
     assert found == sorted([long.name, other.name])
 
@@ -306,7 +306,7 @@ def test_publishing_a_recovery_leaves_shorter_ones_alone(tmp_path: Path) -> None
         record = make_record(Protocol(generations=generations, train_blocks=9, recovery=8))
         record.arrays["recovery_nll"] = np.ones(5, np.float32)
         records.write(record, tmp_path / "build" / "records")
-    assert len(book.publish(tmp_path / "build", tmp_path)) == 2
+    assert len(records.publish(tmp_path / "build", tmp_path)) == 2
     assert len(records.list_records(tmp_path / "records")) == 2
-    assert len(book.publish(tmp_path / "build", tmp_path)) == 2
+    assert len(records.publish(tmp_path / "build", tmp_path)) == 2
     assert len(records.list_records(tmp_path / "records")) == 2

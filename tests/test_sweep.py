@@ -378,7 +378,7 @@ def test_a_recomputation_sweeps_before_it_executes_the_chapters(
     monkeypatch.setattr(
         book, "run_chapters", lambda *_, **__: done.append(os.environ["OMP_NUM_THREADS"])
     )
-    monkeypatch.setattr(book, "publish", lambda _: [])
+    monkeypatch.setattr(records, "publish", lambda _: [])
     told = CliRunner().invoke(book.main, ["recompute", "--workers", "2"])
     assert isinstance(told.exception, SystemExit | FileNotFoundError)  # there is no picture
     # Three seeds of four arms in the retention chapters, of six more in that on entropy and of

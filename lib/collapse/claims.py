@@ -148,6 +148,7 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
     both = min(by_share.low, by_generation.low) > 1
     least = _least_settled()
     pace = {column: dose.acceleration(found[1.0], column) for column in ("nats", "points")}
+    repetitive = dose.margin(repetition, 0.02, end)
     repeats = {"below the margin": "reproduced", "above the margin": "not reproduced: it rises",
                "within the margin": "not reproduced: within ±2 %"}  # fmt: skip
     rows = [
@@ -172,7 +173,7 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
         Claim(
             "two per cent of synthetic text led to “toxic repetition”", f"{PRESS}, of Meta",
             "change of the moving type-token ratio, which repetition lowers, 2 % synthetic",
-            dose.told(repetition, 0.02, end), _say(repeats, dose.margin(repetition, 0.02, end)),
+            dose.told(repetition, 0.02, end), repeats.get(repetitive, repetitive),
         ),
         Claim(
             "scores fall (a table in which generation and share rise together)", PRESS,
@@ -216,13 +217,14 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
 def _harm(tested: pd.DataFrame, share: float, end: int) -> str:
     verdict = dose.margin(tested, share, end)
     if verdict == "within the margin":
-        rows = tested[(tested["share"] == share) & (tested["generation"] == end)]
-        shown = rows["low"].iloc[0] > 0
+        row = dose.cell(tested, share, end)
+        shown = row is not None and row["low"] > 0
         return (
             "in direction: it rises, by less than 2 %" if shown else "not reproduced: within ±2 %"
         )
-    told = {"above the margin": "reproduced: by more than 2 %"}
-    return _say(told | {"below the margin": "not reproduced: it falls"}, verdict)
+    told = {"above the margin": "reproduced: by more than 2 %",
+            "below the margin": "not reproduced: it falls"}  # fmt: skip
+    return told.get(verdict, verdict)
 
 
 def best_mixture(found: Doses, tested: pd.DataFrame, end: int) -> str:
@@ -252,7 +254,3 @@ def _half(found: Doses, tested: pd.DataFrame, end: int) -> Claim:
 def _least_settled() -> float:
     weights = np.linspace(0.01, 1, 9901)
     return float(weights[np.argmin(regression.settled(weights))])
-
-
-def _say(told: dict[str, str], verdict: str) -> str:
-    return told.get(verdict, verdict)

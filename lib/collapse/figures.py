@@ -110,24 +110,26 @@ def seeds_and_mean(
     place: tuple[int, int],
     label: str,
     intervals: bool = False,
+    by: str = "generation",
 ) -> None:
-    """Draw one arm by generation: thin lines are seeds, the thick one is their mean.
+    """Draw one arm, most often by generation: thin lines are seeds, the thick one is their mean.
 
     Args:
-        rows: columns `seed`, `generation`, `column`, and `column` + `_low`, `_high` for intervals.
+        rows: columns `seed`, `column`, that named by `by`, and `column` + `_low`, `_high` for
+            intervals.
         place: of the arm among the arms of the figure, and how many there are.
     """
     index, count = place
     colour, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
     thin = {"color": colour, "lw": 0.8, "alpha": 0.55, "ls": line, "marker": marker, "ms": 3}
     for _, one in rows.groupby("seed"):
-        x = one["generation"] + 0.06 * (index - (count - 1) / 2)
+        x = one[by] + 0.06 * (index - (count - 1) / 2)
         if intervals:
             ends = one[[f"{column}_low", f"{column}_high"]].to_numpy().T
             axes.errorbar(x, one[column], np.abs(ends - one[column].to_numpy()), capsize=2, **thin)
         else:
             axes.plot(x, one[column], **thin)
-    mean = rows.groupby("generation")[column].mean()
+    mean = rows.groupby(by)[column].mean()
     axes.plot(mean.index, mean, color=colour, lw=2.4, ls=line, marker=marker, ms=6, label=label)
 
 

@@ -236,6 +236,27 @@ def read(path: Path) -> Record:
 verify = read  # to read is to verify
 
 
+def publish(build: Path, root: Path = ROOT) -> list[str]:
+    """Copy the verified runs of `build/records` into `records/`; return their names.
+
+    Of runs that begin alike only the longest is kept: it contains the others.
+
+    Raises:
+        RecordError: a run fails its verification; nothing is copied then.
+    """
+    runs = [verify(path) for path in list_records(build / "records")]
+    longest: dict[tuple[str, int], Record] = {}
+    for run in sorted(runs, key=lambda run: run.protocol.generations):
+        longest[run.protocol.arm_hash, run.protocol.seed] = run
+    names = [write(run, root / "records").name for run in longest.values()]
+    for run in longest.values():
+        shorter = 0 if run.protocol.recovery else run.protocol.generations
+        for generations in range(1, shorter):
+            contained = root / "records" / run.truncated(generations).name
+            shutil.rmtree(contained, ignore_errors=True)
+    return sorted(names)
+
+
 def list_records(folder: Path) -> list[Path]:
     """The record folders in a folder, by name."""
     return sorted(path.parent for path in folder.glob("*/record.json"))

@@ -86,9 +86,9 @@ def figure(mended: Mended) -> tuple[Figure, pd.DataFrame]:
             rows = [curve(run).assign(seed=run.record.protocol.seed) for run in runs]
             if not rows:
                 continue
-            data = pd.concat(rows, ignore_index=True).rename(columns={"epoch": "generation"})
-            figures.seeds_and_mean(axes, data, "perplexity", place, f"{blocks:,} blocks")
-            data = data.rename(columns={"generation": "epoch"})
+            data = pd.concat(rows, ignore_index=True)
+            label = f"{blocks:,} blocks"
+            figures.seeds_and_mean(axes, data, "perplexity", place, label, by="epoch")
             parts.append(data.assign(rounds=before, blocks=blocks))
             originals += [float(r.record.generations["valid_perplexity"].iloc[0]) for r in runs]
         if originals:

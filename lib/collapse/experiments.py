@@ -1,0 +1,235 @@
+"""The commands that concern runs and their records: plan, compute, compare, verify, measure."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collapse import chapter, cli
+from collapse.assets import build_dir
+
+
+def run_sweep(
+    names: Sequence[str],
+    scale: str,
+    overrides: dict[str, str],
+    workers: int | None = None,
+    scheduler: str | None = None,
+    minutes: float | None = None,
+    carry: Path | None = None,
+) -> None:
+    """Compute the runs that chapters need; chapters executed after it find them finished.
+
+    For that it sets `OMP_NUM_THREADS`: the same bits need the same number of threads.
+
+    Raises:
+        BookError: a name or a parameter is refused, there is no such cluster, or a run failed.
+    """
+    from collapse import sweep
+    from collapse.progress import Limit, now
+
+    limit = Limit(now() + 60 * minutes) if minutes else None
+    runs = sweep.gather(names, scale, overrides)
+    generations = sum(run.generations for run in runs)
+    click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
+    if runs:
+        threads = sweep.sweep(runs, scale, workers, scheduler, limit, carry)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
+
+
+@click.command("sweep")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@cli.scale_option
+@cli.parameter_option
+@cli.workers_option
+@click.option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="Start no generation that would not end by then; exit with 3 if something is left.",
+)
+@click.option(
+    "--carry",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Take finished generations from this folder, and leave new ones there.",
+)
+@click.pass_context
+def sweep_command(
+    context: click.Context,
+    names: tuple[str, ...],
+    scale: str,
+    parameters: tuple[str, ...],
+    workers: int | None,
+    scheduler: str | None,
+    minutes: float | None,
+    carry: Path | None,
+) -> None:
+    """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
+
+    The most valuable come first: each chapter's own setting, seed after seed, then its other arms.
+    """
+    from collapse import parallel
+    from collapse.progress import OutOfTime
+
+    with parallel.one_speaks():
+        try:
+            run_sweep(names, scale, cli.pairs(parameters), workers, scheduler, minutes, carry)
+        except OutOfTime as error:
+            click.echo(f"time is up: {error}")
+            context.exit(3)
+
+
+@click.command("plan")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@cli.scale_option
+@cli.parameter_option
+def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]) -> None:
+    """Say what chapters would compute, and how long it would take; compute nothing.
+
+    All chapters if no NAME is given.
+    """
+    from collapse import fit, loop, plan, records
+
+    wanted = {}
+    for name in names or chapter.names():
+        arms = chapter.arms(name, chapter.settings(name, scale, cli.pairs(parameters)))
+        shown = {run.hash: run for arm in arms.values() for run in arm.runs()}
+        missing = {run.hash: run for arm in arms.values() for run in loop.missing(arm)}
+        wanted[name] = (list(shown.values()), list(missing.values()))
+    every = {run.hash: run for _, runs in wanted.values() for run in runs}  # chapters share some
+    jobs = dict(zip(every, plan.jobs(list(every.values())), strict=True))
+    fit.check(list(jobs.values()))
+    for said in dict.fromkeys(said for run in every.values() for said in plan.absent(run)):
+        click.echo(said)
+    speeds = plan.calibrate(list(jobs.values()))
+    for name, (shown, runs) in wanted.items():
+        if runs:
+            _echo_plan(name, plan.draw_up([jobs[run.hash] for run in runs], speeds))
+        elif shown:
+            found = [run for run in shown if records.find(run, records.published())]
+            click.echo(f"{name}: nothing to compute: {len(found)} runs are in records/")
+        else:
+            click.echo(f"{name}: no runs")
+    if sum(1 for _, runs in wanted.values() if runs) > 1:
+        _echo_plan(
+            "in all, runs that chapters share counted once",
+            plan.draw_up(list(jobs.values()), speeds),
+        )
+
+
+def _echo_plan(title: str, drawn: Any) -> None:
+    from collapse import plan
+
+    click.echo(f"{title}: at most")
+    for what, how_much in plan.table(drawn):
+        click.echo(f"  {what:<12}{how_much}")
+
+
+@click.command("assets")
+def assets_command() -> None:
+    """Fetch the text that the chapters need."""
+    from collapse import corpus
+
+    corpus.fetch()
+
+
+@click.command("records")
+def records_command() -> None:
+    """List the committed records."""
+    from collapse import records
+
+    for path in records.list_records(records.published()):
+        click.echo(path.name)
+
+
+@click.command("verify")
+@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+def verify_command(folder: Path | None) -> None:
+    """Verify one record, or all committed ones."""
+    from collapse import records
+
+    every = sorted(path for path in records.published().glob("*/") if path.is_dir())
+    for path in [folder] if folder else every:
+        records.verify(path)
+        click.echo(f"{path.name}: verified")
+    click.echo(f"{1 if folder else len(every)} verified")
+
+
+@click.command("compare")
+@click.argument("what", metavar="CHAPTER|RECORD")
+@click.argument("published", required=False, metavar="[RECORD]")
+@cli.scale_option
+@cli.parameter_option
+@click.pass_context
+def compare_command(
+    context: click.Context,
+    what: str,
+    published: str | None,
+    scale: str,
+    parameters: tuple[str, ...],
+) -> None:
+    """Compare what a chapter computed here with the published runs nearest to it.
+
+    Or one record with another: names in records/ or in the build folder, or folders. Exits with 0
+    if it agrees within the spread of the seeds, with 1 if it differs, with 3 if the two cannot be
+    compared.
+    """
+    from collapse import compare
+
+    if what in chapter.names() and published is None:
+        arms = chapter.arms(what, chapter.settings(what, scale, cli.pairs(parameters)))
+        own = next(iter(arms.values())).runs() if arms else []
+        found = compare.of_chapter(own)
+        if not found:
+            click.echo(f"{what}: no run was computed here, so there is nothing to compare")
+    elif published is None:
+        found = [compare.with_published(_record(what))]
+    else:
+        found = [compare.compare(_record(what), [_record(published)])]
+    for one in found:
+        click.echo(f"{compare.told(one)}\n{compare.page(one).resolve().as_uri()}\n")
+    context.exit(max((compare.STATUS[one.verdict] for one in found), default=0))
+
+
+def _record(name: str) -> Any:
+    from collapse import records
+
+    for path in (Path(name), records.published() / name, records.built() / name):
+        if (path / "record.json").exists():
+            return records.read(path)
+    raise records.RecordError(
+        f"there is no record {name!r}, here, in records/ or in the build folder; "
+        "`book records` lists the published ones"
+    )
+
+
+@click.command("bench")
+@click.option("--rounds", default=5, type=click.IntRange(2), help="Turns of each side.")
+@click.option("--publish", is_flag=True, help="Put the measurements into records/.")
+def bench_command(rounds: int, publish: bool) -> None:
+    """Measure how fast the loop is, against the usual ways and the machine's limits."""
+    from collapse import bench, speed
+
+    found = bench.measure(rounds, click.echo)
+    target = bench.path(found["kind"], None if publish else build_dir())
+    bench.store(found, target)
+    for contest in found["contests"]:
+        rival = speed.RIVALS[contest]
+        click.echo(f"{contest}: {speed.times(found, contest)} times as fast as {rival}")
+    click.echo(f"{target}; `book run how-fast` draws it")
+
+
+COMMANDS = (
+    sweep_command,
+    plan_command,
+    assets_command,
+    records_command,
+    verify_command,
+    compare_command,
+    bench_command,
+)
