@@ -112,7 +112,7 @@ def run(
         there = parallel.agreed(folder.exists())
         found = there and (not _passes_on(protocol, number) or finished.has_weights(key))
         if not found:
-            clock.reserve()
+            clock.limit.reserve()
             if there:  # or another process may have finished it since
                 shutil.rmtree(folder, ignore_errors=True)
             _compute(chain, train, number, folder, previous_key)
@@ -231,7 +231,7 @@ def _compute(
         speed = estimate.speed(net, blocks, p, PROMISE)
         seconds = work.seconds(job, speed, first=number)
         clock.promise(seconds)
-        clock.reserve(seconds / (p.generations - number))
+        clock.limit.reserve(seconds / (p.generations - number))
     started = time.perf_counter()
     clock.start(number)
     chained = starts_from_previous(p, number)

@@ -1,5 +1,6 @@
 """Progress of a run, and of a sweep, in lines of text, with an estimate of the time left."""
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Clock:
 
     def __init__(self, protocol: Protocol, limit: Limit | None = None) -> None:
         self.protocol = protocol
-        self.limit = limit
+        self.limit = limit or Limit(math.inf)
         self.began = self.spoke = time.perf_counter()
         self.since = now()  # the start of the generation at hand
         self.number = 0
@@ -82,15 +83,9 @@ class Clock:
         """Say beforehand how long the missing generations are likely to take."""
         print(f"  this will take {in_words(seconds)} on {device_name()}", flush=True)
 
-    def reserve(self, seconds: float = 0.0) -> None:
-        """As `Limit.reserve`, if there is a limit."""
-        if self.limit is not None:
-            self.limit.reserve(seconds)
-
     def stored(self) -> None:
         """The generation that was started is computed and stored."""
-        if self.limit is not None:
-            self.limit.longest = max(self.limit.longest, now() - self.since)
+        self.limit.longest = max(self.limit.longest, now() - self.since)
 
     def start(self, number: int) -> None:
         """A generation is about to be computed."""
