@@ -131,7 +131,7 @@ def weight_figure(doses: dose.Doses, chains: int, seed: int) -> tuple[Figure, pd
             "error": error / 1.96,
         }
         parts.append(pd.DataFrame(point))
-    left.set(ylim=(0.4, 2.2), xlabel="weight of the human half of the data",
+    left.set(ylim=(0.3, 2.2), xlabel="weight of the human half of the data",
              ylabel="variance ÷ that of the human half", title="A mean, in a law")  # fmt: skip
     left.legend(fontsize=9, loc="upper right")
     found = dose.grid(doses)
@@ -148,7 +148,7 @@ def weight_figure(doses: dose.Doses, chains: int, seed: int) -> tuple[Figure, pd
             )
         )  # fmt: skip
     right.set(xlabel="human share of the training text",
-              ylabel="last perplexity ÷ that with human text alone",
+              ylabel="perplexity ÷ that with human text",
               title="A language model, measured")  # fmt: skip
     for axes in (left, right):
         for place, label in ((0.5, "½"), (regression.GOLDEN, "0.618")):

@@ -126,7 +126,8 @@ def in_words(runs: list[Run], seen: Lens) -> str:
     if not runs:
         return "not run yet"
     counts = runs[0].record.arrays["human_counts"]
-    return f"{int(counts[seen.women].sum())} for women and {int(counts[seen.men].sum())} for men"
+    women, men = (int(counts[tokens].sum()) for tokens in (seen.women, seen.men))
+    return f"{women} tokens for women and {men} for men"
 
 
 def kept(rows: pd.DataFrame) -> Ratio:

@@ -93,7 +93,7 @@ def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.
     _by_regime(left, parts["left"], "Least squares")
     _by_regime(right, parts["right"], f"Ridge, penalty {RIDGE.penalty:g} a row")
     left.axhline(math.pi**2 / 6, color="black", lw=1.2, ls=":")
-    left.annotate("π²/6", (0, math.pi**2 / 6), va="bottom", ha="center", fontsize=10)
+    left.annotate("π²/6", (generations, math.pi**2 / 6), va="bottom", ha="right", fontsize=10)
     left.set_ylabel("risk ÷ that of one fit to human labels")
     right.legend(fontsize=9, loc="center right", bbox_to_anchor=(1, 0.2))
     return figure, figures.panels(**parts)
