@@ -257,6 +257,21 @@ def weight_hashes(folder: Path) -> dict[str, str]:
     return {f"sha256:{path.name}": sha256_file(path) for path in files}
 
 
+def folder_hashes(folder: Path) -> dict[str, str]:
+    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes.
+
+    Weights, configuration, generation settings, tokeniser, templates: every file that
+    `transformers` may read; hidden files and notes to readers are left out.
+    """
+    kinds = (".safetensors", ".bin", ".json", ".txt", ".model", ".jinja", ".py")
+    files = (path for path in sorted(folder.iterdir()) if path.suffix in kinds and path.is_file())
+    return {
+        f"sha256:{path.name}": sha256_file(path)
+        for path in files
+        if not path.name.startswith(".") and not path.name.lower().startswith("readme")
+    }
+
+
 def earlier_snapshot(name: str) -> Path | None:
     """The folder of a model that an earlier download from the hub left; None where none did."""
     from huggingface_hub import snapshot_download
