@@ -153,6 +153,12 @@ def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
     return {prefix + name: value for name, value in values.items()}
 
 
+def epochs_chosen(runs: list[Run]) -> str:
+    """The range of the epochs whose checkpoints were taken after generation 0."""
+    chosen = table(runs).query("generation >= 1")["best_epoch"]
+    return f"{chosen.min():.0f} to {chosen.max():.0f}" if len(chosen) else "not run yet"
+
+
 def mass_in_words(runs: list[Run]) -> str:
     """Where the text's median perplexity under generation 0 goes, over seeds."""
     moved = ratio(runs, "text_perplexity_median")
