@@ -27,7 +27,7 @@ def check(protocol: Protocol) -> None:
     if protocol.init == "previous":
         raise ProtocolError(
             f"init={protocol.init!r} hands on the weights of each generation, which are too large "
-            "to be carried; sweep this run without --carry"
+            "to be carried; leave out --carry, or sweep other runs"
         )
 
 
