@@ -85,6 +85,7 @@ def run(
 
     Raises:
         OutOfTime: there is no time for the next generation.
+        TrainingError: a training has diverged.
         BookError: an asset cannot be had, the run cannot fit into memory or onto the disk, or the
             disk is full all the same; finished generations are kept.
     """
@@ -103,6 +104,11 @@ def run(
     chain = _Chain(protocol, text, base, blocks, clock, pretrained)
     base.model.load_state_dict(pretrained)
     zero_shot = metrics.perplexity(scoring.score(base.model, blocks.test, protocol).nll)
+    if not math.isfinite(zero_shot):
+        raise ProtocolError(
+            f"the perplexity of {base.name} on human text is {zero_shot} before any training; "
+            "give another model"
+        )
     done: list[Generation] = []
     previous_key = ""
     for number in range(protocol.generations):
@@ -115,7 +121,10 @@ def run(
             clock.limit.reserve()
             if there:  # or another process may have finished it since
                 shutil.rmtree(folder, ignore_errors=True)
-            _compute(chain, train, number, folder, previous_key)
+            try:
+                _compute(chain, train, number, folder, previous_key)
+            except training.TrainingError as error:
+                raise training.TrainingError(f"generation {number}: {error}") from error
             clock.stored()
             parallel.agreed(None)  # not before the first process has stored it
         done.append(finished.read(folder))
@@ -270,6 +279,8 @@ def _compute(
         **measures.on_human_text(test, blocks, chain.base, p),
         **measures.on_its_text(tokens, text_nll, held_out, on_human, on_own, on_reference),
     }
+    perplexities = ("valid_perplexity", "test_perplexity", "text_perplexity_median")
+    training.check_finite({name.replace("_", " "): row[name] for name in perplexities}, p)
     if parallel.rank() > 0:
         return
     arrays = {

@@ -173,7 +173,7 @@ def write(record: Record, folder: Path) -> Path:
         temporary.mkdir()
         (temporary / "generations.csv").write_bytes(generations)
         (temporary / "arrays.npz").write_bytes(arrays)
-        text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         (temporary / "record.json").write_text(text, encoding="utf-8")
         if path.exists():  # moved aside first: a stop between leaves both
             old = path.with_name(f".{path.name}.old")

@@ -18,10 +18,32 @@ from torch.nn import functional
 
 from collapse import parallel, scoring, transformer
 from collapse.progress import Progress
-from collapse.protocol import Protocol
+from collapse.protocol import BookError, Protocol
 from collapse.weights import Weights
 
 SHARED = 16_000_000  # parameters up to which each worker has gradients of its own
+
+
+class TrainingError(BookError):
+    """A training has diverged: a loss or a perplexity is not a finite number."""
+
+
+def check_finite(values: dict[str, float], protocol: Protocol) -> None:
+    """Refuse a training that has diverged.
+
+    Args:
+        values: losses or perplexities, by what they are called.
+
+    Raises:
+        TrainingError: one of them is not finite.
+    """
+    for name, value in values.items():
+        if not math.isfinite(value):
+            remedy = " or precision=fp32" if protocol.precision != "fp32" else ""
+            raise TrainingError(
+                f"the {name} is {value}: the training has diverged, most likely because "
+                f"lr={protocol.lr:g} is too high for this model; give a lower lr{remedy}"
+            )
 
 
 def fine_tune(
@@ -47,6 +69,9 @@ def fine_tune(
 
     Returns:
         one row an epoch: `epoch` from 1, `train_nll` and `valid_nll` in nats a token.
+
+    Raises:
+        TrainingError: the loss of an epoch is not finite.
     """
     torch.manual_seed(seed + parallel.rank())  # of dropout: others in each process
     order = np.random.default_rng(seed)
@@ -79,7 +104,9 @@ def fine_tune(
             schedule.step()
             parallel.add_up(total)
             train_nll = float(total) / (an_epoch * tokens)
+            check_finite({f"training loss of epoch {epoch + 1}": train_nll}, protocol)
             valid_nll = scoring.mean_nll(model, valid, protocol, weights.networks)
+            check_finite({f"validation loss of epoch {epoch + 1}": valid_nll}, protocol)
             history.append({"epoch": epoch + 1, "train_nll": train_nll, "valid_nll": valid_nll})
             if protocol.selection == "best" and valid_nll < best:
                 best, kept = valid_nll, weights.values.detach().clone()
