@@ -55,7 +55,7 @@ def test_another_file_in_a_model_s_folder_is_another_model(
 
 
 def copied(folder: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(folder, tmp_path / "model"))
+    return Path(shutil.copytree(folder, tmp_path / "mine"))
 
 
 def change(path: Path, **values: Any) -> None:
@@ -80,7 +80,7 @@ def refusal(toy: Protocol, folder: Path) -> str:
     with pytest.raises(AssetError) as refused:
         load(toy, folder)
     said = str(refused.value)
-    assert "\n" not in said and str(folder) in said
+    assert "\n" not in said and folder.name in said
     return said
 
 
@@ -148,7 +148,7 @@ def test_damaged_weights_are_named(
     (folder / file).write_bytes(content)
     said = refusal(toy, folder)
     if spoil == "placeholder":
-        assert said.startswith(f"{file} of the model {folder} is a placeholder of Git LFS")
+        assert said.startswith(f"{file} of the model ") and "is a placeholder of Git LFS" in said
         assert "git lfs pull" in said
     else:
         assert "damaged" in said and "again" in said and "run the same command" not in said
@@ -168,7 +168,7 @@ def test_a_model_without_a_tokeniser_is_told_so(
 def test_another_model_s_tokeniser_is_refused(
     toy: Protocol, model_folder: Path, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "model"
+    folder = tmp_path / "mine"
     opt(vocab_size=50).save_pretrained(folder)
     for path in model_folder.glob("tokenizer*"):
         shutil.copy(path, folder)

@@ -295,7 +295,7 @@ def test_a_training_that_diverges_is_stopped_in_one_sentence(
     with pytest.raises(training.TrainingError) as refused:
         training.fine_tune(fresh, blocks.train, blocks.valid, protocol, seed=0)
     said = str(refused.value)
-    assert "loss of epoch 1 is" in said and "lr=1 is too high" in said
+    assert "loss in epoch 1 of a training is" in said and "lr=1 is too high" in said
     assert ("precision=fp32" in said) == (precision == "bf16")
     assert "\n" not in said
 
@@ -306,7 +306,9 @@ def test_a_validation_loss_that_is_not_finite_names_its_epoch(
 ) -> None:
     losses = iter([3.0, value])
     monkeypatch.setattr(scoring, "mean_nll", lambda *_: next(losses))
-    with pytest.raises(training.TrainingError, match=r"validation loss of epoch 2 is (nan|inf): "):
+    with pytest.raises(
+        training.TrainingError, match=r"validation loss in epoch 2 of .* is (nan|inf): "
+    ):
         training.fine_tune(fresh, blocks.train, blocks.valid, toy.replace(epochs=4), seed=0)
 
 
@@ -323,14 +325,14 @@ def test_a_run_of_numbers_that_are_not_finite_leaves_no_record(
 
     if column == "loss":  # from generation 1
         monkeypatch.setattr(scoring, "mean_nll", diverging)
-        said = r"^generation 1: the validation loss of epoch 1 is nan: the training has diverged"
+        said = r"^the validation loss in epoch 1 of generation 1 is nan: the training has diverged"
     elif column == "zero shot":
         monkeypatch.setattr(metrics, "perplexity", lambda nll: np.inf)
         said = "^the perplexity of .* on human text is inf before any training"
     else:
         row = lambda *args: measured(*args) | {column: np.inf}  # noqa: E731
         monkeypatch.setattr(measures, "on_human_text", row)
-        said = "^generation 0: the test perplexity is inf: the training has diverged"
+        said = "^the test perplexity of generation 0 is inf: the training has diverged"
     with pytest.raises(BookError, match=said):
         loop.run(toy)
     assert not records.built().exists() or not list(records.built().iterdir())

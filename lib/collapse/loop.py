@@ -121,10 +121,7 @@ def run(
             clock.limit.reserve()
             if there:  # or another process may have finished it since
                 shutil.rmtree(folder, ignore_errors=True)
-            try:
-                _compute(chain, train, number, folder, previous_key)
-            except training.TrainingError as error:
-                raise training.TrainingError(f"generation {number}: {error}") from error
+            _compute(chain, train, number, folder, previous_key)
             clock.stored()
             parallel.agreed(None)  # not before the first process has stored it
         done.append(finished.read(folder))
@@ -249,7 +246,8 @@ def _compute(
     )
     seed = seed_of(p, number, "training")
     an_epoch = _an_epoch(chain, train)
-    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell, an_epoch)
+    name = f"generation {number}"
+    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell, an_epoch, name)
     test = scoring.score(net, blocks.test, p)
     eos = chain.base.tokenizer.eos_token_id
     prompts = {
@@ -280,7 +278,8 @@ def _compute(
         **measures.on_its_text(tokens, text_nll, held_out, on_human, on_own, on_reference),
     }
     perplexities = ("valid_perplexity", "test_perplexity", "text_perplexity_median")
-    training.check_finite({name.replace("_", " "): row[name] for name in perplexities}, p)
+    for column in perplexities:
+        training.check_finite(row[column], f"{column.replace('_', ' ')} of {name}", p)
     if parallel.rank() > 0:
         return
     arrays = {

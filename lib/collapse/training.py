@@ -28,22 +28,22 @@ class TrainingError(BookError):
     """A training has diverged: a loss or a perplexity is not a finite number."""
 
 
-def check_finite(values: dict[str, float], protocol: Protocol) -> None:
+def check_finite(value: float, what: str, protocol: Protocol) -> None:
     """Refuse a training that has diverged.
 
     Args:
-        values: losses or perplexities, by what they are called.
+        value: a loss or a perplexity.
+        what: which one.
 
     Raises:
-        TrainingError: one of them is not finite.
+        TrainingError: it is not finite.
     """
-    for name, value in values.items():
-        if not math.isfinite(value):
-            remedy = " or precision=fp32" if protocol.precision != "fp32" else ""
-            raise TrainingError(
-                f"the {name} is {value}: the training has diverged, most likely because "
-                f"lr={protocol.lr:g} is too high for this model; give a lower lr{remedy}"
-            )
+    if not math.isfinite(value):
+        remedy = " or precision=fp32" if protocol.precision != "fp32" else ""
+        raise TrainingError(
+            f"the {what} is {value}: the training has diverged, most likely because "
+            f"lr={protocol.lr:g} is too high for this model; give a lower lr{remedy}"
+        )
 
 
 def fine_tune(
@@ -54,6 +54,7 @@ def fine_tune(
     seed: int,
     progress: Progress | None = None,
     an_epoch: int | None = None,
+    name: str = "a training",
 ) -> list[dict[str, float]]:
     """Fine-tune in place; the model ends as the checkpoint that the protocol selects.
 
@@ -66,6 +67,7 @@ def fine_tune(
         seed: of the order of the blocks and of dropout.
         an_epoch: blocks of an epoch, for fewer than all of `train`: an epoch then goes on in the
             random order where the last one ended.
+        name: what it is called where it is refused.
 
     Returns:
         one row an epoch: `epoch` from 1, `train_nll` and `valid_nll` in nats a token.
@@ -104,9 +106,9 @@ def fine_tune(
             schedule.step()
             parallel.add_up(total)
             train_nll = float(total) / (an_epoch * tokens)
-            check_finite({f"training loss of epoch {epoch + 1}": train_nll}, protocol)
+            check_finite(train_nll, f"training loss in epoch {epoch + 1} of {name}", protocol)
             valid_nll = scoring.mean_nll(model, valid, protocol, weights.networks)
-            check_finite({f"validation loss of epoch {epoch + 1}": valid_nll}, protocol)
+            check_finite(valid_nll, f"validation loss in epoch {epoch + 1} of {name}", protocol)
             history.append({"epoch": epoch + 1, "train_nll": train_nll, "valid_nll": valid_nll})
             if protocol.selection == "best" and valid_nll < best:
                 best, kept = valid_nll, weights.values.detach().clone()
