@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
-from collapse import decode, memory
+from collapse import decode, memory, parallel
 from collapse.protocol import Protocol
 from toy_models import llama, opt
 
@@ -149,14 +149,62 @@ def test_the_number_of_threads_changes_no_text(model: Any, decoding: str) -> Non
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.parametrize("decoding", ["greedy", "beam", "sample"])
-def test_an_unknown_architecture_is_left_to_transformers(decoding: str) -> None:
+def make_gpt2() -> Any:
+    """A model of an architecture that is unknown here."""
     torch.manual_seed(2)
     config = GPT2Config(
         n_embd=24, n_layer=2, n_head=2, vocab_size=VOCABULARY, n_positions=64,
         initializer_range=0.4, bos_token_id=EOS, eos_token_id=EOS,
     )  # fmt: skip
-    net, given = GPT2LMHeadModel(config).eval(), prompts(40)
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"no_repeat_ngram_size": 1},
+        {"min_p": 0.99, "top_k": 1},
+        {"num_beams": 3, "length_penalty": -9.0},
+        {"bad_words_ids": [[token] for token in range(VOCABULARY // 2)]},
+        {"exponential_decay_length_penalty": (1, 9.0), "max_length": 8, "renormalize_logits": True},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+@pytest.mark.parametrize("decoding", ["greedy", "beam", "sample"])
+def test_what_a_model_s_folder_says_about_decoding_changes_nothing(
+    decoding: str, settings: dict[str, Any]
+) -> None:
+    net, given = make_gpt2(), prompts(40)
+    protocol = Protocol(decoding=decoding, eos="suppress", repetition_penalty=1.0)
+    plain = decode.generate(net, given, NEW, protocol, EOS, seed=1)
+    net.generation_config = GenerationConfig(**settings)
+    assert decode.generate(net, given, NEW, protocol, EOS, seed=1).tolist() == plain.tolist()
+    assert all(getattr(net.generation_config, name) == settings[name] for name in settings)
+    if decoding == "greedy":  # against a loop over positions
+        ids = torch.from_numpy(given.astype(np.int64))
+        for _ in range(NEW):
+            with torch.inference_mode():
+                logits = net(ids).logits[:, -1]
+                logits[:, EOS] = -torch.inf
+            ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], 1)
+        assert ids[:, given.shape[1] :].tolist() == plain.tolist()
+
+
+def test_processes_that_leave_sampling_to_transformers_draw_other_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, given, protocol = make_gpt2(), prompts(40), Protocol(decoding="sample")
+    found = []
+    for rank in (0, 1):  # as if each had these prompts for its share
+        monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(parallel, "share", slice)
+        found.append(decode.generate(net, given, NEW, protocol, EOS, seed=1))
+    assert (found[0] == found[1]).mean() < 0.5
+
+
+@pytest.mark.parametrize("decoding", ["greedy", "beam", "sample"])
+def test_an_unknown_architecture_is_left_to_transformers(decoding: str) -> None:
+    net, given = make_gpt2(), prompts(40)
     assert decode.falls_back(net) and not decode.falls_back(MODELS["opt"])
     protocol = Protocol(decoding=decoding, eos="suppress")
     found = decode.generate(net, given, NEW, protocol, EOS, seed=1)

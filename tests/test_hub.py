@@ -1,5 +1,6 @@
 """The model hub, played by a local server; the client reads its address when it is imported."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,6 +70,9 @@ def test_weights_that_differ_from_the_hub_s_hash_are_refused(weights: Path, tmp_
         told = ask("some/model", endpoint, tmp_path)
     assert told.startswith("refused: model.safetensors of some/model has SHA-256")
     assert "remove" in told and told.count("\n") == 1
+    # Nor are they taken for a copy when the hub is gone.
+    again = ask("some/model", endpoint, tmp_path, HF_HUB_OFFLINE="1")
+    assert again.startswith("refused: model 'some/model' is no folder here")
 
 
 def test_an_unknown_model_is_named(weights: Path, tmp_path: Path) -> None:
@@ -81,3 +85,67 @@ def test_without_hub_and_copy_the_remedy_is_told(tmp_path: Path) -> None:
     told = ask("some/model", "http://127.0.0.1:9", tmp_path)
     assert told.startswith("refused: model 'some/model' is no folder here")
     assert "smollm2-135m" in told
+
+
+def test_the_files_are_of_the_revision_that_the_hashes_were_asked_of(
+    weights: Path, tmp_path: Path
+) -> None:
+    with serve("some/model", weights, moves=True) as endpoint:
+        told = ask("some/model", endpoint, tmp_path)
+    assert f"'revision': '{COMMIT}'" in told
+    assert told.splitlines()[0].endswith(f"/{COMMIT}")
+
+
+@pytest.mark.parametrize("kind", ["model.safetensors", "pytorch_model.bin"])
+def test_weights_in_parts_are_found_through_their_index(
+    weights: Path, kind: str, tmp_path: Path
+) -> None:
+    folder, stem = tmp_path / "parts", Path(kind)
+    parts = [f"{stem.stem}-0000{n}-of-00002{stem.suffix}" for n in (1, 2)]
+    folder.mkdir()
+    (folder / "config.json").write_bytes((weights / "config.json").read_bytes())
+    for part in [*parts, f"other{stem.suffix}"]:
+        (folder / part).write_bytes(part.encode())
+    index = {"weight_map": {"a": parts[0], "b": parts[1], "c": parts[0]}}
+    (folder / f"{kind}.index.json").write_text(json.dumps(index))
+    with serve("some/model", folder) as endpoint:
+        told = ask("some/model", endpoint, tmp_path / "cache")
+    for part in parts:
+        assert f"'sha256:{part}': '{sha256_file(folder / part)}'" in told
+    assert "other" not in told
+
+
+def test_a_model_without_weights_is_refused(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((weights / "config.json").read_bytes())
+    with serve("some/model", folder) as endpoint:
+        told = ask("some/model", endpoint, tmp_path / "cache")
+    assert told.startswith("refused: 'some/model' on the model hub has neither model.safetensors")
+
+
+def test_a_gated_model_asks_for_a_token(weights: Path, tmp_path: Path) -> None:
+    with serve("some/model", weights, gated=True) as endpoint:
+        told = ask("some/model", endpoint, tmp_path)
+    assert told.startswith(
+        "refused: the model hub gives 'some/model' only to those who have agreed"
+    )
+    assert "HF_TOKEN" in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("page", [b"<html>Please log in</html>", b"[]", b"{}"])
+def test_an_answer_that_is_not_a_hub_s_names_who_gave_it(
+    weights: Path, page: bytes, tmp_path: Path
+) -> None:
+    with serve("some/model", weights, page=page) as endpoint:
+        told = ask("some/model", endpoint, tmp_path)
+    assert told.startswith(f"refused: {endpoint} did not answer as a model hub does")
+    assert "HF_ENDPOINT" in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+@pytest.mark.parametrize("name", ["/modles/mine", "./mine", "../mine", "a/b/c", "my model", "~/m"])
+def test_what_can_only_be_a_path_is_no_folder(name: str, offline: str, tmp_path: Path) -> None:
+    told = ask(name, "http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE=offline)
+    assert told.startswith(f"refused: model {name!r} is no folder here and cannot be a name on")
+    assert "spelling" in told and told.count("\n") == 1

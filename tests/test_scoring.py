@@ -1,5 +1,6 @@
 """Scores against a loop over positions that asks `transformers`."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from scipy import stats
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from collapse import corpus, scoring
+from collapse import corpus, decode, fit, scoring
 from collapse.protocol import Protocol
 
 
@@ -62,3 +63,50 @@ def test_half_precision_scores_nearly_alike(
     assert not np.array_equal(half.nll, single.nll)
     assert half.nll.mean() == pytest.approx(single.nll.mean(), rel=1e-2)
     assert half.entropy.mean() == pytest.approx(single.entropy.mean(), rel=1e-2)
+
+
+class Memory:
+    """The memory of a GPU of 1,000,000 bytes, and PyTorch's allocator in front of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, others: int) -> None:
+        self.others, self.allocated, self.reserved = others, 0, 0
+        for name, ask in (
+            ("mem_get_info", lambda _=None: (1_000_000 - self.others - self.reserved, 1_000_000)),
+            ("memory_allocated", lambda _=None: self.allocated),
+            ("memory_reserved", lambda _=None: self.reserved),
+        ):
+            monkeypatch.setattr(torch.cuda, name, ask)
+
+    def hold(self, allocated: int) -> None:
+        self.allocated, self.reserved = allocated, max(self.reserved, allocated)
+
+
+class OnGpu:
+    """A model of which only the place and the shape matter."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def parameters(self) -> Any:
+        return iter([SimpleNamespace(device=torch.device("cuda"))])
+
+
+def test_a_gpu_s_batches_do_not_shrink_by_what_the_allocator_holds_back(
+    base: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu, net = Memory(monkeypatch, others=100_000), OnGpu(base.model.config)
+
+    def sizes() -> tuple[int, int, int]:
+        rows = decode.rows_at_once(Protocol(decoding="greedy"), net, 8)
+        return scoring.free_memory(), scoring.blocks_at_once(net, 8), rows
+
+    gpu.hold(50_000)
+    before = sizes()
+    assert before[0] == 850_000 and min(before[1:]) > 1
+    gpu.hold(700_000)  # a first call
+    assert scoring.free_memory() == 200_000
+    gpu.hold(50_000)  # is over: the allocator keeps what it had
+    assert torch.cuda.mem_get_info()[0] == 200_000
+    assert sizes() == before
+    # A run takes the place of what this process holds; others keep theirs.
+    assert fit._gpu_memory() == 900_000

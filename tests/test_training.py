@@ -9,8 +9,19 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from collapse import corpus, model, parallel, scoring, training
-from collapse.protocol import Protocol
+from collapse import (
+    corpus,
+    finished,
+    loop,
+    measures,
+    metrics,
+    model,
+    parallel,
+    records,
+    scoring,
+    training,
+)
+from collapse.protocol import BookError, Protocol
 from collapse.weights import Weights
 from toy_models import VOCABULARY, llama, opt
 
@@ -271,3 +282,57 @@ def test_shorter_epochs_go_through_all_blocks_before_any_comes_again(
     assert [len(rows) for rows in seen] == [4, 2] * 4
     assert sorted(epochs[0] + epochs[1]) == sorted(epochs[2] + epochs[3]) == list(range(12))
     assert epochs[0] + epochs[1] != epochs[2] + epochs[3]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_that_diverges_is_stopped_in_one_sentence(
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol, precision: str
+) -> None:
+    protocol = toy.replace(lr=1.0, epochs=50, precision=precision)
+    # So far from where it learns anything that products of weights overflow.
+    for weight in fresh.parameters():
+        weight.data *= 1e15
+    with pytest.raises(training.TrainingError) as refused:
+        training.fine_tune(fresh, blocks.train, blocks.valid, protocol, seed=0)
+    said = str(refused.value)
+    assert "loss in epoch 1 of a training is" in said and "lr=1 is too high" in said
+    assert ("precision=fp32" in said) == (precision == "bf16")
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_validation_loss_that_is_not_finite_names_its_epoch(
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol, value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, value])
+    monkeypatch.setattr(scoring, "mean_nll", lambda *_: next(losses))
+    with pytest.raises(
+        training.TrainingError, match=r"validation loss in epoch 2 of .* is (nan|inf): "
+    ):
+        training.fine_tune(fresh, blocks.train, blocks.valid, toy.replace(epochs=4), seed=0)
+
+
+@pytest.mark.parametrize("column", ["test_perplexity", "zero shot", "loss"])
+def test_a_run_of_numbers_that_are_not_finite_leaves_no_record(
+    column: str, toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PROMISE", 0)
+    loss, measured, folder = scoring.mean_nll, measures.on_human_text, finished.folder
+
+    def diverging(*args: Any) -> float:
+        stored = any(path.is_dir() for path in folder("key").parent.glob("*"))
+        return np.nan if stored else loss(*args)
+
+    if column == "loss":  # from generation 1
+        monkeypatch.setattr(scoring, "mean_nll", diverging)
+        said = r"^the validation loss in epoch 1 of generation 1 is nan: the training has diverged"
+    elif column == "zero shot":
+        monkeypatch.setattr(metrics, "perplexity", lambda nll: np.inf)
+        said = "^the perplexity of .* on human text is inf before any training"
+    else:
+        row = lambda *args: measured(*args) | {column: np.inf}  # noqa: E731
+        monkeypatch.setattr(measures, "on_human_text", row)
+        said = "^the test perplexity of generation 0 is inf: the training has diverged"
+    with pytest.raises(BookError, match=said):
+        loop.run(toy)
+    assert not records.built().exists() or not list(records.built().iterdir())

@@ -7,6 +7,7 @@ cached file is a whole and verified file. A hub that does not answer is given up
 import errno
 import functools
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -18,10 +19,11 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -299,40 +301,63 @@ def hub_snapshot(name: str) -> tuple[Path, dict[str, str]]:
         the local folder, and what identifies it: `hub` name, `revision`, SHA-256 of the weights.
 
     Raises:
-        AssetError: the hub does not know the model, a file differs from the hub's hash, or the
-            hub does not answer and there is no copy.
+        AssetError: the name cannot be one, the hub does not know the model or asks for a token, a
+            file differs from the hub's hash, the answer is not a hub's, or there is none and no
+            copy.
     """
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        RepositoryNotFoundError,
+    )
+    from huggingface_hub.utils import validate_repo_id
 
+    others = "model=smollm2-135m (from the package index), model=tiny, or a local folder"
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise AssetError(
+            f"model {name!r} is no folder here and cannot be a name on the model hub, which is "
+            f"OWNER/NAME; check its spelling, or use {others}"
+        ) from None
     if not hub_answers():
         folder = earlier_snapshot(name)
         if folder is None:
             raise AssetError(
-                f"model {name!r} is no folder here and the model hub does not answer; "
-                "use model=smollm2-135m (from the package index), model=tiny, or a local folder"
+                f"model {name!r} is no folder here and the model hub does not answer; use {others}"
             )
         return folder, {"hub": name, "revision": folder.name, **weight_hashes(folder)}
     try:
         info = HfApi().model_info(name, files_metadata=True, timeout=HUB_PATIENCE)
         files = {file.rfilename: file for file in info.siblings or []}
-        weights = "*.safetensors" if "model.safetensors" in files else "*.bin"
-        folder = Path(
-            snapshot_download(
-                name,
-                allow_patterns=["*.json", "*.txt", "*.model", weights],
-                cache_dir=cache_dir() / "hub",
-            )
-        )
+        # All of the revision that the hashes are of, should the model change meanwhile.
+        place = {"revision": info.sha, "cache_dir": cache_dir() / "hub"}
+        weights = _weight_files(name, files, place)
+        patterns = ["*.json", "*.txt", "*.model", *weights]
+        folder = Path(snapshot_download(name, allow_patterns=patterns, **place))
+    except GatedRepoError as error:
+        raise AssetError(
+            f"the model hub gives {name!r} only to those who have agreed to its terms: agree on "
+            f"the model's page and put a token of yours into HF_TOKEN, or use {others}"
+        ) from error
     except RepositoryNotFoundError as error:
         raise AssetError(
-            f"the model hub has no model {name!r}; give another name, a local folder, "
-            "smollm2-135m or tiny"
+            f"the model hub has no model {name!r}, or not for everybody; give another name, for a "
+            f"private model put a token of yours into HF_TOKEN, or use {others}"
         ) from error
     except (HfHubHTTPError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise AssetError(
-            f"the model hub failed while fetching {name!r} ({error}); try again, or use "
+            f"the model hub failed while fetching {name!r} ({reason}); try again, or use "
             "model=smollm2-135m, which the package index has"
+        ) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+        raise AssetError(
+            f"{address} did not answer as a model hub does when asked for {name!r}; check "
+            "HF_ENDPOINT and whether a proxy or a login page answers in its place"
         ) from error
     hashes = weight_hashes(folder)
     for file, found in hashes.items():
@@ -342,7 +367,30 @@ def hub_snapshot(name: str) -> tuple[Path, dict[str, str]]:
                 f"{file.removeprefix('sha256:')} of {name} has SHA-256 {found} where the hub "
                 f"says {published.sha256}; remove {cache_dir() / 'hub'} and try again"
             )
+    # What was asked for by revision is found by name later on, once it is verified.
+    with atomic(folder.parents[1] / "refs" / "main") as temporary:
+        temporary.write_text(str(info.sha))
     return folder, {"hub": name, "revision": str(info.sha), **hashes}
+
+
+def _weight_files(name: str, files: Collection[str], place: dict[str, Any]) -> list[str]:
+    """Which of a model's files on the hub hold its weights; parts are named by an index file.
+
+    Raises:
+        AssetError: none do.
+    """
+    from huggingface_hub import hf_hub_download
+
+    for whole in ("model.safetensors", "pytorch_model.bin"):
+        if whole in files:
+            return [whole]
+        if f"{whole}.index.json" in files:
+            index = Path(hf_hub_download(name, f"{whole}.index.json", **place))
+            return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    raise AssetError(
+        f"{name!r} on the model hub has neither model.safetensors nor pytorch_model.bin, whole or "
+        "in parts; give a model whose weights transformers can read"
+    )
 
 
 def weight_hashes(folder: Path) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from collapse import parallel, transformer
+from collapse import parallel, scoring, transformer
 from collapse.memory import Memory
 from collapse.progress import Progress
 from collapse.protocol import Protocol
@@ -46,8 +46,7 @@ def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) 
     cache = 2 * (config.num_hidden_layers + 1) * heads * slots * size
     cache *= config.hidden_size // config.num_attention_heads
     scores = 4 * 4 * width * config.vocab_size  # logits and what is made of them, float32
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(1, int(0.5 * free / (cache + scores)))
+    return max(1, int(0.5 * scoring.free_memory(device) / (cache + scores)))
 
 
 def falls_back(model: Any) -> bool:
@@ -66,7 +65,9 @@ def generate(
 ) -> np.ndarray:
     """Continue each prompt by `new_tokens` tokens with the protocol's decoding.
 
-    The random numbers of a sampled continuation belong to its row, so batching changes nothing.
+    The random numbers of a sampled continuation belong to its row, so batching changes nothing;
+    where `transformers.generate` writes, they come in one stream for each process instead, so there
+    the sampled text depends on the number of processes and, on a GPU, on the memory that is free.
 
     Args:
         model: causal language model of `transformers`, on any device.
@@ -89,7 +90,7 @@ def generate(
             half = torch.bfloat16 if protocol.precision == "bf16" else None
             net = transformer.lay_out(model, half)
     else:
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + parallel.rank())  # other prompts, other numbers
 
     def write(rows: slice) -> np.ndarray:
         ids = torch.from_numpy(prompts[rows].astype(np.int64)).to(device)
@@ -120,16 +121,24 @@ def _by_transformers(
     model: Any, ids: Tensor, new_tokens: int, protocol: Protocol, banned: int | None
 ) -> Tensor:
     """The same decoding by `transformers`, for architectures that are unknown here."""
+    from transformers import GenerationConfig
+
     options: dict[str, Any] = {"beam": {"num_beams": protocol.beams}, "greedy": {}}.get(
         protocol.decoding,
         {"temperature": protocol.temperature, "top_p": protocol.top_p, "top_k": 0},
     )
-    written = model.generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=new_tokens, use_cache=True,
-        eos_token_id=None, suppress_tokens=None if banned is None else [banned],
+    ours = GenerationConfig(
+        max_new_tokens=new_tokens, use_cache=True, eos_token_id=None,
+        suppress_tokens=None if banned is None else [banned],
         do_sample=protocol.decoding == "sample",
         repetition_penalty=protocol.repetition_penalty, **options,
     )  # fmt: skip
+    # What `ours` leaves open is filled in from the model's own, which came with its folder.
+    theirs, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        written = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=ours)
+    finally:
+        model.generation_config = theirs
     return written[:, ids.shape[1] :]
 
 
@@ -208,7 +217,8 @@ def _draw(logits: Tensor, top_p: float, chance: Tensor) -> Tensor:
     """One token a row by inversion of the cumulative distribution, (rows,)."""
     probabilities = torch.softmax(logits, -1)
     if top_p < 1.0:
-        # The smallest probability in the nucleus: below it lies no more than 1 - top_p.
+        # The smallest probability in the nucleus: below it lies no more than 1 - top_p. Tokens that
+        # tie with it all stay, where `transformers` cuts among them by their number.
         ordered = _ascending(probabilities)
         below = (ordered.cumsum(-1) <= 1 - top_p).sum(-1, keepdim=True)
         least = ordered.gather(-1, below.clamp_max(logits.shape[1] - 1))

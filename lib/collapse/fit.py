@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from collapse import model, work
+from collapse import model, scoring, work
 from collapse.assets import build_dir, cache_dir
 from collapse.protocol import BookError
 from collapse.units import in_bytes
@@ -106,7 +106,8 @@ def _main_memory() -> int:
 
 
 def _gpu_memory() -> int:
-    return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+    """Bytes that are free, or held by this process, whose place the run takes."""
+    return scoring.free_memory() + torch.cuda.memory_allocated()
 
 
 def _disk(folder: Path) -> int:

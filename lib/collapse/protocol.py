@@ -46,7 +46,7 @@ class Protocol:
     decoding: Literal["beam", "sample", "greedy"] = "beam"
     beams: int = 5  # beam search only
     temperature: float = 1.0  # sampling only
-    top_p: float = 1.0  # sampling only: the smallest set of tokens with this much probability
+    top_p: float = 1.0  # sampling only: the likeliest tokens with at least this probability
     repetition_penalty: float = 1.0  # article: none, 2.0 in its ablation; released code: 3.0
     eos: Literal["suppress", "allow"] = "suppress"  # code: `min_new_tokens`, so never the EOS token
     selection: Literal["best", "last"] = "best"  # checkpoint, by perplexity on human validation

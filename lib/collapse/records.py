@@ -166,7 +166,7 @@ def write(record: Record, folder: Path) -> Path:
         "provenance": record.provenance,
         "samples": record.samples,
     }
-    text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with locked(path):
         restore(path)
         with suppress(RecordError):  # a damaged one is replaced

@@ -37,7 +37,17 @@ def blocks_at_once(model: Any, length: int) -> int:
     if device.type != "cuda":
         return part(length)
     each = cost.activation_bytes(cost.shape(model.config, 0), length)
-    return max(1, int(torch.cuda.mem_get_info(device)[0] / 2 / each))
+    return max(1, int(free_memory(device) / 2 / each))
+
+
+def free_memory(device: torch.device | None = None) -> int:
+    """Bytes of a GPU that nothing occupies, what PyTorch holds back for its next arrays included.
+
+    Args:
+        device: the current GPU where none is given.
+    """
+    held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + held_back
 
 
 def part(length: int) -> int:

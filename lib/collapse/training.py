@@ -18,10 +18,32 @@ from torch.nn import functional
 
 from collapse import parallel, scoring, transformer
 from collapse.progress import Progress
-from collapse.protocol import Protocol
+from collapse.protocol import BookError, Protocol
 from collapse.weights import Weights
 
 SHARED = 16_000_000  # parameters up to which each worker has gradients of its own
+
+
+class TrainingError(BookError):
+    """A training has diverged: a loss or a perplexity is not a finite number."""
+
+
+def check_finite(value: float, what: str, protocol: Protocol) -> None:
+    """Refuse a training that has diverged.
+
+    Args:
+        value: a loss or a perplexity.
+        what: which one.
+
+    Raises:
+        TrainingError: it is not finite.
+    """
+    if not math.isfinite(value):
+        remedy = " or precision=fp32" if protocol.precision != "fp32" else ""
+        raise TrainingError(
+            f"the {what} is {value}: the training has diverged, most likely because "
+            f"lr={protocol.lr:g} is too high for this model; give a lower lr{remedy}"
+        )
 
 
 def fine_tune(
@@ -32,6 +54,7 @@ def fine_tune(
     seed: int,
     progress: Progress | None = None,
     an_epoch: int | None = None,
+    name: str = "a training",
 ) -> list[dict[str, float]]:
     """Fine-tune in place; the model ends as the checkpoint that the protocol selects.
 
@@ -44,9 +67,13 @@ def fine_tune(
         seed: of the order of the blocks and of dropout.
         an_epoch: blocks of an epoch, for fewer than all of `train`: an epoch then goes on in the
             random order where the last one ended.
+        name: what it is called where it is refused.
 
     Returns:
         one row an epoch: `epoch` from 1, `train_nll` and `valid_nll` in nats a token.
+
+    Raises:
+        TrainingError: the loss of an epoch is not finite.
     """
     torch.manual_seed(seed + parallel.rank())  # of dropout: others in each process
     order = np.random.default_rng(seed)
@@ -79,7 +106,9 @@ def fine_tune(
             schedule.step()
             parallel.add_up(total)
             train_nll = float(total) / (an_epoch * tokens)
+            check_finite(train_nll, f"training loss in epoch {epoch + 1} of {name}", protocol)
             valid_nll = scoring.mean_nll(model, valid, protocol, weights.networks)
+            check_finite(valid_nll, f"validation loss in epoch {epoch + 1} of {name}", protocol)
             history.append({"epoch": epoch + 1, "train_nll": train_nll, "valid_nll": valid_nll})
             if protocol.selection == "best" and valid_nll < best:
                 best, kept = valid_nll, weights.values.detach().clone()
