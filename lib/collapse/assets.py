@@ -57,12 +57,34 @@ SMOLLM2_WHEEL = Wheel(
 
 def cache_dir() -> Path:
     """The folder of downloads and finished generations: `$COLLAPSE_CACHE`, else `.cache`."""
-    return Path(os.environ.get("COLLAPSE_CACHE") or ROOT / ".cache")
+    return _folder("COLLAPSE_CACHE", ".cache")
 
 
 def build_dir() -> Path:
     """The folder of everything that a build makes: `$COLLAPSE_BUILD`, else `_build`."""
-    return Path(os.environ.get("COLLAPSE_BUILD") or ROOT / "_build")
+    return _folder("COLLAPSE_BUILD", "_build")
+
+
+def _folder(variable: str, default: str) -> Path:
+    named = os.environ.get(variable)
+    return expanded(named, variable) if named else ROOT / default
+
+
+def expanded(path: str, what: str) -> Path:
+    """A path in which `~` and `~user` stand for home folders.
+
+    Args:
+        what: names it where it is refused.
+
+    Raises:
+        AssetError: there is no such user, or nobody knows their home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise AssetError(
+            f"{what}={path} names a home folder that is not known here; give the whole path"
+        ) from error
 
 
 def sha256_file(path: Path) -> str:
