@@ -186,9 +186,11 @@ def _check_runs(name: str, values: Mapping[str, Any]) -> None:
 
 
 def _check_files(values: Mapping[str, Any]) -> None:
-    """Names of texts and models, which become names of records, and must fit there."""
+    """Names of texts and models, which stand in names of records and in labels of figures."""
     for key in ("corpus", "model", "domain"):
         given = expanded(str(values.get(key, "")), key)
+        if "$" in str(given):  # to a figure's label it is the beginning of a formula
+            raise ParameterError(f"{key}={given} has a dollar in its name; rename it without one")
         if len(given.stem.encode()) > LONGEST_NAME:
             raise ParameterError(
                 f"{key}={given} has a name of {len(given.stem.encode())} bytes, too long for the "
