@@ -188,7 +188,11 @@ def _check_runs(name: str, values: Mapping[str, Any]) -> None:
 def _check_files(values: Mapping[str, Any]) -> None:
     """Names of texts and models, which stand in names of records and in labels of figures."""
     for key in ("corpus", "model", "domain"):
-        given = expanded(str(values.get(key, "")), key)
+        if key not in values:
+            continue
+        given = expanded(str(values[key]), key)
+        if not values[key]:
+            raise ParameterError(f"{key}= names nothing; give a name or a path, or leave it out")
         if "$" in str(given):  # to a figure's label it is the beginning of a formula
             raise ParameterError(f"{key}={given} has a dollar in its name; rename it without one")
         if len(given.stem.encode()) > LONGEST_NAME:
