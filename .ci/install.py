@@ -34,7 +34,7 @@ def main():
         shutil.rmtree(notes)
     pip = (str(python), "-m", "pip", "install", "--quiet")
     run(*pip, "-r", str(SOURCES[0]))
-    run(*pip, "--no-deps", "-e", "./lib")
+    run(*pip, "--no-deps", "--no-build-isolation", "-e", "./lib")  # setuptools is pinned, too
     MARK.write_text(wanted)
 
 

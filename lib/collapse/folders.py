@@ -12,10 +12,11 @@ import os
 import re
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from collapse.assets import AssetError, build_dir, cache_dir
+from collapse.assets import ROOT, AssetError, build_dir, cache_dir
 from collapse.protocol import BookError
 
 MARK = ".made-by-the-book"
@@ -55,7 +56,7 @@ def claim(build: Path) -> None:
 
 def _check_own(build: Path) -> None:
     names = {path.name for path in build.iterdir()}
-    if MARK in names:
+    if MARK in names or build.resolve() == ROOT / "_build":
         return
     seen = {name for name in names if not name.startswith(".")}
     foreign = sorted(name for name in seen if not re.fullmatch(MADE, name))
@@ -67,7 +68,7 @@ def _check_own(build: Path) -> None:
 
 
 def _check_writable(folder: Path, variable: str) -> None:
-    probe = folder / f".probe-{os.getpid()}".ljust(LONGEST, "-")
+    probe = folder / f".probe-{uuid.uuid4()}".ljust(LONGEST, "-")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.mkdir()
@@ -123,7 +124,7 @@ def clean() -> None:
     build, cache = build_dir(), cache_dir()
     if build.is_dir():
         _check_own(build)
-        _empty(build, rf"{MADE}|{re.escape(MARK)}|{re.escape(LOCK)}")
+        _empty(build, rf"{MADE}|\.probe-.*|{re.escape(MARK)}|{re.escape(LOCK)}")
     if (cache / "generations").is_dir():
         _empty(cache / "generations", GENERATION)
     print(f"Kept: {cache} (downloads) and .venv; remove them by hand if you want to.")
