@@ -265,6 +265,46 @@ def test_a_failing_chapter_says_why_and_leaves_the_earlier_result(tmp_path: Path
     assert (build / "executed/toy.ipynb").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "error",
+    ["speed.SpeedError", "chapter.ParameterError", "gallery.GalleryError", "site.SiteError"],
+)
+def test_any_refusal_of_the_book_s_crosses_the_kernel_as_its_sentence(
+    tmp_path: Path, error: str
+) -> None:
+    module, name = error.split(".")
+    sentence = "the bench file is damaged;\nmeasure again"
+    code = f"from collapse import {module}\n\nraise {module}.{name}({sentence!r})"
+    root = make_book(tmp_path / "book", code)
+    with pytest.raises(chapter.ChapterError) as failure:
+        execution.execute("toy", "laptop", {}, tmp_path / "build", root=root)
+    assert str(failure.value) == sentence
+
+
+def test_an_error_of_several_lines_is_told_whole(tmp_path: Path) -> None:
+    root = make_book(tmp_path / "book", "raise ValueError('two shapes differ:\\n  (3,)\\n  (4,)')")
+    with pytest.raises(chapter.ChapterError, match=r"ValueError: two shapes differ: \(3,\) \(4,\)"):
+        execution.execute("toy", "laptop", {}, tmp_path / "build", root=root)
+
+
+def test_a_chapter_is_executed_again_for_another_matplotlib_or_bench_file(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = chapter.settings("toy", "laptop", {}, root)
+    stamps = [execution.stamp("toy", values, tmp_path, root)]
+    (root / "records/.DS_Store").write_text("left by a file manager")
+    assert execution.stamp("toy", values, tmp_path, root) == stamps[0]
+    (tmp_path / "bench-cpu.json").write_text("{}")
+    stamps.append(execution.stamp("toy", values, tmp_path, root))
+    version = execution.importlib.metadata.version
+    newer = {"matplotlib": "99.0"}
+    monkeypatch.setattr(
+        execution.importlib.metadata, "version", lambda name: newer.get(name) or version(name)
+    )
+    stamps.append(execution.stamp("toy", values, tmp_path, root))
+    assert len(set(stamps)) == 3
+
+
 def test_one_figure_is_made_without_what_comes_after_it(tmp_path: Path) -> None:
     first = "folder = __import__('pathlib').Path(__import__('os').environ['COLLAPSE_BUILD'])"
     cells = [

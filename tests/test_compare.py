@@ -227,7 +227,7 @@ def test_two_records_are_compared_by_name(published: Path) -> None:
 def test_a_chapter_without_runs_of_its_own_has_nothing_to_compare(published: Path) -> None:
     for name in ("why-tails-vanish", "no-retention"):
         done = CliRunner().invoke(book.main, ["compare", name])
-        assert done.exit_code == 0 and "nothing to compare" in done.output
+        assert done.exit_code == 3 and "nothing to compare" in done.output
 
 
 def test_a_mended_run_is_compared_with_one_of_as_many_rounds() -> None:

@@ -1,7 +1,13 @@
 """Cards of figures, their citations, and their pages at permanent addresses."""
 
+import dataclasses
+import html
 import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
@@ -9,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 from pybtex.database import parse_string
 
 from collapse import cards, chapter, execution, gallery, registry, site
@@ -118,6 +125,62 @@ def test_the_command_has_what_differs_from_the_usual_one() -> None:
     assert cards.command(card(scale="paper")) == "make figure ID=fig-toy SCALE=paper"
     mine = card(scale="smoke", parameters="seed=3 epochs=1")
     assert cards.command(mine) == 'make figure ID=fig-toy PARAMS="seed=3 epochs=1" SCALE=smoke'
+
+
+def test_a_value_with_blanks_or_quotes_is_quoted_in_the_command() -> None:
+    own = card(scale="laptop", parameters="'corpus=my text.txt' seed=3")
+    told = cards.command(own)
+    assert told == """make figure ID=fig-toy PARAMS="'corpus=my text.txt' seed=3\""""
+    assert shlex.split(told)[3] == "PARAMS='corpus=my text.txt' seed=3"
+
+
+def test_a_generation_that_runs_begin_with_is_counted_once() -> None:
+    long, other = (make_record(Protocol(seed=0, generations=3, epochs=e)) for e in (5, 4))
+    begins_alike = dataclasses.replace(long.truncated(2), protocol=other.protocol)
+    rows = other.generations.copy()
+    rows.loc[0] = long.generations.loc[0]
+    provenance = other.provenance | {"seconds": [60.0, 120.0, 240.0]}
+    shares = dataclasses.replace(begins_alike, generations=rows, provenance=provenance)
+    first = dataclasses.replace(long, provenance=long.provenance | {"seconds": [60.0, 30.0, 30.0]})
+    found = card([Run(first, computed=True), Run(shares, computed=True)])
+    assert found["minutes"] == (60 + 30 + 30 + 120 + 240) / 60
+    assert "took 8 minutes in all" in cards.shown(found)
+
+
+def test_a_card_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    old = json.loads((build / "figures/fig-toy.json").read_text())
+    del old["origin"]
+    (build / "figures/fig-toy.json").write_text(json.dumps(old))
+    with pytest.raises(gallery.GalleryError, match="`book run toy --force`"):
+        site.stage(build, tmp_path)
+
+
+# -- figures ---------------------------------------------------------------------------------
+
+
+def test_a_reader_s_matplotlibrc_changes_no_figure(tmp_path: Path) -> None:
+    code = (
+        "import hashlib; from collapse import figures; from matplotlib import pyplot as plt\n"
+        "figures.style(); figure, axes = plt.subplots(); axes.plot([1, 2], [3, 1], label='a')\n"
+        "axes.legend(); kinds = [figures.rendered(figure, kind) for kind in ('svg', 'png')]\n"
+        "print([hashlib.sha256(one).hexdigest() for one in kinds])"
+    )
+    (tmp_path / "matplotlibrc").write_text(
+        "savefig.facecolor: red\nsvg.fonttype: none\nlines.antialiased: False\n"
+        "axes.linewidth: 5\nlegend.loc: center\nsavefig.pad_inches: 1\npath.sketch: (1, 2, 3)\n"
+    )
+    places = [os.environ, os.environ | {"MATPLOTLIBRC": str(tmp_path)}]
+    plain, own = (
+        subprocess.run([sys.executable, "-c", code], env=place, capture_output=True, text=True)
+        for place in places
+    )
+    assert plain.returncode == 0 and plain.stdout == own.stdout
+
+
+def test_what_is_markdown_in_a_name_is_plain_in_a_caption() -> None:
+    text = "my*model_v2*, $a$, [x](y) <b> `c` {d}"
+    assert MarkdownIt().render(cards.in_markdown(text)) == f"<p>{html.escape(text)}</p>\n"
 
 
 # -- pages -----------------------------------------------------------------------------------

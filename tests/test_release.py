@@ -41,6 +41,20 @@ def test_a_release_holds_pages_records_and_checksums_and_is_reproducible(
         assert archive.testzip() is None
 
 
+def test_nothing_that_file_managers_leave_is_released(build: Path, tmp_path: Path) -> None:
+    record = records.list_records(tmp_path / "records")[0]
+    for folder in (build / "html", tmp_path / "records", record):
+        for name in (".DS_Store", "._x.csv", "Thumbs.db", "desktop.ini"):
+            (folder / name).touch()
+    names = [
+        n for path in release.make(build, tmp_path)[:2] for n in zipfile.ZipFile(path).namelist()
+    ]
+    kept = {"record.json", "generations.csv", "arrays.npz", "datapackage.json", "index.html"}
+    assert kept <= {name.split("/")[-1] for name in names}
+    left = re.compile(r"(^|/)(\.|Thumbs\.db|desktop\.ini)")
+    assert not [name for name in names if left.search(name)]
+
+
 def test_the_data_package_describes_every_file_with_its_hash(build: Path, tmp_path: Path) -> None:
     archive = zipfile.ZipFile(release.make(build, tmp_path)[1])
     package = json.loads(archive.read("datapackage.json"))

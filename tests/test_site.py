@@ -2,14 +2,16 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 
-from collapse import cards, site
-from collapse.assets import ROOT
+from collapse import cards, folders, site
+from collapse.assets import ROOT, AssetError
 from collapse.notebook import normalise
 from test_chapter import make_book
 
@@ -108,6 +110,41 @@ def test_a_warning_refuses_the_site_and_keeps_the_earlier_pages(tmp_path: Path) 
     with pytest.raises(site.SiteError, match="fig-none"):
         site.make(build, tmp_path)
     assert (build / "html/index.html").read_text() == "earlier"
+
+
+def test_two_builds_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    code = "import sys; from pathlib import Path; from collapse import site; "
+    code += "site.make(Path(sys.argv[1]), Path(sys.argv[2]))"
+    command = [sys.executable, "-c", code, str(build), str(tmp_path)]
+    with folders.alone(build):
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        said = [one.stdout.readline() for one in both if one.stdout]
+        assert not (build / "book").exists()
+    assert all("waiting for it" in line for line in said)
+    for one in both:
+        one.communicate()
+    assert [one.returncode for one in both] == [0, 0]
+    assert "Fig. 1.1" in (build / "html/chapters/toy.html").read_text(encoding="utf-8")
+
+
+def test_pages_are_not_built_over_other_things_of_the_user_s(tmp_path: Path) -> None:
+    (tmp_path / "thesis/html").mkdir(parents=True)
+    (tmp_path / "thesis/html/index.html").write_text("mine")
+    with pytest.raises(AssetError, match="holds 'html', which this book did not make"):
+        site.make(tmp_path / "thesis", tmp_path)
+    assert (tmp_path / "thesis/html/index.html").read_text() == "mine"
+
+
+def test_what_file_managers_leave_and_half_written_figures_are_not_among_the_pages(
+    tmp_path: Path,
+) -> None:
+    build = toy_site(tmp_path)
+    for name in ("figures/.DS_Store", "figures/.fig-a.svg.part", "figures/Thumbs.db"):
+        (build / name).touch()
+    (tmp_path / "_static/.DS_Store").touch()
+    staged = site.stage(build, tmp_path)
+    assert not [p for p in staged.rglob("*") if p.name.startswith(".") or p.name == "Thumbs.db"]
 
 
 def test_a_chapter_that_was_not_executed_is_named_with_the_remedy(tmp_path: Path) -> None:

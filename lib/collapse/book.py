@@ -60,7 +60,7 @@ def list_chapters() -> None:
             click.echo("  " + "  ".join([*aligned, row[4]]).rstrip())
 
 
-@main.command("run")
+@main.command("run", cls=cli.Writing)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @cli.scale_option
 @cli.parameter_option
@@ -72,7 +72,7 @@ def run_command(
     run_chapters(names, scale, cli.pairs(parameters), force=force)
 
 
-@main.command("figure")
+@main.command("figure", cls=cli.Writing)
 @click.argument("id")
 @cli.scale_option
 @cli.parameter_option
@@ -82,32 +82,36 @@ def figure_command(id: str, scale: str, parameters: tuple[str, ...]) -> None:
     click.echo(f"{path} and .png, .csv, .json beside it")
 
 
-@main.command("site")
-def site_command() -> None:
+@main.command("site", cls=cli.Writing)
+@click.option("--again", is_flag=True, help="Only where pages were built before.")
+def site_command(again: bool) -> None:
     """Build the pages from the executed chapters."""
-    echo_site()
+    if again and not (build_dir() / "html").is_dir():
+        click.echo(f"Figures are in {build_dir() / 'figures'}; `make book` makes the pages.")
+    else:
+        echo_site()
 
 
-@main.command("pdf")
+@main.command("pdf", cls=cli.Writing)
 def pdf_command() -> None:
     """Print the executed chapters into one PDF; this needs Chromium."""
     click.echo(site.pdf(build_dir()).resolve().as_uri())
 
 
-@main.command("release")
+@main.command("release", cls=cli.Writing)
 def release_command() -> None:
     """Pack the pages, and the records as a data package, with checksums."""
     for path in release.make(build_dir()):
         click.echo(path)
 
 
-@main.command("notebooks")
+@main.command("notebooks", cls=cli.Writing)
 def notebooks_command() -> None:
     """Write the executed chapters as notebooks that Colab can open."""
     click.echo(release.notebooks(build_dir()))
 
 
-@main.command("build")
+@main.command("build", cls=cli.Writing)
 @cli.scale_option
 @cli.force_option
 def build_command(scale: str, force: bool) -> None:
@@ -116,7 +120,7 @@ def build_command(scale: str, force: bool) -> None:
     echo_site()
 
 
-@main.command("recompute")
+@main.command("recompute", cls=cli.Writing)
 @cli.scale_option
 @cli.workers_option
 def recompute_command(scale: str, workers: int | None) -> None:

@@ -4,7 +4,7 @@ import html
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from collapse import __version__, registry
@@ -63,7 +63,24 @@ def facts(
             }
             for run in runs
         ],
+        "minutes": round(_seconds(runs) / 60, 1),
     }
+
+
+def _seconds(runs: Sequence["Run"]) -> float:
+    """What all runs took; a generation that several begin with was computed once."""
+    once = {
+        (run.record.protocol.seed, number, seconds, perplexity)
+        for run in runs
+        for number, (seconds, perplexity) in enumerate(
+            zip(
+                run.record.provenance["seconds"],
+                run.record.generations["test_perplexity"],
+                strict=True,
+            )
+        )
+    }
+    return sum(seconds for _, _, seconds, _ in once)
 
 
 def badge(card: Card) -> str:
@@ -126,23 +143,34 @@ def csl(card: Card, url: str = "") -> str:
 CITATIONS = {"BibTeX": bibtex, "APA": apa, "CSL-JSON": csl}
 
 
+def in_markdown(text: str) -> str:
+    """A text that holds no markup: a name of a file may have dollars, stars, brackets."""
+    return re.sub(r"([\\`*_\[\]{}<>$|~#])", r"\\\1", text)
+
+
 # -- the card on a page ----------------------------------------------------------------------
 
 
 def command(card: Card) -> str:
     """What makes this figure again, and nothing else."""
     scale = f" SCALE={card['scale']}" if card["scale"] not in ("", "laptop") else ""
-    parameters = f' PARAMS="{card["parameters"]}"' if card["parameters"] else ""
+    parameters = f" PARAMS={_quoted(card['parameters'])}" if card["parameters"] else ""
     return f"make figure ID={card['id']}{parameters}{scale}"
 
 
-def _time(runs: Sequence[Mapping[str, Any]]) -> str:
+def _quoted(text: str) -> str:
+    """A text as the value of a setting of make's, in a shell."""
+    escaped = re.sub(r'(["\\$`])', r"\\\1", text.replace("$", "$$"))
+    return f'"{escaped}"'
+
+
+def _time(card: Card) -> str:
+    runs = card["runs"]
     if not runs:
         return "It computes the figure from nothing."
-    total = sum(run["minutes"] for run in runs)
     return (
         f"With the runs at hand that takes seconds; to compute the {len(runs)} "
-        f"run{'s' if len(runs) > 1 else ''} anew took {total:,.0f} minutes in all."
+        f"run{'s' if len(runs) > 1 else ''} anew took {card['minutes']:,.0f} minutes in all."
     )
 
 
@@ -183,6 +211,6 @@ def shown(card: Card, folder: str = "../figures/") -> str:
         f"{html.escape(badge(card))}</span> {id}: runs, data, citation, rerun</summary>"
         f'<p><a href="{page}">Permanent page of this figure</a></p>'
         f"<p>Download: {links}</p>{cites}"
-        f"<p>Make it again: <code>{html.escape(command(card))}</code>. {_time(card['runs'])}</p>"
+        f"<p>Make it again: <code>{html.escape(command(card))}</code>. {_time(card)}</p>"
         f'<div class="figure-runs">{table}<p>{html.escape(card["origin"])}</p></div></details>'
     )

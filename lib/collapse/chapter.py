@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
-import yaml
 from nbformat import NotebookNode
 
-from collapse.assets import ROOT
+from collapse.assets import ROOT, expanded
 from collapse.parameters import (
     Parameter,
     ParameterError,
-    Scalars,
     Value,
+    checked_mapping,
     convert,
+    mapping,
     nearest,
     parse,
     written,
@@ -31,6 +31,7 @@ from collapse.parameters import (
 from collapse.protocol import COMPUTE, Arm, BookError, Protocol
 
 SCALES = ("smoke", "laptop", "paper")
+LONGEST_NAME = 80  # bytes of a text's or a model's name, of which those of records are made
 STAND_IN = "smollm2-135m"  # for OPT-125m, where no hub can be reached
 
 
@@ -47,7 +48,12 @@ def names(root: Path = ROOT) -> list[str]:
 
 
 def pages(root: Path = ROOT) -> list[str]:
-    """Every page of `_toc.yml`, in order, as written there: `chapters/index`, ..."""
+    """Every page of `_toc.yml`, in order, as written there: `chapters/index`, ...
+
+    Raises:
+        ParameterError: the file is no YAML.
+        ChapterError: it names no page, or one that is not there.
+    """
 
     def walk(node: Any) -> Iterable[str]:
         if isinstance(node, list):
@@ -58,14 +64,20 @@ def pages(root: Path = ROOT) -> list[str]:
             for item in node.values():
                 yield from walk(item)
 
-    return list(walk(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))))
+    found = list(walk(mapping(root, "_toc.yml")))
+    for page in found:
+        if not isinstance(page, str) or not (root / f"{page}.md").is_file():
+            raise ChapterError(f"_toc.yml names the page {page!r}, but there is no {page}.md")
+    if not found:
+        raise ChapterError("_toc.yml names no page; restore it from git")
+    return found
 
 
 def read(name: str, root: Path = ROOT) -> NotebookNode:
     """The chapter as a notebook, not executed.
 
     Raises:
-        ChapterError: there is no such chapter.
+        ChapterError: there is no such chapter, or it cannot be read.
     """
     path = root / "chapters" / f"{name}.md"
     if not path.is_file():
@@ -73,8 +85,12 @@ def read(name: str, root: Path = ROOT) -> NotebookNode:
         raise ChapterError(
             f"there is no chapter {name!r}{nearest(name, known)} (the chapters: {', '.join(known)})"
         )
-    # The format is given, or jupytext would take the shell examples of a plain page for code.
-    return jupytext.read(path, fmt="md:myst")
+    try:
+        # The format is given, or jupytext would take the shell examples of a plain page for code.
+        return jupytext.read(path, fmt="md:myst")
+    except Exception as error:  # of YAML, of MyST, of an encoding
+        said = " ".join(str(error).split())
+        raise ChapterError(f"chapters/{name}.md cannot be read ({said}); mend it") from error
 
 
 def has_code(name: str, root: Path = ROOT) -> bool:
@@ -144,6 +160,7 @@ def check(name: str, overrides: Mapping[str, Any], root: Path = ROOT) -> dict[st
                 f"not {value!r}; write for example {key}={written(known[key].default)}"
             ) from error
     _check_runs(name, values)
+    _check_files(values)
     in_protocol = {field.name for field in dataclasses.fields(Protocol)} & set(values)
     try:
         Protocol(**{key: values[key] for key in values if key in in_protocol})  # type: ignore[arg-type]
@@ -168,19 +185,38 @@ def _check_runs(name: str, values: Mapping[str, Any]) -> None:
         raise ParameterError(f"chapter {name}, the setting to compare with: {error}") from error
 
 
+def _check_files(values: Mapping[str, Any]) -> None:
+    """Names of texts and models, which stand in names of records and in labels of figures."""
+    for key in ("corpus", "model", "domain"):
+        if key not in values:
+            continue
+        given = expanded(str(values[key]), key)
+        if not values[key]:
+            raise ParameterError(f"{key}= names nothing; give a name or a path, or leave it out")
+        if "$" in str(given):  # to a figure's label it is the beginning of a formula
+            raise ParameterError(f"{key}={given} has a dollar in its name; rename it without one")
+        if len(given.stem.encode()) > LONGEST_NAME:
+            raise ParameterError(
+                f"{key}={given} has a name of {len(given.stem.encode())} bytes, too long for the "
+                f"names of records; rename it to {LONGEST_NAME} or fewer"
+            )
+
+
 def scale_overrides(name: str, scale: str, root: Path = ROOT) -> dict[str, Any]:
     """What `params/SCALE.yml` overrides in a chapter; nothing at scale `paper`.
 
     Raises:
-        ParameterError: the scale is unknown, or its file names an unknown chapter or parameter.
+        ParameterError: the scale is unknown, or its file is malformed or names an unknown chapter
+            or parameter.
     """
     if scale not in SCALES:
         raise ParameterError(f"there is no scale {scale!r}; choose one of {', '.join(SCALES)}")
     if scale == "paper":
         return {}
-    path = root / "params" / f"{scale}.yml"
-    sections = yaml.load(path.read_text(encoding="utf-8"), Scalars) or {}
-    sections = {section: values or {} for section, values in sections.items()}
+    sections = {
+        section: checked_mapping(values or {}, f"params/{scale}.yml, under `{section}`,")
+        for section, values in mapping(root, f"params/{scale}.yml").items()
+    }
     common = sections.pop("all", {})
     chapters = names(root)
     for section in sections:
@@ -236,17 +272,25 @@ def arms(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str,
         values: all parameters of the chapter, as `settings` gives them.
 
     Raises:
-        ChapterError: the cell does not define `arms`.
+        ChapterError: the cell stops, or does not set `arms` to a mapping of Arms.
     """
     for cell in read(name, root).cells:
         if "arms" in cell.metadata.get("tags", []):
+            cell_of = f"the cell tagged 'arms' of chapter {name}"
             namespace: dict[str, Any] = dict(values)
-            exec(compile(cell.source, f"<arms of chapter {name}>", "exec"), namespace)
+            try:
+                exec(compile(cell.source, f"<arms of chapter {name}>", "exec"), namespace)
+            except BookError:
+                raise
+            except Exception as error:
+                said = " ".join(f"{type(error).__name__}: {error}".split())
+                raise ChapterError(f"{cell_of} stops with {said}; mend it") from error
             if "arms" not in namespace:
-                raise ChapterError(
-                    f"the cell tagged 'arms' of chapter {name} sets no `arms`; mend it"
-                )
-            return namespace["arms"]
+                raise ChapterError(f"{cell_of} sets no `arms`; mend it")
+            found = namespace["arms"]
+            if not isinstance(found, dict) or not all(isinstance(a, Arm) for a in found.values()):
+                raise ChapterError(f"{cell_of} must set `arms` to a mapping of Arms; mend it")
+            return found
     return {}
 
 

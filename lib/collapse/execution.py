@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import logging
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,24 +20,27 @@ from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
+from collapse import folders
 from collapse.assets import ROOT, atomic, cache_dir, sha256_file
 from collapse.chapter import ChapterError, changed, names, read, settings
 from collapse.notebook import normalise
-from collapse.parameters import Value, nearest
+from collapse.parameters import Value, nearest, written
+from collapse.protocol import BookError
 
 # What a chapter's numbers and figures depend on, besides its own text and this package.
-DEPENDENCIES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "seaborn")
+DEPENDENCIES = (
+    "torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "seaborn", "matplotlib",
+)  # fmt: skip
 
-_OURS = {"AssetError", "FitError", "ProtocolError", "RecordError", "RegistryError"}
 
-
-def stamp(name: str, values: Mapping[str, Value], root: Path = ROOT) -> str:
+def stamp(name: str, values: Mapping[str, Value], build_dir: Path, root: Path = ROOT) -> str:
     """SHA-256 of all that decides what an execution of the chapter gives."""
     package = Path(__file__).parent
     inputs = [root / "chapters" / f"{name}.md", *sorted(package.glob("*.py"))]
     inputs += [file for file in [root / "figures.yml"] if file.exists()]
     inputs += [Path(str(v)) for v in values.values() if isinstance(v, str) and Path(v).is_file()]
-    inputs += sorted(path for path in (root / "records").rglob("*") if path.is_file())
+    inputs += folders.shown(root / "records")
+    inputs += sorted(build_dir.glob("bench-*.json"))
     described = {
         "values": dict(values),
         "files": [[path.name, path.parent.name, sha256_file(path)] for path in inputs],
@@ -66,10 +70,10 @@ def execute(
     folder.mkdir(parents=True, exist_ok=True)
     done, mark = folder / f"{name}.ipynb", folder / f"{name}.stamp"
     failed = folder / f"{name}.failed.ipynb"
-    now, given = stamp(name, values, root), changed(name, values, root)
+    now, given = stamp(name, values, build_dir, root), changed(name, values, root)
     if not force and done.exists() and mark.exists() and mark.read_text() == now:
         return False
-    environment = _environment(name, scale, overrides, build_dir)
+    environment = _environment(name, scale, {key: values[key] for key in overrides}, build_dir)
     notebook = _run(read(name, root), given, failed, environment, root)
     if not set(given) - {"scale"}:  # nothing that a reader should be told
         for cell in notebook.cells:
@@ -83,7 +87,7 @@ def execute(
 
 
 def _environment(
-    name: str, scale: str, overrides: Mapping[str, Any], build_dir: Path
+    name: str, scale: str, overrides: Mapping[str, Value], build_dir: Path
 ) -> dict[str, str]:
     """What the kernel of a chapter is told: where things lie, and what the cards have to say."""
     return {
@@ -91,9 +95,7 @@ def _environment(
         "COLLAPSE_CACHE": str(cache_dir().resolve()),
         "COLLAPSE_CHAPTER": name,
         "COLLAPSE_SCALE": scale,
-        "COLLAPSE_PARAMETERS": " ".join(
-            f"{key}={value}".replace(" ", "") for key, value in overrides.items()
-        ),
+        "COLLAPSE_PARAMETERS": shlex.join(f"{k}={written(v)}" for k, v in overrides.items()),
     }
 
 
@@ -121,11 +123,12 @@ def _run(
             execution_timeout=None,  # a generation may take hours
         )
     except PapermillExecutionError as error:
-        last = (str(error.evalue).strip().splitlines() or ["no message"])[-1]
-        if error.ename in _OURS:
-            raise ChapterError(last) from error  # ours, and a sentence already
+        said = str(error.evalue)
+        if error.traceback == BookError(said)._render_traceback_():
+            raise ChapterError(said) from error  # ours, and a sentence already
+        told = " ".join(said.split()) or "no message"
         raise ChapterError(
-            f"chapter {name} stopped with {error.ename}: {last} (see {failed})"
+            f"chapter {name} stopped with {error.ename}: {told} (see {failed})"
         ) from error
     except DeadKernelError as error:
         raise ChapterError(
@@ -158,14 +161,16 @@ def make_figure(
     if id not in known:
         raise ChapterError(f"there is no figure {id!r}{nearest(id, known)}")
     name = known[id]
-    given = changed(name, settings(name, scale, overrides, root), root)
+    values = settings(name, scale, overrides, root)
+    given = changed(name, values, root)
     notebook = read(name, root)
     last = next(i for i, cell in enumerate(notebook.cells) if f'id="{id}"' in cell.source)
     notebook.cells = notebook.cells[: last + 1]
     (build_dir / "executed" / f"{name}.stamp").unlink(missing_ok=True)  # its figures may change
     failed = build_dir.resolve() / "executed" / f"{name}.{id}.failed.ipynb"
     failed.parent.mkdir(parents=True, exist_ok=True)
-    _run(notebook, given, failed, _environment(name, scale, overrides, build_dir), root)
+    own = {key: values[key] for key in overrides}
+    _run(notebook, given, failed, _environment(name, scale, own, build_dir), root)
     failed.unlink(missing_ok=True)
     return build_dir / "figures" / f"{id}.svg"
 

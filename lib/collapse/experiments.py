@@ -40,21 +40,28 @@ def run_sweep(
         click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
 
 
-@click.command("sweep")
+@click.command("sweep", cls=cli.Writing)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @cli.scale_option
 @cli.parameter_option
 @cli.workers_option
-@click.option("--scheduler", metavar="ADDRESS", help="Use the workers of a Dask cluster.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    callback=cli.no_empty,
+    help="Use the workers of a Dask cluster.",
+)
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
+    callback=cli.no_nan,
     metavar="M",
     help="Start no generation that would not end by then; exit with 3 if something is left.",
 )
 @click.option(
     "--carry",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(file_okay=False),
+    callback=cli.folder,
     metavar="DIR",
     help="Take finished generations from this folder, and leave new ones there.",
 )
@@ -130,7 +137,7 @@ def _echo_plan(title: str, drawn: Any) -> None:
         click.echo(f"  {what:<12}{how_much}")
 
 
-@click.command("assets")
+@click.command("assets", cls=cli.Writing)
 def assets_command() -> None:
     """Fetch the text that the chapters need."""
     from collapse import corpus
@@ -171,7 +178,7 @@ def verify_command(folder: Path | None) -> None:
         raise failed[0]
 
 
-@click.command("compare")
+@click.command("compare", cls=cli.Writing)
 @click.argument("what", metavar="CHAPTER|RECORD")
 @click.argument("published", required=False, metavar="[RECORD]")
 @cli.scale_option
@@ -192,19 +199,21 @@ def compare_command(
     """
     from collapse import compare
 
+    status = 0
     if what in chapter.names() and published is None:
         arms = chapter.arms(what, chapter.settings(what, scale, cli.pairs(parameters)))
         own = next(iter(arms.values())).runs() if arms else []
         found = compare.of_chapter(own)
         if not found:
             click.echo(f"{what}: no run was computed here, so there is nothing to compare")
+            status = compare.STATUS["not comparable"]
     elif published is None:
         found = [compare.with_published(_record(what))]
     else:
         found = [compare.compare(_record(what), [_record(published)])]
     for one in found:
         click.echo(f"{compare.told(one)}\n{compare.page(one).resolve().as_uri()}\n")
-    context.exit(max((compare.STATUS[one.verdict] for one in found), default=0))
+    context.exit(max((compare.STATUS[one.verdict] for one in found), default=status))
 
 
 def _record(name: str) -> Any:
@@ -219,7 +228,7 @@ def _record(name: str) -> Any:
     )
 
 
-@click.command("bench")
+@click.command("bench", cls=cli.Writing)
 @click.option("--rounds", default=5, type=click.IntRange(2), help="Turns of each side.")
 @click.option("--publish", is_flag=True, help="Put the measurements into records/.")
 def bench_command(rounds: int, publish: bool) -> None:

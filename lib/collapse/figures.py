@@ -41,7 +41,8 @@ Arms = dict[str, list[Run]]  # label -> runs that differ by seed alone
 
 
 def style() -> None:
-    """Set the book's plot style for all figures that follow."""
+    """Set the book's plot style for all figures that follow, whatever was set before."""
+    matplotlib.rcdefaults()  # not the reader's own matplotlibrc
     sns.set_theme(
         context="notebook",
         style="ticks",
@@ -298,7 +299,7 @@ def show(
         AssetError: the disk is full or cannot be written.
     """
     shown = origin or results.describe(list(runs))
-    caption = f"{caption} *Shown: {shown}.*"
+    caption = f"{caption} *Shown: {cards.in_markdown(shown)}.*"
     card = cards.facts(id, caption, alt, list(data), shown, runs)
     files = {
         "svg": rendered(figure, "svg"),

@@ -73,13 +73,14 @@ def write(book: Path, notebooks: list[Path], root: Path) -> None:
 
 def _card(public: Path, id: str, chapter: str) -> cards.Card:
     try:
-        return json.loads((public / f"{id}.json").read_text(encoding="utf-8")) | {
-            "chapter": chapter
-        }
-    except (OSError, ValueError) as error:
+        card = json.loads((public / f"{id}.json").read_text(encoding="utf-8"))
+        cards.shown(card)
+    except (OSError, ValueError, LookupError, TypeError) as error:  # or it is of another version
         raise GalleryError(
-            f"figure {id} of chapter {chapter} has no card; run `book run {chapter} --force`"
+            f"figure {id} of chapter {chapter} has no card that can be read; "
+            f"run `book run {chapter} --force`"
         ) from error
+    return card | {"chapter": chapter}
 
 
 def _url(id: str) -> str:

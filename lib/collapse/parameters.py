@@ -8,6 +8,7 @@ import re
 import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -34,7 +35,21 @@ class Parameter:
 
 
 class Scalars(yaml.SafeLoader):
-    """YAML with the scalars of version 1.2: `1e-4` is a float, `no` a string, `010` is ten."""
+    """YAML with the scalars of version 1.2: `1e-4` is a float, `no` a string, `010` is ten.
+
+    A key that is given twice is an error, as in YAML of any version.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        """The mapping of a node, in which each key stands once."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for index, (key, (marked, _)) in enumerate(zip(keys, node.value, strict=True)):
+            if key in keys[:index]:
+                mark = marked.start_mark
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 Scalars.yaml_implicit_resolvers = {}
@@ -48,6 +63,40 @@ for _kind, _pattern in (
 Scalars.add_constructor(
     "tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node))
 )
+
+
+def mapping(root: Path, name: str) -> dict[str, Any]:
+    """The mapping that a file of settings holds; an empty one for an empty file.
+
+    Raises:
+        ParameterError: the file cannot be read, or is no mapping with each key once.
+    """
+    try:
+        found = yaml.load((root / name).read_text(encoding="utf-8"), Scalars)
+    except OSError as error:
+        raise ParameterError(
+            f"{name} cannot be read ({error.strerror}); restore it from git"
+        ) from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        said = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ParameterError(f"{name}{where} is not YAML that can be read: {said}") from error
+    return checked_mapping({} if found is None else found, name)
+
+
+def checked_mapping(found: Any, what: str) -> dict[str, Any]:
+    """`found`, if it is a mapping with names for keys.
+
+    Args:
+        what: names it where it is refused.
+
+    Raises:
+        ParameterError: it is not.
+    """
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise ParameterError(f"{what} must hold lines `name: value`, not {found!r}; mend it")
+    return found
 
 
 def parse(source: str) -> dict[str, Parameter]:

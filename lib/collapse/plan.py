@@ -176,7 +176,7 @@ def _tokenizer(folder: Any) -> Any:
         return None
     try:
         return AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError):  # a GGUF, which takes seconds, or what `load` refuses
+    except Exception:  # a GGUF, which takes seconds, or what `load` refuses
         return None
 
 
@@ -193,7 +193,7 @@ def _config(name: str) -> Any:
     if folder := model.at_hand(name, None):
         try:
             return AutoConfig.from_pretrained(folder)
-        except (OSError, ValueError, KeyError):  # `load` will say so
+        except Exception:  # `load` will say so
             return None
     return OPTConfig() if name == "facebook/opt-125m" else None  # its sizes are the defaults
 
@@ -209,7 +209,8 @@ def _shape(name: str) -> cost.Shape | None:
         try:
             with torch.device("meta"):  # no memory, no time
                 net = AutoModelForCausalLM.from_config(config)
-        except ValueError:  # no causal language model: `load` will say so
+            return cost.shape(net.config, sum(p.numel() for p in net.parameters()))
+        except Exception:  # an architecture of another kind, or none at all: `load` will say so
             return None
     return cost.shape(net.config, sum(p.numel() for p in net.parameters()))
 
@@ -225,7 +226,7 @@ def _alike(protocol: Protocol) -> Protocol:
 def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
     """How fast this machine is at each kind of run, from trials of about ten seconds in all.
 
-    A model whose shape is not known is left out.
+    A model whose shape is not known, or that cannot be run, is left out.
     """
     kinds = {_alike(job.protocol): job for job in jobs if job.shape is not None}
     nets: dict[str, Any] = {}
@@ -236,7 +237,12 @@ def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
         tokens = _random_blocks(job)
         blocks = Blocks(tokens, tokens, tokens, following=tokens, unseen=tokens[:0])
         patience = estimate.PATIENCE / len(kinds)
-        speeds[kind] = estimate.speed(nets[kind.model], blocks, kind, patience)
+        try:
+            speeds[kind] = estimate.speed(nets[kind.model], blocks, kind, patience)
+        except Exception:
+            if kind.model in model.RECIPES:
+                raise
+            continue  # an architecture of another kind: `load` will say so
     return speeds
 
 

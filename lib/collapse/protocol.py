@@ -16,6 +16,10 @@ from typing import Any, Literal, get_args, get_origin
 class BookError(Exception):
     """A mistake that the user can mend; its text is one sentence that names thing and remedy."""
 
+    def _render_traceback_(self) -> list[str]:
+        # What a notebook shows in place of a traceback; `execution` knows its kind by it.
+        return [f"Error: {self}"]
+
 
 class ProtocolError(BookError, ValueError):
     """A protocol field has the wrong type or lies outside its range."""

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from collapse.assets import ROOT
+from collapse.parameters import checked_mapping, mapping
 from collapse.protocol import BookError
 
 
@@ -33,14 +32,18 @@ def read(root: Path = ROOT) -> Registry:
     """What `figures.yml` says.
 
     Raises:
+        ParameterError: the file is no YAML, or no mapping.
         RegistryError: an entry lacks title or topics, or a figure is both there and gone.
     """
-    found = yaml.safe_load((root / "figures.yml").read_text(encoding="utf-8")) or {}
-    gone = found.get("gone") or {}
+    found = mapping(root, "figures.yml")
+    gone = checked_mapping(found.get("gone") or {}, "figures.yml, under `gone`,")
     figures = {}
-    for id, entry in (found.get("figures") or {}).items():
-        if set(entry) != {"title", "topics"}:
+    listed = checked_mapping(found.get("figures") or {}, "figures.yml, under `figures`,")
+    for id, entry in listed.items():
+        if not isinstance(entry, dict) or set(entry) != {"title", "topics"}:
             raise RegistryError(f"figures.yml must give {id} a title and topics, and nothing else")
+        if not isinstance(entry["topics"], list):
+            raise RegistryError(f"figures.yml must give {id} a list of topics, such as [tails]")
         figures[id] = Entry(entry["title"], entry["topics"])
         if id in gone:
             raise RegistryError(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import nbformat
 from nbformat import NotebookNode
 
-from collapse import __version__, cards
+from collapse import __version__, cards, folders
 from collapse.assets import ROOT, atomic, sha256_file
 from collapse.protocol import BookError
 from collapse.records import ARRAYS, COLUMNS, RECOVERY_ARRAYS, list_records, verify
@@ -38,10 +38,10 @@ def make(build: Path, root: Path = ROOT) -> list[Path]:
     for path in list_records(root / "records"):
         verify(path)
     folder.mkdir(parents=True, exist_ok=True)
-    files = sorted(path for path in html.rglob("*") if path.is_file())
-    site = _archive(folder / "site.zip", {f"site/{p.relative_to(html)}": p for p in files})
-    kept = sorted(path for path in (root / "records").rglob("*") if path.is_file())
-    named = {str(path.relative_to(root)): path for path in kept}
+    pages = {f"site/{path.relative_to(html)}": path for path in folders.shown(html)}
+    with folders.alone(build):
+        site = _archive(folder / "site.zip", pages)
+    named = {str(path.relative_to(root)): path for path in folders.shown(root / "records")}
     records = _archive(folder / "records.zip", named, {"datapackage.json": _package(named)})
     sums = folder / "SHA256SUMS"
     text = "".join(f"{sha256_file(path)}  {path.name}\n" for path in (records, site))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import nbformat
 
-from collapse import chapter, gallery, release
+from collapse import chapter, folders, gallery, release
 from collapse.assets import ROOT, atomic
 from collapse.protocol import BookError
 
@@ -27,6 +27,7 @@ def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
     Raises:
         SiteError: a page of the table of contents is missing or has not been executed.
     """
+    folders.claim(build)
     pages = {page: _page(page, build, root) for page in chapter.pages(root)}
     book = build / ("print" if for_print else "book")
     shutil.rmtree(book, ignore_errors=True)  # no page of an earlier build survives
@@ -41,10 +42,11 @@ def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
             shutil.copyfile(source, target)
     for name in ("_config.yml", "_toc.yml", "references.bib"):
         shutil.copyfile(root / name, book / name)
-    shutil.copytree(root / "_static", book / "_static")
+    hidden = shutil.ignore_patterns(".*", *folders.LEFT)  # and files that are being written
+    shutil.copytree(root / "_static", book / "_static", ignore=hidden)
     figures = book / "_public" / "figures"
     if (build / "figures").is_dir():
-        shutil.copytree(build / "figures", figures)
+        shutil.copytree(build / "figures", figures, ignore=hidden)
     else:
         figures.mkdir(parents=True)
     copy_mathjax(book / "_public" / "mathjax")
@@ -102,14 +104,15 @@ def make(build: Path, root: Path = ROOT) -> Path:
     Raises:
         SiteError: a chapter has not been executed, or Jupyter Book gave a warning.
     """
-    book = stage(build.resolve(), root)
-    _jupyter_book(book, "--warningiserror", "--nitpick", "--keep-going")
-    html, old = build / "html", build / "html.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if html.exists():
-        html.rename(old)
-    (book / "_build" / "html").rename(html)
-    shutil.rmtree(old, ignore_errors=True)
+    with folders.alone(build):
+        book = stage(build.resolve(), root)
+        _jupyter_book(book, "--warningiserror", "--nitpick", "--keep-going")
+        html, old = build / "html", build / "html.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if html.exists():
+            html.rename(old)
+        (book / "_build" / "html").rename(html)
+        shutil.rmtree(old, ignore_errors=True)
     return html / "index.html"
 
 
@@ -124,10 +127,16 @@ def pdf(build: Path, root: Path = ROOT) -> Path:
     Raises:
         SiteError: as `make` does, or there is no Chromium.
     """
-    from playwright.sync_api import sync_playwright
-
     if (program := browser()) is None:
         raise SiteError("printing needs Chromium, which is not installed; install it")
+    with folders.alone(build):
+        _print(build, root, program)
+    return build / "book.pdf"
+
+
+def _print(build: Path, root: Path, program: str) -> None:
+    from playwright.sync_api import sync_playwright
+
     book = stage(build.resolve(), root, for_print=True)
     _jupyter_book(book, "--builder", "singlehtml")  # links to the figures' pages lead nowhere here
     html = book / "_build" / "singlehtml"
@@ -144,4 +153,3 @@ def pdf(build: Path, root: Path = ROOT) -> Path:
         )
         shown.pdf(path=temporary, format="A4", print_background=True, outline=True, tagged=True)
         chromium.close()
-    return build / "book.pdf"
