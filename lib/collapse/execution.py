@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from papermill.exceptions import PapermillExecutionError
 from collapse.assets import ROOT, atomic, cache_dir, sha256_file
 from collapse.chapter import ChapterError, changed, names, read, settings
 from collapse.notebook import normalise
-from collapse.parameters import Value, nearest
+from collapse.parameters import Value, nearest, written
 
 # What a chapter's numbers and figures depend on, besides its own text and this package.
 DEPENDENCIES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "seaborn")
@@ -35,7 +35,6 @@ def stamp(name: str, values: Mapping[str, Value], root: Path = ROOT) -> str:
     package = Path(__file__).parent
     inputs = [root / "chapters" / f"{name}.md", *sorted(package.glob("*.py"))]
     inputs += [file for file in [root / "figures.yml"] if file.exists()]
-    inputs += [Path(str(v)) for v in values.values() if isinstance(v, str) and Path(v).is_file()]
     inputs += sorted(path for path in (root / "records").rglob("*") if path.is_file())
     described = {
         "values": dict(values),
@@ -69,7 +68,7 @@ def execute(
     now, given = stamp(name, values, root), changed(name, values, root)
     if not force and done.exists() and mark.exists() and mark.read_text() == now:
         return False
-    environment = _environment(name, scale, overrides, build_dir)
+    environment = _environment(name, scale, values, overrides, build_dir)
     notebook = _run(read(name, root), given, failed, environment, root)
     if not set(given) - {"scale"}:  # nothing that a reader should be told
         for cell in notebook.cells:
@@ -83,7 +82,7 @@ def execute(
 
 
 def _environment(
-    name: str, scale: str, overrides: Mapping[str, Any], build_dir: Path
+    name: str, scale: str, values: Mapping[str, Value], overrides: Iterable[str], build_dir: Path
 ) -> dict[str, str]:
     """What the kernel of a chapter is told: where things lie, and what the cards have to say."""
     return {
@@ -91,9 +90,7 @@ def _environment(
         "COLLAPSE_CACHE": str(cache_dir().resolve()),
         "COLLAPSE_CHAPTER": name,
         "COLLAPSE_SCALE": scale,
-        "COLLAPSE_PARAMETERS": " ".join(
-            f"{key}={value}".replace(" ", "") for key, value in overrides.items()
-        ),
+        "COLLAPSE_PARAMETERS": " ".join(f"{key}={written(values[key])}" for key in overrides),
     }
 
 
@@ -158,14 +155,16 @@ def make_figure(
     if id not in known:
         raise ChapterError(f"there is no figure {id!r}{nearest(id, known)}")
     name = known[id]
-    given = changed(name, settings(name, scale, overrides, root), root)
+    values = settings(name, scale, overrides, root)
+    given = changed(name, values, root)
     notebook = read(name, root)
     last = next(i for i, cell in enumerate(notebook.cells) if f'id="{id}"' in cell.source)
     notebook.cells = notebook.cells[: last + 1]
     (build_dir / "executed" / f"{name}.stamp").unlink(missing_ok=True)  # its figures may change
     failed = build_dir.resolve() / "executed" / f"{name}.{id}.failed.ipynb"
     failed.parent.mkdir(parents=True, exist_ok=True)
-    _run(notebook, given, failed, _environment(name, scale, overrides, build_dir), root)
+    environment = _environment(name, scale, values, overrides, build_dir)
+    _run(notebook, given, failed, environment, root)
     failed.unlink(missing_ok=True)
     return build_dir / "figures" / f"{id}.svg"
 
