@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache in which lie the toy's text and model, by name and content."""
-    folder = tmp_path_factory.mktemp("toy-cache")
-    (folder / "sources").mkdir()
-    return folder
+    return tmp_path_factory.mktemp("toy-cache")
 
 
 @contextmanager
@@ -37,19 +36,25 @@ def caching_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def empty_cache(folder: Path, toy_cache: Path) -> str:
-    """A new cache that knows the toy's text and model, and nothing else."""
-    folder.mkdir(parents=True)
-    (folder / "sources").symlink_to(toy_cache / "sources")
-    return str(folder)
+def know_toy(cache: Path, toy_cache: Path) -> str:
+    """Have the toy's text and model, by name, in a new and otherwise empty cache."""
+    shutil.copytree(toy_cache / "sources", cache / "sources")
+    return str(cache)
 
 
 @pytest.fixture(autouse=True)
-def isolated(tmp_path: Path, toy_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def isolated(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    toy_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
     """No test writes into the checkout's cache or build folder, or asks the model hub."""
-    monkeypatch.setenv("COLLAPSE_CACHE", empty_cache(tmp_path / "cache", toy_cache))
+    monkeypatch.setenv("COLLAPSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path / "build"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    if "toy" in request.fixturenames:
+        know_toy(tmp_path / "cache", toy_cache)
     forget = assets.hub_answers.cache_clear
     forget()
     if loop := sys.modules.get("collapse.loop"):  # not imported for the sake of this
@@ -159,7 +164,7 @@ def elsewhere(
     from collapse import loop
 
     def go(name: str) -> None:
-        monkeypatch.setenv("COLLAPSE_CACHE", empty_cache(tmp_path / name / "cache", toy_cache))
+        monkeypatch.setenv("COLLAPSE_CACHE", know_toy(tmp_path / name / "cache", toy_cache))
         monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path / name / "build"))
         loop._materials.cache_clear()
 

@@ -158,7 +158,7 @@ def test_what_is_not_there_is_refused_in_one_sentence(
 def test_a_damaged_copy_is_refused_and_the_remedy_mends_it(weather: str) -> None:
     name = sources.name_text(weather)
     (assets.cache_dir() / "sources" / name).write_text("other")
-    with pytest.raises(AssetError, match="changed there; give the path of weather.txt again"):
+    with pytest.raises(AssetError, match=r"changed there; give the path of weather\.txt again"):
         corpus.load_text(name)
     assert sources.name_text(weather) == name
     assert corpus.load_text(name).splits["train"] == LINES[:24]
@@ -191,3 +191,9 @@ def test_every_parameter_that_takes_a_path_is_named() -> None:
         if parameter.type == "str" and re.search("text file|folder", parameter.help)
     }
     assert {"corpus", "domain", "model"} >= taken and taken <= set(chapter.NAMED)
+
+
+def test_two_texts_of_one_file_name_are_told_apart() -> None:
+    first, second = "weather.txt@0123456789ab", "weather.txt@ba9876543210"
+    assert sources.labels([first, "sotu"]) == {first: "weather.txt", "sotu": "sotu"}
+    assert sources.labels([first, second]) == {first: first, second: second}

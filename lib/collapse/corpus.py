@@ -221,7 +221,8 @@ def check_length(name: str, block_length: int, train: int, valid: int, test: int
 def _spread(available: int, wanted: int, field: str, corpus: str) -> np.ndarray:
     if wanted > available:
         raise assets.AssetError(
-            f"{field}={wanted} exceeds the {available} blocks of {sources.label(corpus)}; ask for fewer"
+            f"{field}={wanted} exceeds the {available} blocks of {sources.label(corpus)}; "
+            "ask for fewer"
         )
     if wanted == 0:
         return np.arange(available)

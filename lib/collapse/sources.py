@@ -10,6 +10,7 @@ import codecs
 import functools
 import io
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from collapse.assets import AssetError, atomic, cache_dir, folder_hashes
@@ -120,6 +121,17 @@ def label(name: str) -> str:
     if found := _NAMED.fullmatch(name):
         return found[1]
     return Path(name).name if _is_path(name) else name  # a record from before names had hashes
+
+
+def labels(names: Iterable[str]) -> dict[str, str]:
+    """The label of each of some names, with the hash where two would read alike."""
+    found = {name: label(name) for name in names}
+    return found if len(set(found.values())) == len(found) else {name: name for name in found}
+
+
+def title(name: str) -> str:
+    """A text as a sentence calls it."""
+    return {"wikitext2": "WikiText-2", "sotu": "State of the Union"}.get(name) or label(name)
 
 
 def same(one: str, other: str) -> bool:
