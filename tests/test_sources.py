@@ -123,10 +123,10 @@ def test_byte_order_mark_and_line_ends_are_no_part_of_a_text(weather: str, tmp_p
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "has 0 lines of text"),
-        (b"\n" * 50, "has 0 lines of text"),
-        (b"one long line", "has 1 lines of text"),
-        (b"rain\n" * 9, "has 9 lines of text"),
+        (b"", "has 0 of the 10 lines"),
+        (b"\n" * 50, "has 0 of the 10 lines"),
+        (b"one long line", "has 1 of the 10 lines"),
+        (b"rain\n" * 9, "has 9 of the 10 lines"),
         ("caf\xe9\n".encode("latin-1") * 20, "as UTF-8 text .*; save it as UTF-8"),
         ("rain\n".encode("utf-16") * 20, "as UTF-8 text .*; save it as UTF-8"),
     ],

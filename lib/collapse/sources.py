@@ -38,8 +38,8 @@ def name_text(given: str) -> str:
     lines = sum(1 for _ in io.StringIO(content, newline="\n")) if content.strip() else 0
     if lines < 10:
         raise AssetError(
-            f"corpus {given!r} has {lines} lines of text, and its last two tenths are for "
-            "validation and for testing; give at least 10 lines"
+            f"corpus {given!r} has {lines} of the 10 lines of text that it needs at least, since "
+            "the last two tenths are for validation and testing; give more, or break it into lines"
         )
     name = _name(_path(given), digest(content))
     with atomic(_place(name)) as temporary:
@@ -66,7 +66,8 @@ def name_model(given: str) -> str:
             return given
         name = _name(folder, _folder_digest(folder))
     except (OSError, ValueError) as error:
-        raise AssetError(f"cannot read the model {given!r}: {error}; give another") from error
+        reason = getattr(error, "strerror", None) or error
+        raise AssetError(f"cannot read the model {given!r} ({reason}); give another") from error
     if _found(name) is None:  # not where a copy that may be gone tomorrow takes its place
         with atomic(_place(name)) as temporary:
             temporary.write_text(str(folder), encoding="utf-8")
@@ -168,7 +169,10 @@ def _read(given: str) -> str:
             f"cannot read the corpus {given} as UTF-8 text ({error}); save it as UTF-8"
         ) from error
     except (OSError, ValueError) as error:
-        raise AssetError(f"cannot read the corpus {given!r}: {error}; give a text file") from error
+        reason = getattr(error, "strerror", None) or error
+        raise AssetError(
+            f"cannot read the corpus {given!r} ({reason}); give a text file"
+        ) from error
     return content.replace("\r\n", "\n").replace("\r", "\n")
 
 
