@@ -2,8 +2,10 @@
 
 import copy
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,19 +15,46 @@ import pytest
 # Toy models are slower on two threads than on one; kernels and subprocesses inherit this.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from collapse import assets
+from collapse import assets, sources
 from collapse.protocol import Protocol
 
 if TYPE_CHECKING:
     from collapse import corpus, model
 
 
+@pytest.fixture(scope="session")
+def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which lie the toy's text and model, by name and content."""
+    return tmp_path_factory.mktemp("toy-cache")
+
+
+@contextmanager
+def caching_in(folder: Path) -> Iterator[None]:
+    """What lasts longer than a test does not cache where a test does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLLAPSE_CACHE", str(folder))
+        yield
+
+
+def know_toy(cache: Path, toy_cache: Path) -> str:
+    """Have the toy's text and model, by name, in a new and otherwise empty cache."""
+    shutil.copytree(toy_cache / "sources", cache / "sources")
+    return str(cache)
+
+
 @pytest.fixture(autouse=True)
-def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def isolated(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    toy_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
     """No test writes into the checkout's cache or build folder, or asks the model hub."""
     monkeypatch.setenv("COLLAPSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path / "build"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    if "toy" in request.fixturenames:
+        know_toy(tmp_path / "cache", toy_cache)
     forget = assets.hub_answers.cache_clear
     forget()
     if loop := sys.modules.get("collapse.loop"):  # not imported for the sake of this
@@ -88,29 +117,34 @@ def model_folder(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def toy(corpus_file: Path, model_folder: Path) -> Protocol:
+def toy(corpus_file: Path, model_folder: Path, toy_cache: Path) -> Protocol:
     """A protocol whose generation takes a fraction of a second and downloads nothing."""
+    with caching_in(toy_cache):
+        text = sources.name_text(str(corpus_file))
+        model = sources.name_model(str(model_folder))
     return Protocol(
-        corpus=str(corpus_file), model=str(model_folder), train_blocks=20, eval_blocks=8,
+        corpus=text, model=model, train_blocks=20, eval_blocks=8,
         block_length=8, generations=3, epochs=2, decoding="sample", top_p=0.9, lr=1e-2, lr_end=1e-3,
         batch=8,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def base(toy: Protocol) -> "model.Base":
+def base(toy: Protocol, toy_cache: Path) -> "model.Base":
     """The toy model as a run loads it."""
     from collapse import corpus, model
 
-    return model.load(toy, corpus.load_text(toy.corpus))
+    with caching_in(toy_cache):
+        return model.load(toy, corpus.load_text(toy.corpus))
 
 
 @pytest.fixture(scope="module")
-def blocks(toy: Protocol, base: "model.Base") -> "corpus.Blocks":
+def blocks(toy: Protocol, base: "model.Base", toy_cache: Path) -> "corpus.Blocks":
     """The blocks of the toy corpus: 20 to train on, 8 to validate, 8 to test."""
     from collapse import corpus
 
-    return corpus.load_blocks(toy, corpus.load_text(toy.corpus), base.tokenizer)
+    with caching_in(toy_cache):
+        return corpus.load_blocks(toy, corpus.load_text(toy.corpus), base.tokenizer)
 
 
 @pytest.fixture
@@ -122,13 +156,15 @@ def fresh(base: "model.Base") -> Any:
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+def elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_cache: Path
+) -> Callable[[str], None]:
     """Go to another machine: an empty cache and build folder of the given name."""
 
     from collapse import loop
 
     def go(name: str) -> None:
-        monkeypatch.setenv("COLLAPSE_CACHE", str(tmp_path / name / "cache"))
+        monkeypatch.setenv("COLLAPSE_CACHE", know_toy(tmp_path / name / "cache", toy_cache))
         monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path / name / "build"))
         loop._materials.cache_clear()
 

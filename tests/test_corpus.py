@@ -109,6 +109,18 @@ def test_more_blocks_than_there_are_is_refused(
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("split", corpus.SPLITS)
+@pytest.mark.parametrize("left", [0, 1, 5])
+def test_a_text_too_short_for_a_block_is_refused_by_name(
+    many_lines: list[str], tokenizer: Any, split: str, left: int
+) -> None:
+    text = text_of(many_lines)
+    text.splits[split] = ["rain\n"] * left
+    with pytest.raises(AssetError, match=r"toy makes .* give a longer text") as refusal:
+        corpus.load_blocks(Protocol(block_length=64), text, tokenizer)
+    assert "\n" not in str(refusal.value)
+
+
 def test_token_bytes_add_up_to_the_length_of_the_text(tokenizer: Any) -> None:
     text = "rain, wïnd — stone\n 雨 river ☂"
     sizes = corpus.token_bytes(tokenizer)

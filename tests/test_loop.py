@@ -29,6 +29,7 @@ from collapse import (
     records,
     regime,
     scoring,
+    sources,
     training,
 )
 from collapse.assets import AssetError
@@ -447,7 +448,7 @@ def test_a_model_of_another_architecture_runs_and_says_what_writes_its_text(
     )  # fmt: skip
     GPT2LMHeadModel(config).save_pretrained(tmp_path / "other")
     tokenizer.save_pretrained(tmp_path / "other")
-    protocol = toy.replace(model=str(tmp_path / "other"), generations=2)
+    protocol = toy.replace(model=sources.name_model(str(tmp_path / "other")), generations=2)
     record = loop.run(protocol)
     assert "GPT2LMHeadModel is not an architecture of this book's" in capsys.readouterr().out
     assert len(record.generations) == 2

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from collapse import assets, book, loop, parallel, records
+from collapse import assets, book, loop, parallel, records, sources
 from collapse.protocol import Protocol
 
 TOGETHER = """
@@ -44,18 +45,23 @@ def test_two_processes_end_with_the_record_of_one(
     # 9 to a batch, 20 blocks: odd shares, and a last batch of two. Dropout, which differs between
     # processes, is off in a copy of the model.
     folder = tmp_path / "without-dropout"
-    source = Path(toy.model)
+    source = sources.model_folder(toy.model)
     folder.mkdir()
     for path in source.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"dropout": 0.0}))
     protocol = toy.replace(
-        model=str(folder), batch=9, generations=2, decoding=decoding, selection="best"
+        model=sources.name_model(str(folder)),
+        batch=9,
+        generations=2,
+        decoding=decoding,
+        selection="best",
     )
     alone = loop.run(protocol)
-    for name in ("COLLAPSE_CACHE", "COLLAPSE_BUILD"):
-        monkeypatch.setenv(name, str(tmp_path / "together" / name))
+    shutil.copytree(tmp_path / "cache" / "sources", tmp_path / "together" / "cache" / "sources")
+    for name in ("cache", "build"):
+        monkeypatch.setenv(f"COLLAPSE_{name.upper()}", str(tmp_path / "together" / name))
     program = tmp_path / "together.py"
     program.write_text(TOGETHER)
     said = launched(str(program), json.dumps(protocol.to_dict()))

@@ -1,6 +1,7 @@
 """Plans, against what runs really do and leave; refusals, against the plan of what they advise."""
 
 import dataclasses
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -28,13 +29,15 @@ from collapse import (
     model,
     plan,
     records,
+    regime,
     scoring,
+    sources,
     training,
     units,
     work,
 )
 from collapse.estimate import Speed
-from collapse.protocol import Arm, Protocol
+from collapse.protocol import Arm, Protocol, ProtocolError
 from collapse.work import Job
 from test_records import make_record
 
@@ -100,7 +103,7 @@ def test_a_plan_s_disk_is_a_little_more_than_a_run_leaves(
     [job] = plan.jobs([protocol])
     loop.run(protocol)
     for folder, planned in (
-        (assets.cache_dir(), work.cached_bytes(job)),
+        (assets.cache_dir() / "generations", work.cached_bytes(job)),
         (records.built(), work.recorded_bytes(job)),
     ):
         left = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -125,6 +128,26 @@ def test_blocks_are_counted_as_they_are_cut(toy: Protocol) -> None:
     [job] = plan.jobs([protocol])
     found = (job.train, job.valid, job.test)
     assert found == (len(blocks.train), len(blocks.valid), len(blocks.test))
+
+
+def test_a_share_of_less_than_a_block_is_refused_before_any_compute(toy: Protocol) -> None:
+    few = toy.replace(train_blocks=4, retained=0.1)
+    for refuses in (lambda: plan.jobs([few]), lambda: loop.run(few)):
+        with pytest.raises(ProtocolError, match=r"retained=0\.1 of 4 blocks is no whole block"):
+            refuses()
+    [job] = plan.jobs([toy.replace(train_blocks=6, retained=0.1)])
+    assert len(regime.retained_rows(job.train, job.protocol, 1)) == 1
+
+
+def test_a_plan_for_a_text_without_a_block_is_refused(toy: Protocol, tmp_path: Path) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text("rain\n" * 12)
+    short = toy.replace(
+        corpus=sources.name_text(str(path)), train_blocks=0, eval_blocks=0, block_length=64
+    )
+    for name in (toy.model, "tiny", "some/where"):
+        with pytest.raises(assets.AssetError, match=r"the text short\.txt makes 0 blocks of 64"):
+            plan.jobs([short.replace(model=name)])
 
 
 def test_blocks_of_a_long_text_are_counted_from_a_part_of_it(
@@ -380,7 +403,8 @@ def test_the_command_computes_nothing_and_leaves_nothing(
     published = sorted(records.published().rglob("*"))
     done = CliRunner().invoke(book.main, ["plan", "own"])
     assert done.exit_code == 0, done.output
-    assert not assets.cache_dir().exists() and not assets.build_dir().exists()
+    assert os.listdir(assets.cache_dir()) == ["sources"]  # the toy's, there before
+    assert not assets.build_dir().exists()
     assert sorted(records.published().rglob("*")) == published
 
 

@@ -161,3 +161,26 @@ def test_a_protocol_survives_json(protocol: Protocol) -> None:
 
 def test_a_protocol_is_picked_from_among_other_names() -> None:
     assert Protocol.among({"epochs": 3, "seeds": [1, 2], "scale": "laptop"}) == Protocol(epochs=3)
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_shares_that_differ_are_named_differently(one: float, other: float) -> None:
+    one, other = round(one, 6), round(other, 6)
+    named = [Protocol(retained=share).mixture for share in (one, other)]
+    assert (named[0] == named[1]) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0, "0"),
+        (0.004, "0.4"),
+        (0.07, "7"),
+        (0.1, "10"),
+        (0.125, "12.5"),
+        (0.995, "99.5"),
+        (1, "100"),
+    ],
+)
+def test_a_share_is_named_in_full(share: float, said: str) -> None:
+    assert Protocol(retained=share).mixture == f"{said}% retained"

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from collapse import glossary, records
+from collapse import glossary, provenance, records
 from collapse.protocol import Protocol
 from collapse.records import COLUMNS, Record, RecordError
 
@@ -310,3 +311,18 @@ def test_publishing_a_recovery_leaves_shorter_ones_alone(tmp_path: Path) -> None
     assert len(records.list_records(tmp_path / "records")) == 2
     assert len(records.publish(tmp_path / "build", tmp_path)) == 2
     assert len(records.list_records(tmp_path / "records")) == 2
+
+
+def test_a_copy_inside_another_repository_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    identity = ["-c", "user.name=x", "-c", "user.email=x@y"]
+    made = ["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"]
+    subprocess.run(made, cwd=tmp_path, check=True)
+    inside = tmp_path / "unpacked"
+    inside.mkdir()
+    commit = provenance.commit.__wrapped__  # without its cache
+    for root, known in ((tmp_path, True), (inside, False)):
+        monkeypatch.setattr(provenance, "ROOT", root.resolve())
+        assert (commit() is not None) == known

@@ -53,6 +53,7 @@ def runs(toy: Protocol) -> list[Protocol]:
 def serial(runs: list[Protocol], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Protocol hash -> fingerprint of each run, computed one by one in a cache of their own."""
     with monkeypatch.context() as patch:
+        shutil.copytree(tmp_path / "cache" / "sources", tmp_path / "serial cache" / "sources")
         patch.setenv("COLLAPSE_CACHE", str(tmp_path / "serial cache"))
         patch.setenv("COLLAPSE_BUILD", str(tmp_path / "serial build"))
         return {run.hash: loop.run(run).fingerprint for run in runs}

@@ -16,6 +16,7 @@ from typing import Any
 import jupytext
 from nbformat import NotebookNode
 
+from collapse import sources
 from collapse.assets import ROOT, expanded
 from collapse.parameters import (
     Parameter,
@@ -30,6 +31,10 @@ from collapse.parameters import (
 )
 from collapse.protocol import COMPUTE, Arm, BookError, Protocol
 
+# What a user may give as a path, and what makes a name of it.
+NAMED = {
+    "corpus": sources.name_text, "domain": sources.name_text, "model": sources.name_model,
+}  # fmt: skip
 SCALES = ("smoke", "laptop", "paper")
 LONGEST_NAME = 80  # bytes of a text's or a model's name, of which those of records are made
 STAND_IN = "smollm2-135m"  # for OPT-125m, where no hub can be reached
@@ -244,6 +249,7 @@ def settings(
     Raises:
         ParameterError: as `check` and `scale_overrides` do.
         ChapterError: the page has no code.
+        AssetError: a text or a model of the user's cannot be read.
     """
     if not has_code(name, root):
         raise ChapterError(f"page {name} has no code, so there is nothing to execute")
@@ -253,9 +259,9 @@ def settings(
     except ParameterError as error:
         raise ParameterError(f"params/{scale}.yml: {error}") from error
     values = check(name, from_scale | dict(overrides), root) | {"scale": scale}
-    for key in ("corpus", "model"):  # the chapter runs elsewhere than the command
-        if key in values and Path(str(values[key])).expanduser().exists():
-            values[key] = str(Path(str(values[key])).expanduser().resolve())
+    for key, named in NAMED.items():
+        if key in values:
+            values[key] = named(str(values[key]))
     return values
 
 

@@ -14,12 +14,11 @@ import importlib.resources
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collapse import assets
+from collapse import assets, sources
 from collapse.protocol import Protocol
 
 SPLITS = ("train", "valid", "test")
@@ -66,7 +65,9 @@ class Blocks:
 
 
 def load_text(name: str) -> Text:
-    """Human text by name: `wikitext2`, `sotu`, or the path of a UTF-8 text file.
+    """Human text by name: `wikitext2`, `sotu`, or a file's, which `sources.name_text` gives.
+
+    A path is named first, so that a text's name never is one.
 
     Raises:
         AssetError: no source has it, or what came is not what it should be.
@@ -75,15 +76,8 @@ def load_text(name: str) -> Text:
         return Text(name, _wikitext2())
     if name == "sotu":
         return Text(name, _sotu())
-    path = Path(name).expanduser()
-    try:
-        lines = _lines(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise assets.AssetError(
-            f"corpus {name!r} is neither wikitext2 nor sotu nor a file here; give one of these"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise assets.AssetError(f"cannot read the corpus {name} as UTF-8 text: {error}") from error
+    name = sources.name_text(name)
+    lines = _lines(sources.read_text(name))
     first, second = int(len(lines) * 0.8), int(len(lines) * 0.9)
     return Text(
         name, {"train": lines[:first], "valid": lines[first:second], "test": lines[second:]}
@@ -174,8 +168,8 @@ def _sotu() -> dict[str, list[str]]:
 
 
 def tokenise(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
-    """Lines to blocks: an int32 array, (blocks, block_length)."""
-    blocks = []
+    """Lines to blocks: an int32 array, (blocks, block_length); too short a text makes none."""
+    blocks = [np.zeros((0, block_length), np.int32)]
     for start in range(0, len(lines), LINES_AT_ONCE):
         encoded = tokenizer(lines[start : start + LINES_AT_ONCE])["input_ids"]
         tokens = np.concatenate([np.asarray(ids, np.int32) for ids in encoded])
@@ -188,12 +182,13 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     """The protocol's blocks: all of them, or as many as it asks for, spread evenly.
 
     Raises:
-        AssetError: the corpus has fewer blocks than the protocol asks for.
+        AssetError: the corpus has fewer blocks than the protocol asks for, or none.
     """
     tokenised = {
         split: tokenise(lines, tokenizer, protocol.block_length)
         for split, lines in text.splits.items()
     }
+    check_length(text.name, protocol.block_length, *(len(tokenised[split]) for split in SPLITS))
     train, following = tokenised["train"][:-1], tokenised["train"][1:]
     chosen = _spread(len(train), protocol.train_blocks, "train_blocks", text.name)
     valid, test = tokenised["valid"], tokenised["test"]
@@ -209,10 +204,25 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     )
 
 
+def check_length(name: str, block_length: int, train: int, valid: int, test: int) -> None:
+    """Refuse a text that makes too few blocks: of the last training block only the end is used.
+
+    Raises:
+        AssetError: it has fewer than two blocks to train on, or none to validate or to test.
+    """
+    if train < 2 or valid < 1 or test < 1:
+        raise assets.AssetError(
+            f"the text {sources.label(name)} makes {train} blocks of {block_length} tokens to "
+            f"train on, {valid} to validate and {test} to test, where a run needs at least 2, 1 "
+            "and 1; give a longer text or a smaller block_length"
+        )
+
+
 def _spread(available: int, wanted: int, field: str, corpus: str) -> np.ndarray:
     if wanted > available:
         raise assets.AssetError(
-            f"{field}={wanted} exceeds the {available} blocks of {corpus}; ask for fewer"
+            f"{field}={wanted} exceeds the {available} blocks of {sources.label(corpus)}; "
+            "ask for fewer"
         )
     if wanted == 0:
         return np.arange(available)

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from collapse import figures, gauges, glossary, metrics, per_seed, results
+from collapse import figures, gauges, glossary, metrics, per_seed, results, sources
 from collapse.loop import Run
 from collapse.results import Reference
 
@@ -316,7 +316,7 @@ def vocabulary_figure(arms: Arms, shown: Run) -> tuple[Figure, pd.DataFrame]:
         human_types = metrics.effective_vocabulary(run.record.corpus["human_text"]["miller_madow"])
         right.axhline(human_types, color="black", lw=1.2, ls=":")
         right.annotate(
-            f"human text of {run.record.protocol.corpus}", (0.99, human_types),
+            f"human text of {sources.label(run.record.protocol.corpus)}", (0.99, human_types),
             xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9,
         )  # fmt: skip
     right.set(xlabel="generation", ylabel=r"$2^H$ (tokens)", title="Effective vocabulary")

@@ -38,7 +38,6 @@ def stamp(name: str, values: Mapping[str, Value], build_dir: Path, root: Path = 
     package = Path(__file__).parent
     inputs = [root / "chapters" / f"{name}.md", *sorted(package.glob("*.py"))]
     inputs += [file for file in [root / "figures.yml"] if file.exists()]
-    inputs += [Path(str(v)) for v in values.values() if isinstance(v, str) and Path(v).is_file()]
     inputs += folders.shown(root / "records")
     inputs += sorted(build_dir.glob("bench-*.json"))
     described = {

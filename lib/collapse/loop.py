@@ -34,6 +34,7 @@ from collapse import (
     provenance,
     records,
     scoring,
+    sources,
     training,
     work,
 )
@@ -90,6 +91,7 @@ def run(
         BookError: an asset cannot be had, the run cannot fit into memory or onto the disk, or the
             disk is full all the same; finished generations are kept.
     """
+    sources.check(protocol)
     fit.check(plan.jobs([protocol]))
     text, base, blocks, pretrained = _materials(groundwork(protocol))
     _check_model(protocol, base)

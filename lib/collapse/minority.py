@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from collapse import corpus, figures, model, per_seed
+from collapse import corpus, figures, model, per_seed, sources
 from collapse.loop import Run
 from collapse.per_seed import PerSeed
 from collapse.records import RecordError
@@ -59,8 +59,8 @@ def lens(runs: list[Run]) -> Lens:
     arrays = runs[0].record.arrays
     if len(test) != arrays["test_nll"].shape[1] or len(tokenizer) > arrays["text_counts"].shape[1]:
         raise RecordError(
-            f"the tokeniser of {protocol.model} that is here is not the one that record "
-            f"{runs[0].record.name} was made with; compute the run again"
+            f"the tokeniser of {sources.label(protocol.model)} that is here is not the one that "
+            f"record {runs[0].record.name} was made with; compute the run again"
         )
     of_women = np.isin(test, list(women.values())).any(1)
     of_men = np.isin(test, list(men.values())).any(1)

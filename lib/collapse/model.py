@@ -19,6 +19,7 @@ from collapse import (
     parallel,
     provenance,
     scoring,
+    sources,
     training,
     transformer,
     weights,
@@ -79,9 +80,8 @@ def load(protocol: Protocol, text: corpus.Text, progress: Progress | None = None
         return load_small(protocol.model, text, progress)
     if protocol.model == "smollm2-135m":
         return _load_smollm2()
-    folder = Path(protocol.model).expanduser()
-    if folder.is_dir():
-        return _load_folder(folder, protocol.model, assets.folder_hashes(folder))
+    if own := sources.model_folder(protocol.model):
+        return _load_folder(own, sources.label(protocol.model), assets.folder_hashes(own))
     folder, identity = assets.hub_snapshot(protocol.model)
     return _load_folder(folder, protocol.model, identity)
 
@@ -220,8 +220,7 @@ def at_hand(name: str, text: corpus.Text | None) -> Path | None:
     if name == "smollm2-135m":
         folder = assets.cache_dir() / name
         return folder if (folder / Path(SMOLLM2_MEMBER).name).exists() else None
-    folder = Path(name).expanduser()
-    return folder if folder.is_dir() else assets.earlier_snapshot(name)
+    return sources.model_folder(name) or assets.earlier_snapshot(name)
 
 
 def _small_tokenizer(lines: list[str], recipe: Recipe) -> Any:

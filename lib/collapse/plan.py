@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse import assets, corpus, cost, decode, estimate, model, work
+from collapse import assets, corpus, cost, decode, estimate, model, regime, work
 from collapse.corpus import Blocks
 from collapse.estimate import Speed
 from collapse.progress import in_words
@@ -98,7 +98,8 @@ def jobs(protocols: Sequence[Protocol]) -> list[Job]:
     """What corpus and model make of each protocol, without a download or a pretraining.
 
     Raises:
-        AssetError: a corpus that is a file is not here.
+        BookError: a corpus that is a file is not here, a text is too short, or the share of
+            human text is less than a block.
     """
     grounds: dict[tuple, tuple] = {}  # runs share corpus and model
     found = []
@@ -107,6 +108,7 @@ def jobs(protocols: Sequence[Protocol]) -> list[Job]:
         key = (p.corpus, p.model, p.train_blocks, p.eval_blocks, p.block_length)
         if key not in grounds:
             grounds[key] = (_shape(protocol.model), *_counts(protocol))
+        regime.kept(grounds[key][1], protocol)
         found.append(Job(protocol, *grounds[key]))
     return found
 
@@ -149,12 +151,17 @@ def _counts(protocol: Protocol) -> tuple[int, int, int]:
     every = {}
     for split in corpus.SPLITS:
         lines = text.splits[split] if text else None
-        if lines and tokenizer:
+        if lines is not None and tokenizer:
             every[split] = _sampled(lines, tokenizer, p.block_length)
         else:
-            count = sum(len(line.encode()) for line in lines) if lines else _WIKITEXT2[split]
+            count = (
+                sum(len(line.encode()) for line in lines)
+                if lines is not None
+                else _WIKITEXT2[split]
+            )
             a_token = _BYTES_A_TOKEN.get(p.model, _BYTES_A_TOKEN_OF_OTHERS)
             every[split] = int(count / a_token / p.block_length)
+    corpus.check_length(p.corpus, p.block_length, *every.values())
     evaluated = (p.eval_blocks or every[split] for split in ("valid", "test"))
     # The last training block continues the one before and prompts nothing.
     return p.train_blocks or every["train"] - 1, *evaluated
@@ -163,7 +170,7 @@ def _counts(protocol: Protocol) -> tuple[int, int, int]:
 def _sampled(lines: list[str], tokenizer: Any, block_length: int) -> int:
     """Blocks that lines make, from the tokens of some, taken evenly."""
     step = -(-len(lines) // SAMPLED_LINES)
-    if step == 1:
+    if step <= 1:
         return len(corpus.tokenise(lines, tokenizer, block_length))
     tokens = sum(len(ids) for ids in tokenizer(lines[::step])["input_ids"])
     return int(tokens * len(lines) / len(lines[::step]) / block_length)

@@ -33,11 +33,11 @@ class Protocol:
         ProtocolError: a field has the wrong type, or lies outside its range.
     """
 
-    corpus: str = "wikitext2"  # `wikitext2`, `sotu`, or the path of a text file
+    corpus: str = "wikitext2"  # `wikitext2`, `sotu`, or `FILE@HASH` of a text of one's own
     train_blocks: int = 0  # training blocks, spread evenly over the corpus; 0 = all of them
     eval_blocks: int = 0  # validation blocks, and as many test blocks; 0 = all of them
     block_length: int = 64  # tokens in a block, and in a continuation
-    model: str = "facebook/opt-125m"  # hub name, local folder, `smollm2-135m` or `tiny`
+    model: str = "facebook/opt-125m"  # hub name, `FOLDER@HASH`, `smollm2-135m`, `tiny`
     generations: int = 10  # models in the chain: 0 trained on human text, then nine more
     epochs: int = 5  # passes over the training blocks, in each generation
     retained: float = 0.0  # share of the human blocks kept in each generation
@@ -152,7 +152,7 @@ class Protocol:
     def mixture(self) -> str:
         """What generations are trained on, in words, as in `10% retained`."""
         words = {
-            "replace": f"{self.retained:.0%} retained",
+            "replace": f"{percent(self.retained)}% retained",
             "accumulate": "accumulated",
             "accumulate-subsample": "accumulated, as many drawn",
         }[self.regime]
@@ -226,6 +226,11 @@ RANGES = (
     ("batch", 1, 4096),
     ("seed", 0, 2**31 - 1),
 )
+
+
+def percent(share: float) -> str:
+    """A share in per cent, so that no two that a user may give are written alike."""
+    return f"{100 * share:.10g}"
 
 
 def digest(value: Any) -> str:

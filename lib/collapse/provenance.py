@@ -18,8 +18,8 @@ from collapse.assets import ROOT
 # The modules whose code decides the numbers of a generation.
 _NUMERICAL = (
     "corpus.py", "decode.py", "finished.py", "gauges.py", "loop.py", "measures.py", "memory.py",
-    "metrics.py", "model.py", "parallel.py", "regime.py", "scoring.py", "training.py",
-    "transformer.py", "weights.py",
+    "metrics.py", "model.py", "parallel.py", "regime.py", "scoring.py", "sources.py",
+    "training.py", "transformer.py", "weights.py",
 )  # fmt: skip
 
 
@@ -74,8 +74,17 @@ def describe(
 
 @functools.cache
 def commit() -> str | None:
-    """The commit of the checkout, with `+` if it was changed since; None outside of git."""
+    """The commit of the checkout, with `+` if it was changed since; None outside of git.
+
+    None, too, for a copy without its history inside another repository.
+    """
     try:
+        top = subprocess.run(
+            ["git", "rev-parse", "--show-toplevel"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        if Path(top.stdout.strip()).resolve() != ROOT:
+            return None
         done = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
             cwd=ROOT, capture_output=True, text=True, check=True,

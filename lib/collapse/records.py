@@ -23,7 +23,7 @@ import pandas as pd
 
 from collapse import glossary
 from collapse.assets import ROOT, AssetError, atomic, build_dir, locked, restore
-from collapse.protocol import BookError, Protocol, ProtocolError, digest
+from collapse.protocol import BookError, Protocol, ProtocolError, digest, percent
 
 SCHEMA = 2
 SAMPLES = 6  # prompts whose continuations a record keeps
@@ -95,7 +95,7 @@ class Record:
     def name(self) -> str:
         """The folder's name: what a reader wants to know first, then the protocol's hash."""
         p = self.protocol
-        text = p.regime if p.regime != "replace" else f"{p.retained:.0%}".replace("%", "pct")
+        text = p.regime if p.regime != "replace" else f"{percent(p.retained)}pct"
         text += f"-{p.retains}" if p.retains != "redrawn" else ""
         text += f"-equal-{p.budget}" if p.budget != "epochs" else ""
         text += f"-mended-{p.recovery}" if p.recovery else ""

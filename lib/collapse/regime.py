@@ -3,7 +3,7 @@
 import numpy as np
 
 from collapse.corpus import Blocks
-from collapse.protocol import Protocol
+from collapse.protocol import Protocol, ProtocolError
 
 PURPOSES = ("training", "writing", "retention")  # of random numbers; the order is part of them
 
@@ -50,7 +50,22 @@ def retained_rows(blocks: int, protocol: Protocol, generation: int) -> np.ndarra
     """Which rows a generation fills with human text: sorted, drawn without replacement."""
     drawn_in = 1 if protocol.retains == "fixed" else generation
     random = np.random.default_rng(seed_of(protocol, drawn_in, "retention"))
-    return np.sort(random.permutation(blocks)[: round(blocks * protocol.retained)])
+    return np.sort(random.permutation(blocks)[: kept(blocks, protocol)])
+
+
+def kept(blocks: int, protocol: Protocol) -> int:
+    """How many of so many human blocks a generation keeps.
+
+    Raises:
+        ProtocolError: none, although a share is to be kept.
+    """
+    number = round(blocks * protocol.retained)
+    if protocol.retained and not number:
+        raise ProtocolError(
+            f"retained={protocol.retained:g} of {blocks} blocks is no whole block; retain more, "
+            "or take more training blocks"
+        )
+    return number
 
 
 def starts_from_previous(protocol: Protocol, generation: int) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from collapse import metrics, per_seed
+from collapse import metrics, per_seed, sources
 from collapse.loop import Run
 from collapse.per_seed import PerSeed
 from collapse.protocol import Protocol
@@ -212,14 +212,13 @@ def describe(runs: list[Run]) -> str:
     first = runs[0].record
     protocols = [run.record.protocol for run in runs]
     decoding = "; ".join(dict.fromkeys(_decoding(p) for p in protocols))
-    texts = " and ".join(dict.fromkeys(p.corpus for p in protocols))
+    texts = sources.labels(p.corpus for p in protocols)
     scales = sorted({run.record.provenance["scale"] for run in runs})
-    several = len({run.record.protocol.corpus for run in runs}) > 1
     ways = len({_decoding(p) for p in protocols}) > 1
     arms: dict[str, list[Run]] = {}
     for run in runs:
         p = run.record.protocol
-        name = label(p) + (f", {p.corpus}" if several else "")
+        name = label(p) + (f", {texts[p.corpus]}" if len(texts) > 1 else "")
         arms.setdefault(name + (f", {_decoding(p)}" if ways else ""), []).append(run)
     told = [_origins(members) for members in arms.values()]
     if len(set(told)) == 1:
@@ -232,7 +231,7 @@ def describe(runs: list[Run]) -> str:
     if len({run.record.base["identity"].get("pretrained on") for run in runs}) > 1:
         mixed = "; their base models were pretrained on different texts"
     return (
-        f"{' and '.join(scales)} scale, {first.base['name']} on {texts}, "
+        f"{' and '.join(scales)} scale, {first.base['name']} on {' and '.join(texts.values())}, "
         f"{first.corpus['blocks']['train']:,} training blocks, {decoding}; {origins}{mixed}"
     )
 
