@@ -100,6 +100,13 @@ def test_the_prediction_interval_covers_one_more_value_at_its_level() -> None:
     assert all(math.isnan(end) for end in compare.prediction_interval(one, [one], 0.9))
 
 
+def test_equal_text_under_another_name_is_the_same_quantity() -> None:
+    names = ("a.txt@0123456789ab", "b.txt@0123456789ab", "a.txt@ba9876543210")
+    published = [record(seed, corpus=names[0]) for seed in range(4)]
+    assert compare.compare(record(7, corpus=names[1]), published).verdict == "agrees"
+    assert compare.compare(record(7, corpus=names[2]), published).verdict == "not comparable"
+
+
 def test_arms_that_differ_in_their_spread_are_each_given_their_own() -> None:
     """Coverage where variances differ a hundredfold, both in the tight and in the wide arms."""
     random = np.random.default_rng(1)

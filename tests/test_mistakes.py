@@ -42,8 +42,8 @@ PARAMETERS = {
     "scale": (["scale=paper"], "choose it with --scale"),
     "empty": (["model="], "model= names nothing"),
     "home": (["corpus=~nobody-here/a.txt"], "corpus=~nobody-here/a.txt names a home folder"),
-    "markup": (["model=/tmp/a$b$"], "has a dollar in its name"),
-    "long": (["corpus=" + "x" * 120], "a name of 120 bytes, too long"),
+    "markup": (["model=/tmp/a$b$"], "is no folder here"),
+    "long": (["corpus=" + "x" * 300], "cannot read the corpus"),
 }
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from collapse import records
+from collapse import records, sources
 from collapse.assets import atomic, build_dir
 from collapse.protocol import Protocol
 from collapse.records import Record
@@ -120,7 +120,7 @@ def alike(run: Record, published: list[list[Record]]) -> list[list[Record]]:
     return [
         runs
         for runs in published
-        if not set(same) & set(run.protocol.differences(runs[0].protocol))
+        if not set(same) & set(_differing(run.protocol, runs[0].protocol))
     ]
 
 
@@ -174,7 +174,11 @@ def compare(
 def _differing(mine: Protocol, theirs: Protocol) -> dict[str, tuple[Any, Any]]:
     """The fields that make another arm of a run; with a recovery the chain's length does, too."""
     free = ("seed",) if mine.recovery or theirs.recovery else _SCALE_FREE
-    return {k: v for k, v in mine.differences(theirs).items() if k not in free}
+    found = {k: v for k, v in mine.differences(theirs).items() if k not in free}
+    for name in ("corpus", "model"):  # the same content under another name is the same
+        if name in found and sources.same(*found[name]):
+            del found[name]
+    return found
 
 
 def _told(names: list[str], differing: dict[str, tuple[Any, Any]]) -> str:

@@ -160,10 +160,13 @@ def verify_command(folder: Path | None) -> None:
     """Verify one record, or all committed ones."""
     from collapse import records
 
-    every = sorted(path for path in records.published().glob("*/") if path.is_dir())
+    if folder:
+        records.verify(folder)
+        click.echo(f"{folder.name}: verified")
+        return
     failed, verified = [], 0
-    for path in [folder] if folder else every:
-        if not folder and not records.is_name(path.name):
+    for path in sorted(path for path in records.published().glob("*/") if path.is_dir()):
+        if not records.is_name(path.name):
             click.echo(f"{path.name}: not a record's name; passed over")
             continue
         try:
