@@ -50,17 +50,16 @@ def test_claims_of_regimes_follow_from_the_runs(linear: pd.DataFrame, scan: pd.D
     found = {name: arm(values) for name, values in ARMS.items()}
     rows = by_claim(claims.of_regimes(found, linear, scan, "10 %"))
     steps, epochs = rows["accumulating avoids collapse"]
-    assert steps.verdict.startswith("undecided: the interval reaches beyond a tenth")
-    assert steps.verdict.endswith("no rise seen at the end")
-    assert epochs.verdict.startswith("reproduced: it changes by less than a tenth")
-    assert epochs.verdict.endswith("still rising at the end")
+    # 22/20 and 22/22; 21.1/20 and 21.1/21, each within a fifth of a per cent.
+    assert steps.verdict == "whole chain: not reproduced, it rises; last step: reproduced"
+    assert epochs.verdict == "whole chain: not reproduced, it rises; last step: reproduced"
     (worse,) = rows["replacing is worse than accumulating"]
     assert worse.result.startswith(f"{45 / 22:.2f} [")
-    assert worse.verdict == "reproduced: larger when text is replaced"
+    assert worse.verdict == "reproduced"
     (between,) = rows["a sample of constant size from the pool lies above accumulation"]
-    assert between.verdict == "reproduced: larger with the sample"
+    assert between.verdict == "reproduced"
     (fresh,) = rows["fresh human data do better than fixed ones"]
-    assert fresh.verdict == "reproduced: larger with fixed data"
+    assert fresh.verdict == "reproduced"
     (law,) = rows["with accumulated data, error stays below π²/6 of the first"]
     assert law.verdict.startswith("reproduced")
 
@@ -70,8 +69,8 @@ def test_a_law_that_is_left_is_not_reproduced(linear: pd.DataFrame, scan: pd.Dat
     bent = linear.assign(law=linear["law"] * 1.5)
     assert not regimes.obeyed(bent)
     rows = claims.of_regimes({name: [] for name in ARMS}, bent, scan, "10 %")
-    assert rows[0].verdict == "not reproduced: they leave it"
-    assert rows[2].verdict == "not run yet; not run yet"
+    assert rows[0].verdict == "not reproduced, they leave it"
+    assert rows[2].verdict == "whole chain: not run yet; last step: not run yet"
 
 
 def test_scaling_stops_only_where_risk_levels_off(scan: pd.DataFrame) -> None:
@@ -83,7 +82,7 @@ def test_scaling_stops_only_where_risk_levels_off(scan: pd.DataFrame) -> None:
         [{"regime": r, "generation": 0, "law": 1.0, "measured": 1.0, "error": 1.0}
          for r in ("replaced", "accumulated")]
     )  # fmt: skip
-    for data, verdict in ((falling, "undecided"), (flat, "reproduced: it levels off")):
+    for data, verdict in ((falling, "not reproduced"), (flat, "reproduced, it levels off")):
         (row,) = by_claim(claims.of_regimes(arms, linear, data, "10 %"))[claim]
         assert row.verdict == verdict
 
@@ -94,25 +93,20 @@ def test_claims_of_doses_follow_from_the_runs() -> None:
     (small,) = rows["even small percentages of synthetic data raise error"]
     # 21.1/21, 10.05/10 and 40.2/40: half a per cent more, all of them.
     assert small.result.startswith("+0.5 % [")
-    assert small.verdict == "in direction: it rises, by less than 2 %"
+    assert small.verdict == "not reproduced, it rises by less than 2 %"
     loss, points = rows["degradation is not linear, it accelerates"][0], rows["the same"][0]
-    assert loss.verdict == points.verdict == "it slows"
-    (half,) = rows["at least half of the data must be human"]
-    assert half.result == "1, 1, 1"
-    assert half.verdict == "no mixture tried is better than human text alone"
+    assert loss.verdict == points.verdict == "not reproduced, it slows"
     (weight,) = rows["the best weight of human data is 0.618"]
     assert weight.result.startswith("0.618")
     (table,) = rows["scores fall (a table in which generation and share rise together)"]
-    (asked,) = rows["is there a safe threshold, one, five or ten per cent?"]
-    assert asked.result == "10 %: within the margin"
     # Seed 0 does not grow after generation 1, so that of the generation nothing is certain.
-    assert table.verdict == "undecided"
+    assert "generations: undecided" in table.verdict
     grown = {seed: [20.0, 24.0 + seed / 10, 40.0 + seed] for seed in range(3)}
     other = dosed({0.0: {s: [20.0] * 3 for s in range(3)}, 0.5: {s: [20.0] * 3 for s in range(3)},
                    1.0: grown})  # fmt: skip
     rows = by_claim(claims.of_doses(other, dose.equivalence(dose.grid(other)), 2))
     (table,) = rows["scores fall (a table in which generation and share rise together)"]
-    assert table.verdict == "both have an effect; the table cannot tell which"
+    assert table.verdict == "share: reproduced; generations: reproduced"
 
 
 def test_a_mixture_that_is_better_is_named() -> None:

@@ -1,5 +1,6 @@
 """A rerun beside the published runs: when it agrees, when it differs, when nothing can be said."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,63 @@ def test_the_prediction_interval_covers_one_more_value_at_its_level() -> None:
         assert stats.binomtest(inside, 2000, 0.9).pvalue > 1e-4
     one = np.array([1.0])
     assert all(math.isnan(end) for end in compare.prediction_interval(one, [one], 0.9))
+
+
+def test_arms_that_differ_in_their_spread_are_each_given_their_own() -> None:
+    """Coverage where variances differ a hundredfold, both in the tight and in the wide arms."""
+    random = np.random.default_rng(1)
+    inside = {"tight": [], "wide": []}
+    for _ in range(400):
+        spreads = np.sqrt(4 / random.chisquare(4, 24))  # inverse chi-square: d0 = 4, s0² = 1
+        drawn = random.normal(0, spreads[:, None], (24, 4))
+        groups = list(drawn[:, :3])
+        for index in (int(spreads.argmin()), int(spreads.argmax()), *range(6)):
+            low, high = compare.prediction_interval(groups[index], groups, 0.9)
+            kind = "wide" if spreads[index] > np.median(spreads) else "tight"
+            inside[kind].append(low <= drawn[index, 3] <= high)
+    for kind, low, high in (("tight", 0.9, 1.0), ("wide", 0.7, 0.95)):
+        assert low <= np.mean(inside[kind]) <= high
+    # Pooled, the tight would be inside almost always, and the widest of each 24 in less than half.
+
+
+def test_the_prior_of_variances_is_found_again() -> None:
+    random = np.random.default_rng(2)
+    true = 6 * 2.5 / random.chisquare(6, 40_000)
+    drawn = true * random.chisquare(2, 40_000) / 2
+    scale, freedom = compare.variance_prior(drawn, np.full(40_000, 2))
+    assert scale == pytest.approx(2.5, rel=0.05) and freedom == pytest.approx(6, rel=0.15)
+    equal = 2.5 * random.chisquare(2, 40_000) / 2
+    scale, freedom = compare.variance_prior(equal, np.full(40_000, 2))
+    assert scale == pytest.approx(2.5, rel=0.05) and freedom > 50
+
+
+def test_a_further_seed_of_a_committed_arm_rarely_differs() -> None:
+    """Leave one out: a faithful further seed is told to differ in about one of twenty cases."""
+    arms = [runs for runs in compare.arms(assets.ROOT / "records") if len(runs) >= 3]
+    told = []
+    for arm in arms:
+        for left_out in arm:
+            rest = [run for run in arm if run is not left_out]
+            published = [rest if runs is arm else runs for runs in arms]
+            found = compare.compare(left_out, rest, compare.alike(left_out, published))
+            told.append(not all(line.inside for line in found.lines))
+    print(f"leave one out: {sum(told)} of {len(told)} differ")
+    assert len(told) >= 60
+    assert stats.binomtest(sum(told), len(told), 0.05, alternative="greater").pvalue > 0.05
+
+
+def test_a_number_that_one_side_lacks_differs() -> None:
+    bad = record(7)
+    rows = bad.generations.assign(overconfidence=math.nan)
+    without = dataclasses.replace(bad, generations=rows)
+    found = compare.compare(without, PUBLISHED)
+    assert found.verdict == "differs" and "over-confidence gap, last" in found.why
+    theirs = [
+        dataclasses.replace(run, generations=run.generations.assign(overconfidence=math.nan))
+        for run in PUBLISHED
+    ]
+    assert "over-confidence" in compare.compare(bad, theirs).why
+    assert "over-confidence" not in compare.compare(without, theirs).why
 
 
 def test_arms_of_the_same_text_and_writing_lend_their_spread() -> None:

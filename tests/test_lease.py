@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from collapse import assets, book, chapter, decode, lease, loop, overview, progress, records, sweep
+from collapse import (
+    assets,
+    book,
+    chapter,
+    decode,
+    finished,
+    loop,
+    overview,
+    progress,
+    records,
+    sweep,
+)
 from collapse.progress import Limit, OutOfTime
 from collapse.protocol import Protocol, ProtocolError
 from collapse.sweep import SweepError
@@ -118,13 +129,68 @@ def test_nothing_is_started_that_would_not_end_in_time() -> None:
         limit.reserve(1)
 
 
-@pytest.mark.parametrize("change", [{"init": "previous"}, {"recovery": 5}])
-def test_a_run_whose_weights_would_have_to_travel_is_refused(
-    toy: Protocol, tmp_path: Path, change: dict[str, object]
-) -> None:
+def test_only_a_run_that_hands_on_all_its_weights_is_refused_and_the_others_go_on(
+    toy: Protocol, runs: list[Protocol], elsewhere: Go, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     with pytest.raises(ProtocolError, match="too large to be carried; leave out --carry"):
-        sweep.sweep([toy.replace(**change)], carry=tmp_path / "carry")
+        sweep.sweep([toy.replace(init="previous")], carry=tmp_path / "carry")
     assert not (assets.cache_dir() / "generations").exists()
+    capsys.readouterr()
+    with pytest.raises(ProtocolError, match="init='previous' hands on the weights"):
+        sweep.sweep([toy.replace(init="previous"), runs[0]], carry=tmp_path / "carry")
+    assert list(fingerprints()) == [runs[0].hash]
+    told = capsys.readouterr().out
+    assert told.index("hands on the weights") < told.index("generation 0")
+
+
+def test_a_recovery_is_carried_and_only_the_weights_it_goes_on_from_are_made_again(
+    toy: Protocol, slow: list[float], elsewhere: Go, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    mended, carry = toy.replace(recovery=5), tmp_path / "carry"
+    elsewhere("undisturbed")
+    expected = loop.run(mended).fingerprint
+    elsewhere("first")
+    with pytest.raises(OutOfTime):
+        sweep.sweep([mended], limit=Limit(slow[0] + 130), carry=carry)
+    assert len(list(carry.glob("generations/*"))) == 2
+    computed, compute = [], loop._compute
+    monkeypatch.setattr(
+        loop, "_compute", lambda *args: (computed.append(args[2]), compute(*args))[1]
+    )
+    for name, numbers in (("second", [1, 2]), ("third", [])):
+        elsewhere(name)
+        sweep.sweep([mended], carry=carry)
+        assert computed == numbers
+        assert fingerprints() == {mended.hash: expected}
+        computed.clear()
+    assert not list(carry.rglob("weights.pt"))
+
+
+def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
+    runs: list[Protocol], undisturbed: dict[str, str], elsewhere: Go, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    carry = tmp_path / "carry"
+    elsewhere("first")
+    sweep.sweep(runs[:1], carry=carry)
+    files = {path: path.read_bytes() for path in carry.rglob("*") if path.is_file()}
+    assert {path.name for path in files} >= {"facts.json", "tokens.npy", "record.json"}
+    for number, (path, whole) in enumerate(files.items()):
+        for machine in ("first", f"empty {number}"):  # one that has it whole, one that has not
+            path.write_bytes(whole[: len(whole) // 2])
+            elsewhere(machine)
+            capsys.readouterr()
+            sweep.sweep(runs[:1], carry=carry)
+            said = capsys.readouterr().out
+            assert ("it is not" in said) == (machine != "first" or "records" in path.parts)
+            assert fingerprints() == {runs[0].hash: undisturbed[runs[0].hash]}
+            for one in carry.glob("records/*"):
+                assert records.read(one).fingerprint == undisturbed[runs[0].hash]
+            for one in carry.glob("generations/*"):
+                finished.read(one)
+            whole = path.read_bytes()
 
 
 def test_a_limit_is_for_runs_that_follow_one_another(runs: list[Protocol], tmp_path: Path) -> None:
@@ -154,12 +220,19 @@ def test_the_settings_of_the_paper_come_first_seed_after_seed() -> None:
     assert [run.seed for run in runs[10:]] == sorted(run.seed for run in runs[10:])
 
 
-def test_only_whole_folders_are_carried(tmp_path: Path) -> None:
-    source = assets.cache_dir() / "generations"
-    for name in ("whole", ".half-written"):
-        (source / name).mkdir(parents=True)
-        for file in ("facts.json", "weights.pt"):
-            (source / name / file).write_text("{}")
-    lease.store(tmp_path / "carry")
-    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("carry/*/*/*"))
-    assert found == ["carry/generations/whole/facts.json"]
+def test_only_what_the_runs_of_the_sweep_made_is_carried(
+    runs: list[Protocol], tmp_path: Path
+) -> None:
+    loop.run(runs[1])  # an earlier experiment
+    loop.run(runs[0].replace(generations=2))  # found by the sweep, and part of it
+    earlier = {path.name for path in (assets.cache_dir() / "generations").iterdir()}
+    (assets.cache_dir() / "generations" / ".half-written").mkdir()
+    sweep.sweep(runs[:1], carry=tmp_path / "carry")
+    carried = {path.name for path in tmp_path.glob("carry/generations/*")}
+    assert len(carried) == 3 and len(carried & earlier) == 2
+    assert [path.name for path in tmp_path.glob("carry/records/*")] == [
+        path.name for path in records.list_records(records.built()) if "-s0-" in path.name
+        and records.read(path).protocol.generations == 3
+    ]  # fmt: skip
+    files = {path.name for path in tmp_path.glob("carry/generations/*/*")}
+    assert files == {"facts.json", "arrays.npz", "tokens.npy"}

@@ -566,20 +566,58 @@ def test_a_finished_run_computes_nothing_again(toy: Protocol, spy: Spy) -> None:
     assert computed == []
 
 
-@pytest.mark.parametrize("name", ["facts.json", "arrays.npz", "tokens.npy"])
-@pytest.mark.parametrize("kept", [None, 0, 30])
-def test_a_damaged_generation_in_the_cache_is_told_in_one_sentence(
-    toy: Protocol, name: str, kept: int | None
-) -> None:
-    loop.run(toy.replace(generations=1))
-    (folder,) = (assets.cache_dir() / "generations").iterdir()
+def damage(path: Path, kept: int | str | None) -> None:
+    """Remove a file, cut it to a number of bytes, or change one byte in it."""
     if kept is None:
-        (folder / name).unlink()
+        path.unlink()
+    elif isinstance(kept, int):
+        path.write_bytes(path.read_bytes()[:kept])
     else:
-        (folder / name).write_bytes((folder / name).read_bytes()[:kept])
-    with pytest.raises(AssetError, match=r"cannot be read .* remove that folder") as refusal:
-        loop.run(toy)
-    assert "\n" not in str(refusal.value)
+        content = path.read_bytes()
+        place = content.rindex(b"1") if path.suffix == ".json" else len(content) - 20
+        changed = b"2" if path.suffix == ".json" else bytes([content[place] ^ 1])
+        path.write_bytes(content[:place] + changed + content[place + 1 :])
+
+
+@pytest.mark.parametrize("name", ["facts.json", "arrays.npz", "tokens.npy"])
+@pytest.mark.parametrize("kept", [None, 0, 30, "one byte changed"])
+def test_a_damaged_generation_in_the_cache_is_computed_again_and_that_is_said(
+    toy: Protocol, name: str, kept: int | str | None, spy: Spy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = toy.replace(generations=1)
+    expected = loop.run(short).fingerprint
+    (folder,) = (assets.cache_dir() / "generations").iterdir()
+    damage(folder / name, kept)
+    computed = spy(loop, "_compute")
+    capsys.readouterr()
+    assert loop.run(short).fingerprint == expected
+    assert numbers_of(computed) == [0]
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "cannot be read" in line]
+    assert str(folder) in told and told.endswith("it is computed again")
+    computed.clear()
+    assert loop.run(short).fingerprint == expected
+    assert computed == []
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("kept", [0, 30, "one byte changed"])
+def test_damaged_weights_are_computed_again_where_they_are_needed(
+    toy: Protocol, kept: int | str, spy: Spy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chained = toy.replace(init="previous", generations=2)
+    loop.run(chained)
+    longest = chained.replace(generations=3)
+    for weights in assets.cache_dir().rglob("weights.pt"):
+        damage(weights, kept)
+    computed = spy(loop, "_compute")
+    capsys.readouterr()
+    mended = loop.run(longest)
+    # Of generation 2's start, generation 1, and of that one's start.
+    assert numbers_of(computed) == [0, 1, 2]
+    assert capsys.readouterr().out.count("they are computed again") == 2
+    for folder in (assets.cache_dir() / "generations").iterdir():
+        shutil.rmtree(folder)
+    assert loop.run(longest).fingerprint == mended.fingerprint
 
 
 def test_arms_that_begin_alike_share_generation_0(toy: Protocol, spy: Spy) -> None:
@@ -634,25 +672,86 @@ def test_a_cache_that_came_without_weights_gives_the_same_record(
     assert numbers_of(computed) == [1, 2]
 
 
-def test_a_generation_that_another_process_finishes_meanwhile_is_left_in_its_place(
-    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+PLAIN = """
+import json, sys
+from collapse import loop
+from collapse.protocol import Protocol
+loop.run(Protocol.from_dict(json.loads(sys.argv[1])))
+"""
+
+
+def test_runs_at_the_same_time_compute_what_they_share_once_and_keep_the_weights(
+    toy: Protocol, elsewhere: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, spy: Spy
+) -> None:
+    elsewhere("alone")
+    expected = loop.run(toy.replace(recovery=5)).fingerprint
+    elsewhere("together")
+    generate, calls, said, other = decode.generate, [], [], []
+
+    def writing(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) == 2:  # generation 1, whose weights the plain run does not keep
+            command = [sys.executable, "-u", "-c", PLAIN, json.dumps(toy.to_dict())]
+            other.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            for line in other[0].stdout:  # until it ends, or waits for this one
+                said.append(line)
+                if "another process" in line:
+                    break
+        return generate(*args)
+
+    computed = spy(loop, "_compute")
+    monkeypatch.setattr(decode, "generate", writing)
+    monkeypatch.setattr(loop, "PROMISE", 0)
+    monkeypatch.setattr(loop.estimate, "speed", lambda *_: loop.estimate.Speed(1.0, 1.0, 1.0))
+    assert loop.run(toy.replace(recovery=5)).fingerprint == expected
+    said += other[0].communicate()[0].splitlines()
+    assert other[0].returncode == 0
+    assert numbers_of(computed) == [0, 1, 2]
+    assert ["from the cache" in line for line in said if "test perplexity" in line] == [
+        True, True, False,
+    ]  # fmt: skip
+
+
+def test_a_replacement_stopped_half_way_loses_no_generation(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch, spy: Spy
+) -> None:
+    expected = loop.run(toy).fingerprint
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        loop.run(toy.replace(recovery=5))  # has generation 1 replaced by one with weights
+    computed = spy(loop, "_compute")
+    assert loop.run(toy).fingerprint == expected
+    assert computed == []
+
+
+def test_processors_of_other_instructions_share_no_generation(
+    toy: Protocol, spy: Spy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     short = toy.replace(generations=1)
     loop.run(short)
-    (folder,) = (assets.cache_dir() / "generations").iterdir()
-    (folder / "theirs").touch()
-    exists = Path.exists
-    with monkeypatch.context() as patch:
-        # To this process it is not there when it looks, and is when it is done computing.
-        looked: list[Path] = []
-        patch.setattr(
-            Path,
-            "exists",
-            lambda self: exists(self) and (self != folder or bool(looked) or looked.append(self)),
-        )
+    computed = spy(loop, "_compute")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ANOTHER")
+    provenance.numerics.cache_clear()
+    try:
         loop.run(short)
-    assert looked == [folder]
-    assert (folder / "theirs").exists()
+    finally:
+        provenance.numerics.cache_clear()
+    assert numbers_of(computed) == [0]
+
+
+def test_a_record_names_the_place_of_each_generation_where_they_differ(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = provenance.place()
+    assert "places" not in loop.run(toy.replace(generations=1)).provenance
+    there = {"commit": "c0ffee", "device": "another machine"}
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance, "place", lambda: there)
+        loop.run(toy.replace(generations=2))
+    record = loop.run(toy)
+    assert record.provenance["places"] == [here, there, here]
+    assert record.truncated(2).provenance["places"] == [here, there]
+    assert records.read(records.built() / record.name).provenance["places"] == [here, there, here]
 
 
 def test_a_chained_run_whose_weights_are_gone_gives_the_same_record(toy: Protocol) -> None:

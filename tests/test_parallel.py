@@ -1,7 +1,9 @@
 """Two processes that share a run, started by `torchrun`, against one."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -104,3 +106,35 @@ def test_workers_share_the_threads_and_give_them_back() -> None:
         assert torch.get_num_threads() == 4
     finally:
         torch.set_num_threads(before)
+
+
+PARENT = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from collapse import parallel
+
+if __name__ == "__main__":
+    start = dict(mp_context=multiprocessing.get_context("spawn"))
+    with ProcessPoolExecutor(1, initializer=parallel.end_with_parent, **start) as idle:
+        with ProcessPoolExecutor(1, initializer=parallel.end_with_parent, **start) as busy:
+            pids = [pool.submit(os.getpid).result() for pool in (idle, busy)]
+            busy.submit(time.sleep, 600)
+            print(*pids, flush=True)
+            time.sleep(600)
+"""
+
+
+def test_children_that_wait_or_work_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "parent.py"
+    program.write_text(PARENT)
+    # All of them hold the other end of this pipe, which is closed when the last has ended.
+    parent = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    parent.kill()
+    try:
+        parent.communicate(timeout=60)
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

@@ -94,20 +94,20 @@ def test_the_name_tells_the_arm_and_ends_with_the_hash(record: Record) -> None:
 
 
 def test_writing_twice_is_writing_once(record: Record, tmp_path: Path) -> None:
-    path = records.write(record, tmp_path)
+    path = records.write(record, tmp_path / "records")
     before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
-    assert records.write(record, tmp_path) == path
+    assert records.write(record, tmp_path / "records") == path
     after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
     assert after == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert list((tmp_path / "records").iterdir()) == [path]
 
 
 def test_another_result_of_the_same_protocol_replaces_the_record(tmp_path: Path) -> None:
     protocol = Protocol(generations=2)
-    records.write(make_record(protocol, [1.0, 2.0]), tmp_path)
-    path = records.write(make_record(protocol, [1.0, 3.0]), tmp_path)
+    records.write(make_record(protocol, [1.0, 2.0]), tmp_path / "records")
+    path = records.write(make_record(protocol, [1.0, 3.0]), tmp_path / "records")
     assert records.read(path).generations["test_perplexity"].tolist() == [1.0, 3.0]
-    assert list(tmp_path.iterdir()) == [path]
+    assert list((tmp_path / "records").iterdir()) == [path]
 
 
 def test_a_damaged_record_is_replaced_by_a_whole_one(record: Record, tmp_path: Path) -> None:

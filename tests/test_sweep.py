@@ -1,11 +1,13 @@
 """Sweeps: wherever a run is computed, and whatever happens to its worker: the same record."""
 
 import contextlib
+import json
 import logging
 import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +150,36 @@ def test_a_killed_worker_s_run_goes_on_elsewhere_after_its_last_finished_generat
     assert twice[1] == 1  # not generation 0, which was finished
     assert begun == sorted([*every, twice])
     assert [line.split(" generations")[0] for line in told] == [f"{n} of 12" for n in range(1, 13)]
+
+
+KILLED = """
+import json, os, sys, time
+from collapse import loop, sweep
+from collapse.protocol import Protocol
+if __name__ == "__main__":
+    def started(client, *_):
+        print(*[int(pid) for pid in client.run(os.getpid).values()], flush=True)
+        client.submit(time.sleep, 600)
+        time.sleep(600)
+    sweep._spread = started
+    sweep.sweep([Protocol.from_dict(json.loads(sys.argv[1]))], workers=2)
+"""
+
+
+def test_the_workers_of_a_sweep_end_when_it_is_killed(toy: Protocol, tmp_path: Path) -> None:
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED)
+    command = [sys.executable, str(program), json.dumps(toy.to_dict())]
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in started.stdout.readline().split()]
+    assert len(pids) == 2
+    started.kill()
+    try:  # all of them hold the other end of this pipe
+        started.communicate(timeout=60)
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_a_run_that_fails_is_told_in_its_sentence_after_the_others_have_ended(

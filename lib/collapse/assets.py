@@ -4,6 +4,7 @@ Every download is checked by SHA-256, written beside its place and moved there i
 cached file is a whole and verified file. A hub that does not answer is given up after five seconds.
 """
 
+import errno
 import functools
 import hashlib
 import json
@@ -14,19 +15,24 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
 
 from collapse.protocol import BookError
 
 ROOT = Path(__file__).resolve().parents[2]  # the checkout; the package is installed with `-e ./lib`
 HUB_PATIENCE = 5.0  # seconds until a silent hub counts as absent
+LEFT = 3600.0  # seconds after which a dead writer's half-written file is removed
 
 
 class AssetError(BookError):
@@ -74,10 +80,16 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, replace: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there becomes `path` in one step.
 
-    A folder replaces nothing: if `path` exists by then, the temporary one is dropped.
+    It is on the disk before it has the name. What writers of this machine left that were killed is
+    removed.
+
+    Args:
+        replace: whether a folder may take the place of one that is there; without it, the
+            temporary folder is dropped if `path` exists by then. A file always may. To be called
+            within `locked(path)`, for a folder is first moved aside; `restore` knows where to.
 
     Raises:
         AssetError: the disk is full or the folder cannot be written.
@@ -87,14 +99,23 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.parent / f".{path.name}.{writer}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         yield temporary
-        if temporary.is_dir() and path.exists():
+        if temporary.is_dir() and path.exists() and not replace:
             return
+        _to_disk(temporary)
+        if temporary.is_dir() and path.exists():
+            shutil.rmtree(_aside(path), ignore_errors=True)
+            path.rename(_aside(path))
         try:
             os.replace(temporary, path)
         except OSError:
+            if replace:
+                restore(path)
             if not (temporary.is_dir() and path.is_dir()):
                 raise  # else another process was first since, or on another machine
+        _to_disk(path.parent, within=False)
+        shutil.rmtree(_aside(path), ignore_errors=True)
     except OSError as error:
         raise AssetError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another "
@@ -105,6 +126,79 @@ def atomic(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
+    """Keep other processes that ask for the same from a folder, until this one is done or dies.
+
+    Args:
+        waiting: what to say if another has it.
+
+    Raises:
+        AssetError: the cache folder, where the lock lies, cannot be written.
+    """
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
+    lock = FileLock(cache_dir() / "locks" / f"{name}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting:
+                print(waiting, flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise AssetError(
+            f"cannot write {lock.lock_file}: {error.strerror or error}; free some space or choose "
+            "another folder with COLLAPSE_CACHE, then run the same command again"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def restore(path: Path) -> None:
+    """Undo or end a replacement that was stopped half-way. To be called within `locked`."""
+    if path.exists():
+        shutil.rmtree(_aside(path), ignore_errors=True)
+    elif _aside(path).exists():
+        _aside(path).rename(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers of this machine left in a folder.
+
+    Containers may have a machine's name in common and count their processes each for itself: only
+    what has lain for an hour is taken for left.
+    """
+    for path in folder.glob(".*.part"):
+        name, _, writer = path.name.removesuffix(".part").rpartition(f".{platform.node()}.")
+        pid = writer.partition(".")[0]
+        with suppress(OSError):  # another process may sweep, too
+            if name and pid.isdigit() and not psutil.pid_exists(int(pid)):
+                if time.time() - path.stat().st_mtime > LEFT:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _to_disk(path: Path, within: bool = True) -> None:
+    """Have the system write a file or a folder, with all in it, to the disk."""
+    if path.is_dir() and within:
+        for inner in path.iterdir():
+            _to_disk(inner)
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise  # else a file system on which folders need none
+    finally:
+        os.close(number)
 
 
 def fetch_wheel(wheel: Wheel, download: Callable[[Wheel, Path], None] | None = None) -> Path:

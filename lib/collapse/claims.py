@@ -5,16 +5,15 @@ import math
 import numpy as np
 import pandas as pd
 
-from collapse import dose, regimes, regression, results
+from collapse import dose, per_seed, regimes, regression, results
 from collapse.dose import Doses
 from collapse.loop import Run
-from collapse.results import Ratio, undecided
-from collapse.verdicts import Claim, falls, more, stays
+from collapse.per_seed import PerSeed, falls, rises, stays
+from collapse.verdicts import Claim
 
 GERSTGRASSER = "Gerstgrasser et al. 2024"
 KAZDAN = "Kazdan et al. 2024"
 PRESS = "“AI Self-Poisoning”, AINews, May 2026"
-LETTER = "a popular letter"
 
 
 def of_regimes(
@@ -44,27 +43,23 @@ def of_regimes(
                 "accumulating avoids collapse", f"{GERSTGRASSER}, language models",
                 f"perplexity, last ÷ first and last ÷ the one before, equal {name}",
                 f"{results.ratio(runs)}; {results.last_step(runs)}",
-                f"{stays(results.ratio(runs))}; {_rising(results.last_step(runs))}",
+                _both(results.ratio(runs), results.last_step(runs)),
             )
             for name, runs in (("steps", steps), ("epochs", epochs))
         ),
         Claim(
             "replacing is worse than accumulating", f"{GERSTGRASSER}, {KAZDAN}",
             "factor, replaced ÷ accumulated at equal steps", str(slower),
-            more(slower, "larger when text is replaced", "smaller when text is replaced"),
+            rises(slower),
         ),
         Claim(
             "a sample of constant size from the pool lies above accumulation", KAZDAN,
             "factor, drawn ÷ accumulated at equal steps", str(between),
-            more(between, "larger with the sample", "smaller with the sample"),
+            rises(between),
         ),
         Claim(
             "and below replacement", KAZDAN, "factor, replaced ÷ drawn", str(under),
-            more(under, "larger with replacement", "smaller with replacement"),
-        ),
-        Claim(
-            "“Strong Model Collapse” explains that accumulation avoids collapse", LETTER,
-            "the paper itself", "a constant synthetic share", "not so: it says that scaling stops",
+            rises(under),
         ),
         _floor(scan),
         Claim(
@@ -72,11 +67,11 @@ def of_regimes(
             "Bertrand et al. 2023, if the first model is good and the human share large enough",
             f"perplexity, last ÷ first and last ÷ the one before, {percent} fixed",
             f"{fixed}; {fixed_step}",
-            f"{stays(fixed)}; {_rising(fixed_step)}; the theorem promises it for large shares",
+            _both(fixed, fixed_step),
         ),
         Claim(
             "a fixed human set helps", "the same", "factor, nothing retained ÷ fixed",
-            str(anchored), more(anchored, "larger without", "smaller without"),
+            str(anchored), rises(anchored),
         ),
         Claim(
             "without fresh human data diversity falls", "Alemohammad et al. 2023",
@@ -84,8 +79,7 @@ def of_regimes(
         ),
         Claim(
             "fresh human data do better than fixed ones", "the same",
-            "factor of perplexity, fixed ÷ fresh", str(held),
-            more(held, "larger with fixed data", "smaller with fixed data"),
+            "factor of perplexity, fixed ÷ fresh", str(held), rises(held),
         ),
     ]  # fmt: skip
 
@@ -98,7 +92,7 @@ def _law(linear: pd.DataFrame, regime: str, claim: str) -> Claim:
         claim, f"{GERSTGRASSER}, least squares",
         f"this chapter's regression, {int(last['generation'])} rounds",
         f"{last['measured']:.2f} ± {1.96 * last['error']:.2f}, by the law {last['law']:.2f}",
-        "reproduced: all generations obey the law" if agrees else "not reproduced: they leave it",
+        "reproduced, all generations obey the law" if agrees else "not reproduced, they leave it",
     )  # fmt: skip
 
 
@@ -109,22 +103,22 @@ def _floor(scan: pd.DataFrame) -> Claim:
     most, fewer = sorted(rows.index)[-1], sorted(rows.index)[-2]
     value = rows["measured"][most] / rows["measured"][fewer]
     error = value * math.hypot(*(rows["error"][n] / rows["measured"][n] for n in (most, fewer)))
-    stops = value - 1.96 * error > 1.1 * fewer / most
+    measured = PerSeed({0: value}, value, value - 1.96 * error, value + 1.96 * error)
+    goes_on = per_seed.size(measured, fewer / most, fewer / most)
+    verdict = {per_seed.REPRODUCED: per_seed.NOT_REPRODUCED,
+               per_seed.NOT_REPRODUCED: f"{per_seed.REPRODUCED}, it levels off"}  # fmt: skip
     return Claim(
         "with a constant share of synthetic data scaling stops", "Dohmatob et al. 2024",
         f"risk with {most:,} rows ÷ with {fewer:,}, {100 * share:g} % synthetic; "
         f"{fewer / most:.2f} if scaling went on",
         f"{value:.2f} ± {1.96 * error:.2f}",
-        "reproduced: it levels off" if stops else "undecided",
+        verdict.get(goes_on, goes_on),
     )  # fmt: skip
 
 
-def _rising(step: Ratio) -> str:
-    if why := undecided(step):
-        return why
-    if step.low > 1:
-        return "still rising at the end"
-    return "falling at the end" if step.high < 1 else "no rise seen at the end"
+def _both(whole: PerSeed, step: PerSeed) -> str:
+    """On the claim that a chain is stable: over its whole length, and at its end."""
+    return f"whole chain: {stays(whole)}; last step: {stays(step)}"
 
 
 def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
@@ -139,18 +133,16 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
     repetition = dose.equivalence(grid, "moving_type_token_ratio")
     half = min((s for s in found if 0 < s < 1), key=lambda s: abs(s - 0.5))
 
-    def cell(share: float, generation: int, column: str = "test_perplexity") -> Ratio:
+    def cell(share: float, generation: int, column: str = "test_perplexity") -> PerSeed:
         return dose.change(grid, share, generation, column)
 
-    by_share = dose.over(cell(1.0, 1), cell(half, 1))
-    by_generation = dose.over(cell(1.0, end), cell(1.0, 1))
-    why = undecided(by_share) or undecided(by_generation)
-    both = min(by_share.low, by_generation.low) > 1
+    by_share = cell(1.0, 1) / cell(half, 1)
+    by_generation = cell(1.0, end) / cell(1.0, 1)
     least = _least_settled()
     pace = {column: dose.acceleration(found[1.0], column) for column in ("nats", "points")}
     repetitive = dose.margin(repetition, 0.02, end)
-    repeats = {"below the margin": "reproduced", "above the margin": "not reproduced: it rises",
-               "within the margin": "not reproduced: within ±2 %"}  # fmt: skip
+    repeats = {"below the margin": "reproduced", "above the margin": "not reproduced, it rises",
+               "within the margin": "not reproduced, it stays within 2 %"}  # fmt: skip
     rows = [
         Claim(
             "even small percentages of synthetic data raise error",
@@ -180,36 +172,28 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
             f"perplexity: all ÷ {100 * half:g} % synthetic, generation 1; "
             "last generation ÷ 1, all synthetic",
             f"{by_share}; {by_generation}",
-            why or ("both have an effect; the table cannot tell which" if both else "undecided"),
+            f"share: {rises(by_share)}; generations: {rises(by_generation)}",
         ),
         Claim(
             "degradation is not linear, it accelerates", PRESS,
             "growth of loss, more in each generation by, nats, synthetic text alone",
-            str(pace["nats"]), dose.pace_in_words(pace["nats"]),
+            str(pace["nats"]), dose.accelerates(pace["nats"]),
         ),
         Claim(
             "the same", "the same", "growth of perplexity ÷ that of generation 0, likewise",
-            str(pace["points"]), dose.pace_in_words(pace["points"]),
+            str(pace["points"]), dose.accelerates(pace["points"]),
         ),
-        _half(found, tested, end),
         Claim(
             "the best weight of human data is 0.618", "He et al. 2025; half human, half synthetic",
             "variance at which a chain settles, least at a weight of",
             f"{least:.3f} by the law",
-            "reproduced for a mean; it is a weight, not a share"
+            "reproduced, for a mean, as a weight and not as a share"
             if abs(least - regression.GOLDEN) < 0.001
             else "not reproduced",
         ),
         Claim(
-            "is there a safe threshold, one, five or ten per cent?", f"{PRESS}, as a question",
-            "±2 % of perplexity, last generation",
-            "; ".join(f"{100 * s:g} %: {dose.margin(tested, s, end)}" for s in small)
-            or "not run yet",
-            f"in this model {dose.where(tested, end)}",
-        ),
-        Claim(
-            "does training with human feedback mask or reverse it?", f"{PRESS}, as a question",
-            "", "not run yet", "open",
+            "training with human feedback masks or reverses it", f"{PRESS}, as a question",
+            "", "not run yet", "not run yet",
         ),
     ]  # fmt: skip
 
@@ -219,11 +203,8 @@ def _harm(tested: pd.DataFrame, share: float, end: int) -> str:
     if verdict == "within the margin":
         row = dose.cell(tested, share, end)
         shown = row is not None and row["low"] > 0
-        return (
-            "in direction: it rises, by less than 2 %" if shown else "not reproduced: within ±2 %"
-        )
-    told = {"above the margin": "reproduced: by more than 2 %",
-            "below the margin": "not reproduced: it falls"}  # fmt: skip
+        return "not reproduced, it " + ("rises by less than 2 %" if shown else "stays within 2 %")
+    told = {"above the margin": "reproduced", "below the margin": "not reproduced, it falls"}
     return told.get(verdict, verdict)
 
 
@@ -238,17 +219,6 @@ def best_mixture(found: Doses, tested: pd.DataFrame, end: int) -> str:
     if len(better):
         return f"better with {100 * (1 - better['share'].iloc[0]):g} % human text than with all"
     return "no mixture tried is better than human text alone"
-
-
-def _half(found: Doses, tested: pd.DataFrame, end: int) -> Claim:
-    best = dose.best_human_share(found)
-    return Claim(
-        "at least half of the data must be human",
-        f"{LETTER}; perhaps from Garg et al. 2025",
-        "human share with the lowest perplexity, last generation, by seed",
-        ", ".join(f"{share:g}" for share in best.values()) or "not run yet",
-        best_mixture(found, tested, end),
-    )  # fmt: skip
 
 
 def _least_settled() -> float:

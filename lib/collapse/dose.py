@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from collapse import results
+from collapse import per_seed
 from collapse.loop import Run
-from collapse.results import Ratio
+from collapse.per_seed import MARGIN, PerSeed
 
 Doses = Mapping[float, list[Run]]  # synthetic share -> runs that differ by seed alone
 
-MARGIN = 0.02  # a change of perplexity within this share of it counts as none
 CERTAINTY = 0.90  # of the interval of an equivalence test at 5 %: two one-sided tests
 COLUMNS = {
     "test_perplexity": "perplexity on human text",
@@ -50,10 +49,10 @@ def grid(doses: Doses) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def change(found: pd.DataFrame, share: float, generation: int, column: str) -> Ratio:
+def change(found: pd.DataFrame, share: float, generation: int, column: str) -> PerSeed:
     """One cell of the grid: the ratio to share 0, over seeds."""
     rows = found[(found["share"] == share) & (found["generation"] == generation)]
-    return results.over_seeds(dict(zip(rows["seed"], rows[f"{column}_change"], strict=True)))
+    return per_seed.ratios(dict(zip(rows["seed"], rows[f"{column}_change"], strict=True)))
 
 
 def equivalence(found: pd.DataFrame, column: str = "test_perplexity") -> pd.DataFrame:
@@ -93,7 +92,7 @@ def equivalence(found: pd.DataFrame, column: str = "test_perplexity") -> pd.Data
 
 def _verdict(low: float, high: float, bound: float) -> str:
     if math.isnan(low):
-        return "undecided: one seed gives no interval"
+        return "undecided, one seed gives no interval"
     if -bound <= low and high <= bound:
         return "within the margin"
     if low > bound:
@@ -136,12 +135,6 @@ def where(tested: pd.DataFrame, generation: int) -> str:
     any_ = certain_from(tested, generation, 0.0)
     smaller = "at none" if math.isnan(any_) else f"from {100 * any_:g} % on"
     return f"{first}, and {last}; a rise of whatever size is shown {smaller}"
-
-
-def over(above: Ratio, below: Ratio) -> Ratio:
-    """One summary over another, seed by seed."""
-    both = [seed for seed in above.by_seed if seed in below.by_seed]
-    return results.over_seeds({seed: above.by_seed[seed] / below.by_seed[seed] for seed in both})
 
 
 def certain_from(tested: pd.DataFrame, generation: int, margin: float = MARGIN) -> float:
@@ -189,7 +182,7 @@ def increments(runs: list[Run]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def acceleration(runs: list[Run], column: str = "nats") -> Ratio:
+def acceleration(runs: list[Run], column: str = "nats") -> PerSeed:
     """By how much increments grow in each generation, least squares: above 0 decay accelerates."""
     by_seed = {}
     for run in runs:
@@ -197,16 +190,30 @@ def acceleration(runs: list[Run], column: str = "nats") -> Ratio:
         if len(steps) > 1:
             slope = np.polyfit(np.arange(len(steps)), steps, 1)[0]
             by_seed[run.record.protocol.seed] = float(slope)
-    return results.over_seeds(by_seed)
+    return per_seed.values(by_seed)
 
 
-def pace_in_words(measured: Ratio) -> str:
-    """What an acceleration says."""
-    if why := results.undecided(measured):
+def accelerates(measured: PerSeed) -> str:
+    """The verdict on the claim that decay accelerates: a slope above 0, by more than `MARGIN`."""
+    if why := per_seed.unknown(measured):
         return why
-    if measured.low > 0:
+    if measured.low > MARGIN:
+        return per_seed.REPRODUCED
+    if measured.high <= MARGIN:
+        return f"{per_seed.NOT_REPRODUCED}, {pace_in_words(measured)}"
+    return f"{per_seed.UNDECIDED}, {pace_in_words(measured)}"
+
+
+def pace_in_words(measured: PerSeed) -> str:
+    """What a slope of increments says; one within `MARGIN` of 0 is none."""
+    if why := per_seed.unknown(measured):
+        return why
+    if measured.low > MARGIN:
         return "it accelerates"
-    return "it slows" if measured.high < 0 else "undecided: the interval contains 0"
+    if measured.high < -MARGIN:
+        return "it slows"
+    steady = -MARGIN <= measured.low and measured.high <= MARGIN
+    return "its pace is steady" if steady else "its pace may be steady or not"
 
 
 def best_human_share(doses: Doses) -> dict[int, float]:

@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from collapse import figures, gauges, glossary, metrics, results
+from collapse import figures, gauges, glossary, metrics, per_seed, results
 from collapse.loop import Run
 from collapse.results import Reference
-from collapse.verdicts import STABLE
 
 MOVED = 3.0  # standard errors: so far a gauge must be from its value in generation 0
 CONTEXTS = {
@@ -26,9 +25,9 @@ LABELS = {"test_perplexity": "perplexity on human text"} | {
     name: gauge.label for name, gauge in glossary.ALL.items()
 }
 # Reported for Keisha et al. 2025 by others; see the chapter. The arithmetic is ours.
-GENERAL = Reference(2.5 / 4.2, 2.5 / 4.2, "reported, general: 4.2 → 2.5", "2.5 / 4.2")
-DOMAIN = Reference(3.3 / 3.5, 3.3 / 3.5, "reported, domain: 3.5 → 3.3", "3.3 / 3.5")
-HALF = Reference(0.5, 0.5, "claimed: half", "1 / 2")
+GENERAL = Reference(2.5 / 4.2, 2.5 / 4.2, "reported, general: 4.2 → 2.5", -1)
+DOMAIN = Reference(3.3 / 3.5, 3.3 / 3.5, "reported, domain: 3.5 → 3.3", -1)
+HALF = Reference(0.5, 0.5, "claimed: half", -1)
 
 Arms = figures.Arms
 
@@ -175,18 +174,14 @@ def ratios(arms: Arms, column: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def in_words(found: results.Ratio) -> str:
+def in_words(found: per_seed.PerSeed) -> str:
     """`falls to 0.83 [0.80, 0.86]`, or that it rises, hardly changes, or that it is open."""
     if not found.by_seed:
         return "is not run yet"
-    if math.isnan(found.low):
+    if per_seed.unknown(found):
         return f"ends at {found}"
-    if found.high < 1 or found.low > 1:
-        word = "falls to" if found.high < 1 else "rises to"
-    else:
-        stable = STABLE[0] <= found.low and found.high <= STABLE[1]
-        word = "stays at" if stable else "may fall or rise, at"
-    return f"{word} {found}"
+    told = {"falls": "falls to", "rises": "rises to", "stays": "stays at"}
+    return f"{told.get(per_seed.change(found.low, found.high), 'is undecided, at')} {found}"
 
 
 def mean_of(runs: list[Run], column: str, generation: int = -1) -> float:
@@ -280,9 +275,9 @@ def human_vocabulary(run: Run, length: int) -> float:
     return metrics.rarefied_vocabulary(run.record.arrays["human_counts"], length)
 
 
-def vocabulary_ratio(runs: list[Run], length: int) -> results.Ratio:
+def vocabulary_ratio(runs: list[Run], length: int) -> per_seed.PerSeed:
     """Vocabulary at a length in the last generation over that in generation 0."""
-    return results.over_seeds(
+    return per_seed.ratios(
         {
             run.record.protocol.seed: vocabulary(run, length) / vocabulary(run, length, 0)
             for run in runs

@@ -154,10 +154,21 @@ def verify_command(folder: Path | None) -> None:
     from collapse import records
 
     every = sorted(path for path in records.published().glob("*/") if path.is_dir())
+    failed, verified = [], 0
     for path in [folder] if folder else every:
-        records.verify(path)
-        click.echo(f"{path.name}: verified")
-    click.echo(f"{1 if folder else len(every)} verified")
+        if not folder and not records.is_name(path.name):
+            click.echo(f"{path.name}: not a record's name; passed over")
+            continue
+        try:
+            records.verify(path)
+            verified += 1
+            click.echo(f"{path.name}: verified")
+        except records.RecordError as error:
+            failed.append(error)
+            click.echo(f"{path.name}: {error}")
+    click.echo(f"{verified} verified")
+    if failed:
+        raise failed[0]
 
 
 @click.command("compare")

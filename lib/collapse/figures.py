@@ -28,7 +28,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from collapse import cards, results
 from collapse.assets import atomic, build_dir
 from collapse.loop import Run
-from collapse.results import Ratio, Reference
+from collapse.per_seed import PerSeed
+from collapse.results import Reference
 
 # Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -86,7 +87,9 @@ def perplexity(
         rows = results.table(runs)
         rows.insert(0, "arm", label)
         data.append(rows)
-        mean = rows.groupby("generation")[["test_perplexity", "ratio"]].mean()
+        mean = rows.groupby("generation")[["test_perplexity", "ratio"]].agg(
+            {"test_perplexity": "mean", "ratio": lambda x: np.exp(np.log(x).mean())}
+        )
         grey = {"color": "#777777", "lw": 1.8, "ls": LINES[index % 4], "zorder": 1}
         left.plot(mean.index, mean["test_perplexity"], label=label, **grey)
         right.plot(mean.index, mean["ratio"], **grey)
@@ -129,11 +132,13 @@ def seeds_and_mean(
             axes.errorbar(x, one[column], np.abs(ends - one[column].to_numpy()), capsize=2, **thin)
         else:
             axes.plot(x, one[column], **thin)
-    mean = rows.groupby(by)[column].mean()
+    groups = rows.groupby(by)[column]
+    # A ratio is averaged on the log scale, as its interval is.
+    mean = np.exp(groups.apply(lambda x: np.log(x).mean())) if column == "ratio" else groups.mean()
     axes.plot(mean.index, mean, color=colour, lw=2.4, ls=line, marker=marker, ms=6, label=label)
 
 
-def seeds_and_interval(axes: Axes, row: int, ratio: Ratio, colour: str, marker: str) -> None:
+def seeds_and_interval(axes: Axes, row: int, ratio: PerSeed, colour: str, marker: str) -> None:
     """Draw one ratio in a row: hollow circles are seeds, the filled marker is their mean."""
     values = list(ratio.by_seed.values())
     axes.plot(values, [row - 0.14] * len(values), "o", ms=5, mfc="none", color="#333333")
@@ -321,10 +326,11 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def table(rows: list[dict[str, Any]]) -> HTML:
-    """Rows as a table for a page, no text cut short."""
+def table(rows: list[dict[str, Any]], note: str = "") -> HTML:
+    """Rows as a table for a page, no text cut short, with a note below it."""
     with pd.option_context("display.max_colwidth", None):
-        return HTML(pd.DataFrame(rows).to_html(index=False, classes="overview", border=0))
+        shown = pd.DataFrame(rows).to_html(index=False, classes="overview", border=0)
+    return HTML(shown + (f'<p class="note">{html.escape(note)}</p>' if note else ""))
 
 
 def strip(run: Run, sample: int) -> HTML:

@@ -2,30 +2,33 @@
 
 All that a run needs of its past are the finished generations without their weights, a few
 megabytes each, for the weights of generation 0 can be trained again. A folder carries them and the
-records from one machine to the next; it is up to date after every generation.
+records from one machine to the next; it is up to date after every generation. It takes what belongs
+to the runs of the sweep, and nothing else that the cache holds; what is damaged on either side is
+replaced by what is whole on the other.
 """
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from collapse import assets, finished, records
+from collapse.assets import AssetError
 from collapse.protocol import Protocol, ProtocolError
+from collapse.records import Record, RecordError
 
 
-def check(protocols: Sequence[Protocol]) -> None:
-    """Refuse runs that could not go on from what is carried.
+def check(protocol: Protocol) -> None:
+    """Refuse a run that could not go on from what is carried.
+
+    A recovery can: of the weights that it goes on from, only one generation is made again.
 
     Raises:
-        ProtocolError: a run hands weights from one generation to the next.
+        ProtocolError: every generation of the run starts from the weights of the one before.
     """
-    for p in protocols:
-        if p.init == "previous" or p.recovery:
-            what = f"recovery={p.recovery}" if p.recovery else f"init={p.init!r}"
-            raise ProtocolError(
-                f"{what} hands on the weights of a generation, which are too large to be carried; "
-                "leave out --carry, or sweep other runs"
-            )
+    if protocol.init == "previous":
+        raise ProtocolError(
+            f"init={protocol.init!r} hands on the weights of each generation, which are too large "
+            "to be carried; leave out --carry, or sweep other runs"
+        )
 
 
 def fetch(folder: Path) -> int:
@@ -34,27 +37,52 @@ def fetch(folder: Path) -> int:
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    found = _copy(folder / "generations", assets.cache_dir() / "generations")
-    _copy(folder / "records", records.built())
-    return found
+    found = [_copy(path, finished.folder(path.name)) for path in _generations(folder)]
+    for path in records.list_records(folder / "records"):
+        try:
+            records.write(records.read(path), records.built())
+        except RecordError as error:
+            print(f"{error}; it is not brought here from {folder}", flush=True)
+    return sum(found)
 
 
-def store(folder: Path) -> None:
-    """Bring what is finished into the folder that is carried.
+def store(folder: Path, key: str) -> None:
+    """Bring a finished generation into the folder that is carried.
 
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    _copy(assets.cache_dir() / "generations", folder / "generations")
-    _copy(records.built(), folder / "records")
+    _copy(finished.folder(key), folder / "generations" / key)
 
 
-def _copy(source: Path, target: Path) -> int:
-    """Copy the folders that the target lacks, each in one step; return how many."""
-    copied = 0
-    for path in sorted(source.glob("[!.]*/")):
-        if not (target / path.name).exists():
-            with assets.atomic(target / path.name) as temporary:
-                shutil.copytree(path, temporary, ignore=shutil.ignore_patterns(finished.WEIGHTS))
-            copied += 1
-    return copied
+def store_record(folder: Path, record: Record) -> None:
+    """Bring a record into the folder that is carried.
+
+    Raises:
+        AssetError: the disk is full or cannot be written.
+    """
+    records.write(record, folder / "records")
+
+
+def _generations(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / "generations").glob("[!.]*/") if path.is_dir())
+
+
+def _copy(source: Path, target: Path) -> bool:
+    """Copy a generation without its weights, unless there is a whole one; return whether it was."""
+    with assets.locked(target):
+        assets.restore(target)
+        if target.exists():
+            try:
+                finished.read(target)
+                return False
+            except AssetError:
+                pass  # a damaged one is replaced
+        try:
+            finished.read(source)
+        except AssetError as error:
+            print(f"{error}; it is not copied", flush=True)
+            return False
+        with assets.atomic(target, replace=True) as temporary:
+            shutil.copytree(source, temporary, ignore=shutil.ignore_patterns(finished.WEIGHTS))
+    return True

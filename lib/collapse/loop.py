@@ -9,11 +9,10 @@ import copy
 import functools
 import hashlib
 import math
-import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,19 +67,21 @@ class _Chain:
     pretrained: dict[str, torch.Tensor]
     reference: dict[str, torch.Tensor] = field(default_factory=dict)  # weights of generation 0
     reference_text: np.ndarray | None = None  # what generation 0 wrote
+    done: list[Generation] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)  # of these in the cache
 
 
 def run(
     protocol: Protocol,
     scale: str = "paper",
-    ended: Callable[[int, float | None], None] | None = None,
+    ended: Callable[[int, float | None, str], None] | None = None,
     limit: Limit | None = None,
 ) -> Record:
     """Compute a run, or what is missing of it, and leave its record in the build folder.
 
     Args:
-        ended: called after each generation with its number and the seconds it took to compute,
-            None where it was found finished.
+        ended: called after each generation with its number, the seconds it took to compute, None
+            where it was found finished, and its key in the cache.
         limit: the time by which the run stops, between two generations.
 
     Raises:
@@ -109,28 +110,13 @@ def run(
             f"the perplexity of {base.name} on human text is {zero_shot} before any training; "
             "give another model"
         )
-    done: list[Generation] = []
-    previous_key = ""
     for number in range(protocol.generations):
-        train = training_blocks(blocks, [g.tokens for g in done], protocol)
-        key = _key(chain, train, number, previous_key)
-        folder = finished.folder(key)
-        there = parallel.agreed(folder.exists())
-        found = there and (not _passes_on(protocol, number) or finished.has_weights(key))
-        if not found:
-            clock.limit.reserve()
-            if there:  # or another process may have finished it since
-                shutil.rmtree(folder, ignore_errors=True)
-            _compute(chain, train, number, folder, previous_key)
-            clock.stored()
-            parallel.agreed(None)  # not before the first process has stored it
-        done.append(finished.read(folder))
-        chain.reference_text = done[0].tokens
-        clock.generation_done(number, done[-1].row)
+        key, seconds = _generation(chain, number)
+        chain.reference_text = chain.done[0].tokens
+        clock.generation_done(number, chain.done[-1].row)
         if ended is not None:
-            ended(number, None if found else done[-1].seconds)
-        previous_key = key
-    record = _record(chain, done, zero_shot, scale)
+            ended(number, seconds, key)
+    record = _record(chain, zero_shot, scale)
     if parallel.rank() == 0:
         records.write(record, records.built())
     return record
@@ -227,9 +213,47 @@ def _sha256(array: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
 
 
-def _compute(
-    chain: _Chain, train: np.ndarray, number: int, folder: Path, previous_key: str
-) -> None:
+def _generation(chain: _Chain, number: int) -> tuple[str, float | None]:
+    """Find or compute the next generation; return its key and the seconds, None if it was found."""
+    p = chain.protocol
+    train = training_blocks(chain.blocks, [g.tokens for g in chain.done], p)
+    key = _key(chain, train, number, chain.keys[-1] if chain.keys else "")
+    with _alone(key, number):
+        found = parallel.agreed(
+            finished.find(finished.folder(key)) if parallel.rank() == 0 else None
+        )
+        made = found or _store(chain, train, number, key)
+    chain.done.append(made)
+    chain.keys.append(key)
+    return key, None if found else made.seconds
+
+
+def _alone(key: str, number: int) -> AbstractContextManager[None]:
+    """Keep a generation from other runs; the processes that share this one are one."""
+    return finished.locked(key, number) if parallel.rank() == 0 else nullcontext()
+
+
+def _store(chain: _Chain, train: np.ndarray, number: int, key: str) -> Generation:
+    """Compute a generation and store it; return it.
+
+    The weights that it starts from are made again first, where they were not kept or came here
+    without.
+    """
+    if starts_from_previous(chain.protocol, number):
+        before = chain.keys[number - 1]
+        with _alone(before, number - 1):
+            if not parallel.agreed(finished.has_weights(before)):
+                texts = [g.tokens for g in chain.done[: number - 1]]
+                its_train = training_blocks(chain.blocks, texts, chain.protocol)
+                _store(chain, its_train, number - 1, before)
+    chain.clock.limit.reserve()
+    _compute(chain, train, number, key)
+    chain.clock.stored()
+    parallel.agreed(None)  # not before the first process has stored it
+    return finished.read(finished.folder(key))
+
+
+def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     """Train, evaluate and write one generation, then store it in one step."""
     p, net, clock, blocks = chain.protocol, chain.base.model, chain.clock, chain.blocks
     if clock.first is None and parallel.processes() == 1:  # each would find another speed
@@ -242,7 +266,7 @@ def _compute(
     clock.start(number)
     chained = starts_from_previous(p, number)
     net.load_state_dict(
-        finished.weights(previous_key, model.device()) if chained else chain.pretrained
+        finished.weights(chain.keys[number - 1], model.device()) if chained else chain.pretrained
     )
     seed = seed_of(p, number, "training")
     an_epoch = _an_epoch(chain, train)
@@ -289,7 +313,8 @@ def _compute(
         "text_nll": text_nll,
     }
     seconds = time.perf_counter() - started
-    finished.write(folder, Generation(tokens, row, history, arrays, seconds), state)
+    made = Generation(tokens, row, history, arrays, seconds, provenance.place())
+    finished.write(finished.folder(key), made, state)
 
 
 def _an_epoch(chain: _Chain, train: np.ndarray) -> int:
@@ -310,9 +335,11 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
     """Generation 0's weights; trained again where the cache came from elsewhere without them."""
     if not chain.reference:
         key = _key(chain, chain.blocks.train, 0, "")
-        if finished.has_weights(key):
-            chain.reference = finished.weights(key, model.device())
-        else:
+        with _alone(key, 0):
+            kept = parallel.agreed(finished.has_weights(key))
+            if kept:
+                chain.reference = finished.weights(key, model.device())
+        if not kept:
             p, net = chain.protocol, chain.base.model
             net.load_state_dict(chain.pretrained)
             seed = seed_of(p, 0, "training")
@@ -323,8 +350,8 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
     return chain.reference
 
 
-def _record(chain: _Chain, done: list[Generation], zero_shot: float, scale: str) -> Record:
-    blocks, tokenizer = chain.blocks, chain.base.tokenizer
+def _record(chain: _Chain, zero_shot: float, scale: str) -> Record:
+    blocks, tokenizer, done = chain.blocks, chain.base.tokenizer, chain.done
     vocabulary = measures.vocabulary(chain.base)
     human = measures.human_text(blocks, chain.base, chain.protocol)
     held_out = measures.held_out(blocks, chain.base, chain.protocol)
@@ -364,7 +391,9 @@ def _record(chain: _Chain, done: list[Generation], zero_shot: float, scale: str)
                 if not math.isnan(value)
             },
         },
-        provenance=provenance.describe(scale, [round(g.seconds, 2) for g in done]),
+        provenance=provenance.describe(
+            scale, [round(g.seconds, 2) for g in done], [g.place for g in done]
+        ),
     )
 
 

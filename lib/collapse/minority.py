@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from collapse import corpus, figures, model, results
+from collapse import corpus, figures, model, per_seed
 from collapse.loop import Run
+from collapse.per_seed import PerSeed
 from collapse.records import RecordError
-from collapse.results import Ratio
 
 WOMEN = ("she", "her", "hers", "herself")
 MEN = ("he", "him", "his", "himself")
@@ -130,14 +130,14 @@ def in_words(runs: list[Run], seen: Lens) -> str:
     return f"{women} tokens for women and {men} for men"
 
 
-def kept(rows: pd.DataFrame) -> Ratio:
+def kept(rows: pd.DataFrame) -> PerSeed:
     """Of one arm, tokens of women in a thousand in the last generation, over seeds."""
     picked = rows[rows["generation"] == rows["generation"].max()]
-    found = results.over_seeds(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
+    found = per_seed.values(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
     return replace(found, low=max(found.low, 0.0))  # Student's interval does not know of the 0
 
 
-def lost_more(rows: pd.DataFrame) -> Ratio:
+def lost_more(rows: pd.DataFrame) -> PerSeed:
     """Growth of perplexity on human blocks about women over that on blocks about men, by the end.
 
     Above 1 the model has unlearnt more of text about women.
@@ -148,7 +148,7 @@ def lost_more(rows: pd.DataFrame) -> Ratio:
         grown = ordered[["loss_women", "loss_others"]].iloc[-1]
         grown = grown - ordered[["loss_women", "loss_others"]].iloc[0]
         by_seed[int(seed)] = float(np.exp(grown["loss_women"] - grown["loss_others"]))
-    return results.over_seeds(by_seed)
+    return per_seed.ratios(by_seed)
 
 
 def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame]:

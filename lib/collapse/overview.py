@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from IPython.display import HTML
 
-from collapse import chapter, figures, results
+from collapse import chapter, figures, results, verdicts
 from collapse.loop import Run
 from collapse.protocol import Protocol
 from collapse.results import Reference
@@ -56,4 +56,4 @@ def table(overview: list[Row]) -> HTML:
                 "verdict": results.verdict(results.ratio(runs), row.reference),
             }
         )
-    return figures.table(shown)
+    return figures.table(shown, verdicts.RULE)

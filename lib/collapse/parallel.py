@@ -7,7 +7,9 @@ first one stores them and speaks.
 
 import contextlib
 import itertools
+import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -107,6 +109,22 @@ def one_speaks() -> Iterator[None]:
         return
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         yield
+
+
+def end_with_parent() -> None:
+    """End this process, which `multiprocessing` started, as soon as its parent has ended.
+
+    A parent that is killed can tell its children nothing, and a pool's wait for ever. To be called
+    in the child: `ProcessPoolExecutor(..., initializer=parallel.end_with_parent)`.
+    """
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        parent.join()  # on a pipe, which the system closes however the parent ends
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _state() -> Any:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,29 +33,42 @@ def numerics() -> dict[str, str]:
         "code": code.hexdigest(),
         "torch": torch.__version__,
         **{name: version(name) for name in ("numpy", "scipy", "tokenizers", "transformers")},
-        "device": device_name() if torch.cuda.is_available() else f"cpu {platform.machine()}",
+        "device": device_name() if torch.cuda.is_available() else _instructions(),
         "threads": str(torch.get_num_threads()),
     }
 
 
-def describe(scale: str, seconds: list[float]) -> dict[str, Any]:
+def _instructions() -> str:
+    """Kind of processor and the instructions used, which decide the order of sums."""
+    return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def place() -> dict[str, str | None]:
+    """Where and with what commit a generation is computed."""
+    return {"commit": commit(), "device": device_name()}
+
+
+def describe(
+    scale: str, seconds: list[float], places: Sequence[dict[str, str | None]] = ()
+) -> dict[str, Any]:
     """The provenance of a record.
 
     Args:
         scale: of the chapter that asked for the run.
         seconds: wall time of each generation.
+        places: of each generation, as `place` has it; told only if one is not this one.
     """
     packages = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
     return {
         "scale": scale,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": commit(),
-        "device": device_name(),
+        **place(),
         "threads": torch.get_num_threads(),
         "processes": parallel.processes(),
         "python": platform.python_version(),
         "versions": {"collapse": __version__, **{name: version(name) for name in packages}},
         "seconds": seconds,
+        **({"places": list(places)} if any(one != place() for one in places) else {}),
     }
 
 

@@ -9,9 +9,11 @@ import functools
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from collapse import glossary
-from collapse.assets import ROOT, atomic, build_dir
+from collapse.assets import ROOT, AssetError, atomic, build_dir, locked, restore
 from collapse.protocol import BookError, Protocol, ProtocolError, digest
 
 SCHEMA = 2
@@ -77,7 +79,8 @@ class Record:
     samples: prompts with the human continuation and that of each generation, decoded.
     base: name, parameters, identity (hashes) and zero-shot test perplexity of the base model.
     corpus: SHA-256 of the text and number of blocks, by split; the text's gauges for human text.
-    provenance: versions, commit, device, threads, date, scale, seconds of each generation.
+    provenance: versions, commit, device, threads, date, scale, seconds of each generation; and
+        `places`, commit and device of each, where one was computed elsewhere or earlier.
     """
 
     protocol: Protocol
@@ -130,8 +133,8 @@ class Record:
             base=self.base,
             corpus=self.corpus,
             provenance={
-                **self.provenance,
-                "seconds": self.provenance["seconds"][:generations],
+                name: value[:generations] if name in ("seconds", "places") else value
+                for name, value in self.provenance.items()
             },
         )
 
@@ -153,12 +156,6 @@ def write(record: Record, folder: Path) -> Path:
         AssetError: the disk is full or cannot be written.
     """
     path = folder / record.name
-    if path.exists():
-        try:
-            if read(path).fingerprint == record.fingerprint:
-                return path
-        except RecordError:
-            pass  # a damaged one is replaced
     generations, arrays = _csv(record.generations), _npz(record.arrays)
     head = {
         "schema": SCHEMA,
@@ -169,17 +166,17 @@ def write(record: Record, folder: Path) -> Path:
         "provenance": record.provenance,
         "samples": record.samples,
     }
-    with atomic(path) as temporary:
-        temporary.mkdir()
-        (temporary / "generations.csv").write_bytes(generations)
-        (temporary / "arrays.npz").write_bytes(arrays)
-        text = json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        (temporary / "record.json").write_text(text, encoding="utf-8")
-        if path.exists():  # moved aside first: a stop between leaves both
-            old = path.with_name(f".{path.name}.old")
-            shutil.rmtree(old, ignore_errors=True)
-            path.rename(old)
-    shutil.rmtree(path.with_name(f".{path.name}.old"), ignore_errors=True)
+    text = json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with locked(path):
+        restore(path)
+        with suppress(RecordError):  # a damaged one is replaced
+            if path.exists() and _read(path).fingerprint == record.fingerprint:
+                return path
+        with atomic(path, replace=True) as temporary:
+            temporary.mkdir()
+            (temporary / "generations.csv").write_bytes(generations)
+            (temporary / "arrays.npz").write_bytes(arrays)
+            (temporary / "record.json").write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
@@ -190,7 +187,19 @@ def read(path: Path) -> Record:
         RecordError: a file is missing, malformed, or differs from the fingerprint.
     """
     try:
-        head = json.loads((path / "record.json").read_text(encoding="utf-8"))
+        return _read(path)
+    except RecordError:
+        _settle(path)  # it may just have been replaced
+        return _read(path)
+
+
+verify = read  # to read is to verify
+
+
+def _read(path: Path) -> Record:
+    try:
+        text = (path / "record.json").read_bytes()
+        head = json.loads(text.decode("utf-8"))
         csv = (path / "generations.csv").read_bytes()
         npz = (path / "arrays.npz").read_bytes()
         missing = [key for key in _KEYS if key not in head]
@@ -222,6 +231,11 @@ def read(path: Path) -> Record:
     )
     _check_shape(record, path)
     if _fingerprint(record, csv, npz) != head["fingerprint"]:
+        if b"\r\n" in csv:
+            raise RecordError(
+                f"record {path.name} has Windows line ends, which git or an editor put there; "
+                f"remove the folder and restore it with `git checkout HEAD -- records/{path.name}`"
+            )
         raise RecordError(
             f"record {path.name} was changed after it was written: its fingerprint differs; "
             "restore the folder from git or compute the run again"
@@ -233,7 +247,11 @@ def read(path: Path) -> Record:
     return record
 
 
-verify = read  # to read is to verify
+def _settle(path: Path) -> None:
+    """Wait for a replacement of a record that is going on; undo one that was stopped half-way."""
+    with suppress(AssetError, OSError), locked(path):
+        if not path.exists():
+            restore(path)
 
 
 def publish(build: Path, root: Path = ROOT) -> list[str]:
@@ -257,23 +275,43 @@ def publish(build: Path, root: Path = ROOT) -> list[str]:
     return sorted(names)
 
 
+def is_name(name: str) -> bool:
+    """Whether a folder is named as a record is; any other in `records/` is none of the book's."""
+    return bool(re.search(r"^[^.].*-s\d+-[0-9a-f]{12}$", name))
+
+
 def list_records(folder: Path) -> list[Path]:
     """The record folders in a folder, by name."""
-    return sorted(path.parent for path in folder.glob("*/record.json"))
+    for old in folder.glob(".*.old/record.json"):
+        _settle(folder / old.parent.name[1:].removesuffix(".old"))
+    paths = sorted(path.parent for path in folder.glob("*/record.json"))
+    return [path for path in paths if is_name(path.name)]
 
 
 def find(protocol: Protocol, folder: Path) -> Record | None:
     """The run of a protocol in a folder; a longer chain of the same run is cut to length.
 
+    A damaged record in the build folder, which can be computed again, is named and passed over.
+
     Raises:
-        RecordError: a record in the folder is damaged.
+        RecordError: a record in another folder is damaged.
     """
     for path in list_records(folder):
-        stored = _protocol(path)
-        if stored.seed == protocol.seed and stored.arm_hash == protocol.arm_hash:
-            if stored.generations >= protocol.generations:
-                return read(path).truncated(protocol.generations)
+        try:
+            stored = _protocol(path)
+            if stored.seed == protocol.seed and stored.arm_hash == protocol.arm_hash:
+                if stored.generations >= protocol.generations:
+                    return read(path).truncated(protocol.generations)
+        except RecordError as error:
+            if folder != built():
+                raise
+            _pass_over(path, str(error))
     return None
+
+
+@functools.cache  # said once
+def _pass_over(path: Path, why: str) -> None:
+    print(f"{why}; passed over, and {path} may be removed", flush=True)
 
 
 def _protocol(path: Path) -> Protocol:

@@ -6,9 +6,9 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from collapse import figures, results
+from collapse import figures, per_seed
 from collapse.loop import Run
-from collapse.results import Ratio
+from collapse.per_seed import PerSeed
 
 Mended = dict[tuple[int, int], list[Run]]  # rounds of collapse before, human blocks -> runs
 
@@ -24,7 +24,7 @@ def curve(run: Run) -> pd.DataFrame:
     return pd.DataFrame({"epoch": np.arange(len(values)), "perplexity": values})
 
 
-def regained(runs: list[Run]) -> Ratio:
+def regained(runs: list[Run]) -> PerSeed:
     """The share of the lost loss on human test text that a recovery brings back, over seeds.
 
     1 is the loss of generation 0. A seed that had lost nothing is left out.
@@ -35,7 +35,7 @@ def regained(runs: list[Run]) -> Ratio:
         if loss[-2] > loss[0]:
             back = (loss[-2] - loss[-1]) / (loss[-2] - loss[0])
             by_seed[run.record.protocol.seed] = float(back)
-    return results.over_seeds(by_seed)
+    return per_seed.values(by_seed)
 
 
 def epochs_back(runs: list[Run]) -> dict[int, int | None]:
@@ -49,16 +49,18 @@ def epochs_back(runs: list[Run]) -> dict[int, int | None]:
     return found
 
 
-def beside(runs: list[Run], others: list[Run]) -> Ratio:
+def beside(runs: list[Run], others: list[Run]) -> PerSeed:
     """Last test perplexity of one arm over another's, seed by seed."""
-    ends = [
-        {
-            r.record.protocol.seed: float(r.record.generations["test_perplexity"].iloc[-1])
-            for r in arm
-        }
+    first, second = (
+        per_seed.ratios(
+            {
+                run.record.protocol.seed: float(run.record.generations["test_perplexity"].iloc[-1])
+                for run in arm
+            }
+        )
         for arm in (runs, others)
-    ]
-    return results.over_seeds({s: ends[0][s] / ends[1][s] for s in ends[0] if s in ends[1]})
+    )
+    return first / second
 
 
 def enough(mended: Mended, rounds: int) -> int | None:

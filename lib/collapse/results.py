@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from collapse import metrics
+from collapse import metrics, per_seed
 from collapse.loop import Run
+from collapse.per_seed import PerSeed
 from collapse.protocol import Protocol
 
 
@@ -24,37 +24,16 @@ class Reference:
     low: float
     high: float
     label: str
-    derivation: str
+    direction: int = 1  # of the change that the source claims: 1 = up, -1 = down, 0 = none
 
 
 # Shumailov et al. 2024, p. 757-758 and the axes of Fig. 1b and 1c; the arithmetic is ours.
-FROM_20_TO_28 = Reference(1.40, 1.40, "paper: 20 → 28", "28 / 20")
-LOSING_20_TO_28 = Reference(
-    1.59, 1.82, "paper: 34 + 20 … 34 + 28", "(34 + 20) / 34, (34 + 28) / 34"
-)
-MINOR_DEGRADATION = Reference(1.0, 1.24, "paper: up to the axis end of Fig. 1c", "42 / 34")
-NOTHING_RETAINED = Reference(
-    1.40, 1.82, "two readings of the paper", "28 / 20, or (34 + 20) / 34 to (34 + 28) / 34"
-)
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """A number a seed, most often a ratio, with their mean and its 95 % interval over seeds."""
-
-    by_seed: dict[int, float]
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        if not self.by_seed:
-            return "not run yet"
-        if math.isnan(self.mean):
-            return "undefined, as it starts at 0"
-        if math.isnan(self.low):
-            return f"{self.mean:.2f} (one seed, no interval)"
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+FROM_20_TO_28 = Reference(1.40, 1.40, "paper: 20 → 28")  # 28 / 20
+# (34 + 20) / 34 and (34 + 28) / 34
+LOSING_20_TO_28 = Reference(1.59, 1.82, "paper: 34 + 20 … 34 + 28")
+# 42 / 34; "minor degradation" claims no rise
+MINOR_DEGRADATION = Reference(1.0, 1.24, "paper: up to the axis end of Fig. 1c", direction=0)
+NOTHING_RETAINED = Reference(1.40, 1.82, "two readings of the paper")
 
 
 def table(runs: list[Run]) -> pd.DataFrame:
@@ -68,84 +47,45 @@ def table(runs: list[Run]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def ratio(runs: list[Run], column: str = "test_perplexity", generation: int = -1) -> Ratio:
+def ratio(runs: list[Run], column: str = "test_perplexity", generation: int = -1) -> PerSeed:
     """A column's value in a generation, by default the last, over that in generation 0."""
     by_seed = {}
     for run in runs:
         values = run.record.generations[column]
         first, later = float(values.iloc[0]), float(values.iloc[generation])
         by_seed[run.record.protocol.seed] = later / first if first else math.nan
-    return over_seeds(by_seed)
+    return per_seed.ratios(by_seed)
 
 
-def paired(above: list[Run], below: list[Run], column: str = "test_perplexity") -> Ratio:
+def paired(above: list[Run], below: list[Run], column: str = "test_perplexity") -> PerSeed:
     """Growth factor of one arm over that of another, seed by seed: above 1 = it grew more."""
-    first, second = ratio(above, column).by_seed, ratio(below, column).by_seed
-    return over_seeds({seed: first[seed] / second[seed] for seed in first if seed in second})
+    return ratio(above, column) / ratio(below, column)
 
 
-def last_step(runs: list[Run], column: str = "test_perplexity") -> Ratio:
+def last_step(runs: list[Run], column: str = "test_perplexity") -> PerSeed:
     """A column's value in the last generation over that in the one before."""
     by_seed = {}
     for run in runs:
         values = run.record.generations[column].to_numpy()
         if len(values) > 1:
             by_seed[run.record.protocol.seed] = float(values[-1] / values[-2])
-    return over_seeds(by_seed)
+    return per_seed.ratios(by_seed)
 
 
-def over_seeds(by_seed: dict[int, float]) -> Ratio:
-    """Mean and interval of one number a seed."""
-    values = np.array(list(by_seed.values()))
-    low, high = metrics.seed_interval(values)
-    return Ratio(by_seed, float(values.mean()) if len(values) else math.nan, low, high)
+def verdict(measured: PerSeed, reference: Reference) -> str:
+    """The verdicts on what a source says of a ratio: on its direction, if it has one, and size.
 
-
-def undecided(measured: Ratio) -> str:
-    """Why nothing can be said of a ratio, or nothing at all where something can."""
-    if not measured.by_seed:
-        return "not run yet"
-    if math.isnan(measured.low):
-        return "undecided: one seed gives no interval"
-    return ""
-
-
-def verdict(measured: Ratio, reference: Reference) -> str:
-    """Whether the measured ratio bears out what the paper says, in words that say why.
-
-    Direction comes first: the paper says that perplexity rises. Only an interval that lies inside
-    the reference reproduces its size; one that only touches it is compatible with it.
+    A size that is claimed without a direction is an upper bound.
     """
-    if why := undecided(measured):
+    if why := per_seed.unknown(measured):
         return why
-    if reference is MINOR_DEGRADATION:
-        if measured.high <= reference.high:
-            return "reproduced: no more than minor degradation"
-        if measured.low > reference.high:
-            return "not reproduced in size: more than minor degradation"
-        return "compatible: the interval reaches into minor degradation"
-    if measured.high < 1:
-        return "not reproduced: perplexity falls"
-    if measured.low <= 1:
-        return "undecided: the interval contains no change"
-    if measured.low > reference.high:
-        return "direction reproduced, size not: it rises more"
-    if measured.high < reference.low:
-        return "direction reproduced, size not: it rises less"
-    if reference.low <= measured.low and measured.high <= reference.high:
-        return "reproduced: inside the range read from the paper"
-    return "compatible: the interval overlaps the range read from the paper"
-
-
-def contrast_verdict(measured: Ratio) -> str:
-    """Whether the first arm of `paired` decays more than the second, as the paper says."""
-    if why := undecided(measured):
-        return why
-    if measured.low > 1:
-        return "reproduced: retained human text slows the decay"
-    if measured.high < 1:
-        return "not reproduced: retained human text speeds the decay"
-    return "undecided: the interval contains no difference"
+    if not reference.direction:
+        return per_seed.size(measured, 0, reference.high)
+    direction = per_seed.rises(measured) if reference.direction > 0 else per_seed.falls(measured)
+    size = per_seed.size(measured, reference.low, reference.high)
+    if size == per_seed.NOT_REPRODUCED:
+        size += ", it is more" if measured.low > reference.high else ", it is less"
+    return f"direction: {direction}; size: {size}"
 
 
 def tails(run: Run) -> pd.DataFrame:
@@ -170,21 +110,21 @@ def tails(run: Run) -> pd.DataFrame:
 def tail_in_words(runs: list[Run], side: str) -> str:
     """What became of a tail, `below` or `above`, that holds 1 % of generation 0's blocks.
 
-    Fisher's exact test compares the blocks in the tail in the last generation with those in
-    generation 0, all seeds together, at 5 %: the tail's threshold is itself an estimate.
+    A share a seed, with Student's interval over seeds; a share is not below 0, whatever that says.
     """
-    first = last = total = 0
-    for run in runs:
-        shares, blocks = tails(run), run.record.arrays["text_nll"].shape[1]
-        first += round(shares[side].iloc[0] * blocks)
-        last += round(shares[side].iloc[-1] * blocks)
-        total += blocks
-    test = stats.fisher_exact([[first, total - first], [last, total - last]])
+    tables = {run.record.protocol.seed: tails(run)[side] for run in runs}
+    first = per_seed.values({seed: float(share.iloc[0]) for seed, share in tables.items()})
+    last = per_seed.values({seed: float(share.iloc[-1]) for seed, share in tables.items()})
+    by_seed = ", ".join(f"{100 * share:.1f}" for share in last.by_seed.values())
+    if per_seed.unknown(last):
+        return f"holds {by_seed} % (one seed, no interval)"
     word = "has not measurably changed"
-    if test.pvalue < 0.05:
-        word = "has grown" if last > first else "has shrunk"
-    low, high = metrics.share_interval(last / total, total)
-    return f"{word} and stands at {100 * last / total:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    if last.low > first.mean:
+        word = "has grown"
+    elif last.high < first.mean:
+        word = "has shrunk"
+    ends = f"[{100 * max(last.low, 0):.1f}, {100 * last.high:.1f}]"
+    return f"{word} and holds {100 * last.mean:.1f} % {ends}, by seed {by_seed} %,"
 
 
 def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
@@ -213,12 +153,18 @@ def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
     return {prefix + name: value for name, value in values.items()}
 
 
+def epochs_chosen(runs: list[Run]) -> str:
+    """The range of the epochs whose checkpoints were taken after generation 0."""
+    chosen = table(runs).query("generation >= 1")["best_epoch"]
+    return f"{chosen.min():.0f} to {chosen.max():.0f}" if len(chosen) else "not run yet"
+
+
 def mass_in_words(runs: list[Run]) -> str:
-    """Where the text's median perplexity under generation 0 goes, over all seeds."""
+    """Where the text's median perplexity under generation 0 goes, over seeds."""
     moved = ratio(runs, "text_perplexity_median")
-    if math.isnan(moved.low) or moved.low <= 1 <= moved.high:
-        return f"does not clearly move (last ÷ first median: {moved})"
-    return f"moves to the {'left' if moved.high < 1 else 'right'} (last ÷ first median: {moved})"
+    seen = per_seed.UNDECIDED if per_seed.unknown(moved) else per_seed.change(moved.low, moved.high)
+    words = {"falls": "moves to the left", "rises": "moves to the right", "stays": "stays"}
+    return f"{words.get(seen, 'does not clearly move')} (last ÷ first median: {moved})"
 
 
 def why_sampled(runs: list[Run], beam: list[Run]) -> str:

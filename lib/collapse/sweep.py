@@ -19,7 +19,7 @@ import torch
 
 from collapse import assets, lease, loop, parallel, provenance
 from collapse.progress import Limit, OutOfTime, Tally
-from collapse.protocol import BookError, Protocol
+from collapse.protocol import BookError, Protocol, ProtocolError
 
 if TYPE_CHECKING:  # imported where it is needed, for that takes a second
     from distributed import Client, Worker
@@ -125,20 +125,27 @@ def _one_by_one(
     protocols: Sequence[Protocol], scale: str, limit: Limit | None, carry: Path | None
 ) -> list[BookError]:
     tally, failures = Tally(protocols), []
+    left = list(protocols)
     if carry:
-        lease.check(protocols)
+        for protocol in protocols:  # said before anything is computed
+            try:
+                lease.check(protocol)
+            except ProtocolError as error:
+                failures.append(_told(protocol, error))
+                tally.gave_up(protocol.hash)
+                left.remove(protocol)
         print(f"carried here: {lease.fetch(carry)} finished generations", flush=True)
 
-    def ended(run: str, number: int, seconds: float | None) -> None:
+    def ended(run: str, number: int, seconds: float | None, key: str) -> None:
         tally.ended(run, number, seconds)
-        if carry and seconds is not None:
-            lease.store(carry)
+        if carry:
+            lease.store(carry, key)
 
-    for protocol in protocols:
+    for protocol in left:
         try:
-            loop.run(protocol, scale, functools.partial(ended, protocol.hash), limit)
+            record = loop.run(protocol, scale, functools.partial(ended, protocol.hash), limit)
             if carry:
-                lease.store(carry)  # its record
+                lease.store_record(carry, record)
         except OutOfTime:
             raise
         except Exception as error:
@@ -351,7 +358,7 @@ def _prepare(ground: _Ground, protocol: Protocol) -> None:
 def _run(ground: _Ground, protocol: Protocol, scale: str, prepared: None) -> None:
     with _on_worker(ground) as worker:
 
-        def ended(number: int, seconds: float | None) -> None:
+        def ended(number: int, seconds: float | None, key: str) -> None:
             worker.log_event(ground.token, [protocol.hash, number, seconds, str(worker.name)])
 
         loop.run(protocol, scale, ended)

@@ -1,21 +1,34 @@
-"""Claims of others beside what was measured: whether the measurement bears them out."""
+"""Claims of others beside what was measured: one vocabulary, one rule (see `per_seed`)."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 from IPython.display import HTML
 
-from collapse import figures
-from collapse.results import Ratio, Reference, undecided
+from collapse import figures, per_seed
+from collapse.per_seed import PerSeed
 
-STABLE = (0.9, 1.1)  # a ratio within these counts as no change
+RULE = (
+    "One rule decides. A "
+    f"ratio that changes by less than {per_seed.MARGIN:.0%} counts as unchanged; that margin is "
+    "ours. A claim is reproduced where the whole interval over seeds lies where the claim puts it, "
+    "not reproduced where none of the interval does, and undecided otherwise. A reported size is "
+    "widened by the same margin."
+)
+_PART = re.compile(rf"(?:[\w %]+: )?(?:{'|'.join(per_seed.VERDICTS)})(?:, .*)?")
 
 
 @dataclass(frozen=True)
 class Claim:
     """One claim, what was measured of it, and what follows.
 
-    measured: `Ratio`s say `not run yet` and `one seed` by themselves.
+    measured: `PerSeed`s say `not run yet` and `one seed` by themselves.
+    verdict: one of `per_seed.VERDICTS`, perhaps with a reason after a comma; several as in
+        `direction: reproduced; size: undecided`.
+
+    Raises:
+        ValueError: the verdict is in other words.
     """
 
     claim: str
@@ -24,81 +37,27 @@ class Claim:
     result: str
     verdict: str
 
-
-def falls(measured: Ratio, reference: Reference | None = None) -> str:
-    """Whether a ratio bears out that something falls, and by as much as the reference says.
-
-    Args:
-        reference: a ratio below 1; without one the size is not judged.
-    """
-    if why := undecided(measured):
-        return why
-    if measured.low > 1:
-        return "not reproduced: it rises"
-    if measured.high >= 1:
-        return "undecided: the interval contains no change"
-    if reference is None:
-        return "reproduced: it falls"
-    if measured.low > reference.high:
-        return "direction reproduced, size not: it falls less"
-    if measured.high < reference.low:
-        return "direction reproduced, size not: it falls more"
-    return "direction reproduced, size compatible"
+    def __post_init__(self) -> None:
+        for part in self.verdict.split("; "):
+            if not _PART.fullmatch(part):
+                raise ValueError(f"{part!r} is none of the verdicts {per_seed.VERDICTS}")
 
 
-def stays(measured: Ratio) -> str:
-    """Whether a ratio bears out that something hardly changes, within `STABLE`."""
-    if why := undecided(measured):
-        return why
-    low, high = STABLE
-    if low <= measured.low and measured.high <= high:
-        return "reproduced: it changes by less than a tenth"
-    if measured.high < low:
-        return "not reproduced: it falls by more than a tenth"
-    if measured.low > high:
-        return "not reproduced: it rises by more than a tenth"
-    return "undecided: the interval reaches beyond a tenth"
-
-
-def less(measured: Ratio) -> str:
-    """Whether a ratio of two ratios bears out that the first falls further than the second."""
-    if why := undecided(measured):
-        return why
-    if measured.high < 1:
-        return "reproduced: it falls further"
-    if measured.low > 1:
-        return "not reproduced: it falls less far"
-    return "undecided: the interval contains no difference"
-
-
-def more(measured: Ratio, if_so: str, if_not: str) -> str:
-    """Whether the ratio of two ratios bears out that the first is the larger one.
-
-    Args:
-        if_so, if_not: what that means, and what the opposite does.
-    """
-    if why := undecided(measured):
-        return why
-    if measured.low > 1:
-        return f"reproduced: {if_so}"
-    if measured.high < 1:
-        return f"not reproduced: {if_not}"
-    return "undecided: the interval contains no difference"
-
-
-def always(ratios: dict[str, Ratio]) -> str:
-    """Whether something falls under every condition, and where it rises."""
-    known = {name: ratio for name, ratio in ratios.items() if not undecided(ratio)}
+def always_falls(found: dict[str, PerSeed]) -> str:
+    """The verdict on the claim that something falls under every condition."""
+    known = {name: measured for name, measured in found.items() if not per_seed.unknown(measured)}
     if not known:
-        return next((undecided(ratio) for ratio in ratios.values()), "not run yet")
-    rises = [name for name, ratio in known.items() if ratio.low > 1]
-    if rises:
-        return f"not in general: it rises with {', '.join(rises)}"
-    if all(ratio.high < 1 for ratio in known.values()):
-        return "reproduced: it falls under each condition tried"
-    return "undecided: some intervals contain no change"
+        return next((per_seed.unknown(measured) for measured in found.values()), per_seed.NOT_RUN)
+    told = {name: per_seed.falls(measured) for name, measured in known.items()}
+    against = [name for name, word in told.items() if word.startswith(per_seed.NOT_REPRODUCED)]
+    if against:
+        return f"{per_seed.NOT_REPRODUCED}, it does not fall with {' and '.join(against)}"
+    open_ = [name for name, word in told.items() if word != per_seed.REPRODUCED]
+    if open_:
+        return f"{per_seed.UNDECIDED}, it may not fall with {' and '.join(open_)}"
+    return per_seed.REPRODUCED
 
 
 def table(claims: list[Claim]) -> HTML:
     """The claims as a table for a page."""
-    return figures.table([dataclasses.asdict(claim) for claim in claims])
+    return figures.table([dataclasses.asdict(claim) for claim in claims], RULE)
