@@ -268,16 +268,14 @@ def test_a_small_base_of_which_one_bit_has_flipped_is_made_again(
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-@pytest.mark.parametrize("what", ["threads", "instructions", "transformers", "schedule"])
+@pytest.mark.parametrize("what", ["threads", "device", "transformers", "schedule"])
 def test_what_decides_the_weights_of_a_small_base_is_in_its_key(
     what: str, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text, source = corpus.load_text(str(corpus_file)), corpus.load_text("sotu")
     before = model._small_folder("mini", text, source)
     assert model._small_folder("mini", text, source) == before
-    if what == "instructions":
-        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "another")
-    elif what == "schedule":
+    if what == "schedule":
         monkeypatch.setattr(model, "_pretraining_lr", lambda step, recipe: recipe.lr)
     else:
         numerics = provenance.numerics() | {what: "another"}

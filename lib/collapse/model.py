@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 import json
 import math
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,18 +129,18 @@ def load_small(name: str, text: corpus.Text, progress: Progress | None = None) -
     recipe = RECIPES[name]
     source = corpus.load_text(_other_text(text.name))
     folder = _small_folder(name, text, source)
-    if not _intact(folder):
-        if folder.exists():
-            print(f"the base {name} in {folder} is damaged and made again", flush=True)
-        lines = _small_lines(text, source)
-        with assets.atomic(folder) as temporary:
-            tokenizer = _small_tokenizer(lines, recipe)
-            model = _pretrain(lines, tokenizer, recipe, progress)
-            tokenizer.save_pretrained(temporary)
-            model.save_pretrained(temporary)
-            (temporary / HASHES).write_text(json.dumps(assets.folder_hashes(temporary)))
-            if folder.exists() and not _intact(folder):
-                shutil.rmtree(folder)  # not before another stands ready
+    with assets.locked(folder, f"waiting for another process that makes the base {name}"):
+        assets.restore(folder)
+        if not _intact(folder):
+            if folder.exists():
+                print(f"the base {name} in {folder} is damaged and made again", flush=True)
+            lines = _small_lines(text, source)
+            with assets.atomic(folder, replace=True) as temporary:
+                tokenizer = _small_tokenizer(lines, recipe)
+                model = _pretrain(lines, tokenizer, recipe, progress)
+                tokenizer.save_pretrained(temporary)
+                model.save_pretrained(temporary)
+                (temporary / HASHES).write_text(json.dumps(assets.folder_hashes(temporary)))
     identity = {
         "pretrained on": f"{source.name} without what it shares with {text.name}",
         "sha256:model.safetensors": assets.sha256_file(folder / "model.safetensors"),
@@ -185,9 +184,8 @@ def _small_folder(name: str, text: corpus.Text, source: corpus.Text) -> Path:
     )  # fmt: skip
     code = [inspect.getsource(part) for part in parts]
     machine = {key: value for key, value in provenance.numerics().items() if key != "code"}
-    capability = torch.backends.cpu.get_cpu_capability()  # the instructions that products use
     recipe = dataclasses.asdict(RECIPES[name])
-    key = digest([recipe, source.sha256, text.sha256, machine, capability, code])
+    key = digest([recipe, source.sha256, text.sha256, machine, code])
     return assets.cache_dir() / name / key[:12]
 
 
