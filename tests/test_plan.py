@@ -131,10 +131,11 @@ def test_blocks_are_counted_as_they_are_cut(toy: Protocol) -> None:
 
 
 def test_a_share_of_less_than_a_block_is_refused_before_any_compute(toy: Protocol) -> None:
-    few = toy.replace(train_blocks=4, retained=0.1)
-    for refuses in (lambda: plan.jobs([few]), lambda: loop.run(few)):
-        with pytest.raises(ProtocolError, match=r"retained=0\.1 of 4 blocks is no whole block"):
-            refuses()
+    for share, kept in ((0.1, 0), (0.9, 4)):
+        few = toy.replace(train_blocks=4, retained=share)
+        for refuses in (plan.jobs, lambda protocols: loop.run(protocols[0])):
+            with pytest.raises(ProtocolError, match=f"of 4 blocks comes to {kept} of them"):
+                refuses([few])
     [job] = plan.jobs([toy.replace(train_blocks=6, retained=0.1)])
     assert len(regime.retained_rows(job.train, job.protocol, 1)) == 1
 

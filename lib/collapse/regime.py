@@ -57,13 +57,13 @@ def kept(blocks: int, protocol: Protocol) -> int:
     """How many of so many human blocks a generation keeps.
 
     Raises:
-        ProtocolError: none, although a share is to be kept.
+        ProtocolError: none or all, although a share is to be kept.
     """
     number = round(blocks * protocol.retained)
-    if protocol.retained and not number:
+    if 0 < protocol.retained < 1 and number in (0, blocks):
         raise ProtocolError(
-            f"retained={protocol.retained:g} of {blocks} blocks is no whole block; retain more, "
-            "or take more training blocks"
+            f"retained={protocol.retained!r} of {blocks} blocks comes to {number} of them, as if "
+            f"it were {int(number > 0)}; give another share or more training blocks"
         )
     return number
 
