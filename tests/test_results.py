@@ -100,7 +100,7 @@ def test_a_tail_is_told_by_seed_and_not_by_pooled_blocks() -> None:
         runs.append(Run(dataclasses.replace(made, arrays=arrays), False))
     said = results.tail_in_words(runs, "below")
     assert said.startswith("has not measurably changed and holds 2.3 % [0.0, 10.3]")
-    assert "by seed 0.4, 6.0, 0.4 %" in said
+    assert "(by seed: 0.4, 6.0, 0.4)" in said
     steady = [runs[1]] * 2 + [runs[1]]
     again = [
         Run(dataclasses.replace(r.record, protocol=r.record.protocol.replace(seed=s)), False)

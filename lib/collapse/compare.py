@@ -220,7 +220,7 @@ def prediction_interval(
     """Where one more value lies: mean ± t s sqrt(1 + 1/n), with a moderated variance s².
 
     With d degrees of freedom of the n values' own variance and the prior of `variance_prior`, of d0
-    and s0²: s² = (d0 s0² + d own) / (d0 + d), and Student's t has d0 + d (Smyth 2004, eq. 3).
+    and s0²: s² = (d0 s0² + d own) / (d0 + d), and Student's t has d0 + d (Smyth 2004).
 
     Args:
         values: of the arm, (n,).
@@ -250,7 +250,7 @@ def prediction_interval(
 def variance_prior(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, float]:
     """The scaled inverse chi-square from which variances of several groups come.
 
-    By the moments of their logarithms (Smyth 2004, section 6.2); a variance of 0 counts as a
+    By the moments of their logarithms (Smyth 2004); a variance of 0 counts as a
     hundred-thousandth of the median.
 
     Args:

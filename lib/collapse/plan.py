@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse import assets, corpus, cost, decode, estimate, model, regime, work
+from collapse import assets, checkpoint, corpus, cost, decode, estimate, model, regime, work
 from collapse.corpus import Blocks
 from collapse.estimate import Speed
 from collapse.progress import in_words
@@ -177,13 +177,9 @@ def _sampled(lines: list[str], tokenizer: Any, block_length: int) -> int:
 
 
 def _tokenizer(folder: Any) -> Any:
-    from transformers import AutoTokenizer
-
-    if folder is None:
-        return None
     try:
-        return AutoTokenizer.from_pretrained(folder)
-    except Exception:  # a GGUF, which takes seconds, or what `load` refuses
+        return checkpoint.read_tokenizer(folder, folder.name) if folder else None
+    except assets.AssetError:  # a GGUF, which takes seconds, or what `load` refuses
         return None
 
 

@@ -115,6 +115,8 @@ def tail_in_words(runs: list[Run], side: str) -> str:
     tables = {run.record.protocol.seed: tails(run)[side] for run in runs}
     first = per_seed.values({seed: float(share.iloc[0]) for seed, share in tables.items()})
     last = per_seed.values({seed: float(share.iloc[-1]) for seed, share in tables.items()})
+    if not runs:
+        return per_seed.NOT_RUN
     by_seed = ", ".join(f"{100 * share:.1f}" for share in last.by_seed.values())
     if per_seed.unknown(last):
         return f"holds {by_seed} % (one seed, no interval)"
@@ -124,7 +126,7 @@ def tail_in_words(runs: list[Run], side: str) -> str:
     elif last.high < first.mean:
         word = "has shrunk"
     ends = f"[{100 * max(last.low, 0):.1f}, {100 * last.high:.1f}]"
-    return f"{word} and holds {100 * last.mean:.1f} % {ends}, by seed {by_seed} %,"
+    return f"{word} and holds {100 * last.mean:.1f} % {ends} (by seed: {by_seed})"
 
 
 def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
