@@ -122,6 +122,22 @@ def test_words_die_by_the_branching_law() -> None:
 # -- the herd on the page --------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("blue", "herds"), [(10, 12), (10, 30), (40, 12)])
+def test_the_herds_offered_end_as_the_exact_law_says(blue: int, herds: int) -> None:
+    counts = herd.typical(blue, 100, 200, herds, 4)
+    law = theory.counts_law(blue, 100, 200)
+    for end, expected in ((0, law[-1, 0]), (100, law[-1, -1])):
+        assert abs((counts[-1] == end).mean() - expected) <= 1 / herds
+    assert (counts[0] == blue).all()
+
+
+def test_the_first_herd_loses_its_blue_cats_about_when_half_of_all_have() -> None:
+    first = herd.typical(10, 100, 200, 12, 4)[:, 0]
+    lost = int(np.argmin(first > 0))
+    assert first[-1] == 0
+    assert theory.counts_law(10, 100, 200)[lost, 0] == pytest.approx(0.5, abs=0.06)
+
+
 def test_the_herd_s_page_holds_what_the_law_says() -> None:
     shown = herd.play(10, 100, 30, 4, 0).data
     data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', shown)[1])

@@ -10,6 +10,7 @@ from collapse import theory
 
 BLUE, YELLOW = "#0072B2", "#F0E442"
 ACROSS = 10  # cats in a row
+DRAWN = 4000  # herds that those on the page are taken from
 
 # What the page itself does: colour as many cats as there are blue ones, and say it in words.
 _SCRIPT = """
@@ -46,12 +47,10 @@ def play(
 
     Args:
         blue: blue cats at the start, of `cats`; the others are yellow.
-        herds: simulated ones to choose from.
+        herds: to choose from, as `typical` picks them.
         id: of the element on the page, its permanent address there.
     """
-    random = np.random.default_rng(seed)
-    shares = theory.resample_one(blue / cats, cats, generations, herds, random)
-    counts = np.rint(shares * cats).astype(int)
+    counts = typical(blue, cats, generations, herds, seed)
     law = theory.counts_law(blue, cats, generations)
     data = {
         "cats": cats,
@@ -74,6 +73,22 @@ def play(
         f'<script type="application/json">{json.dumps(data, separators=(",", ":"))}</script>'
         f"<script>{_SCRIPT.replace('ID', id)}</script></div>"
     )
+
+
+def typical(blue: int, cats: int, generations: int, herds: int, seed: int) -> np.ndarray:
+    """Blue cats in some herds that stand for all: int, (generations + 1, herds).
+
+    Many herds are drawn and put in the order of what becomes of them, from those that lose their
+    blue cats first to those that lose their yellow cats first. Taken are those in the middles of
+    as many equal parts of that order, the one at its middle first.
+    """
+    random = np.random.default_rng(seed)
+    shares = theory.resample_one(blue / cats, cats, generations, DRAWN, random)
+    counts = np.rint(shares * cats).astype(int)
+    alive, mixed = (counts > 0).sum(0), (counts < cats).sum(0)
+    order = np.lexsort((-mixed, counts[-1], alive))  # by `alive`, then by the two others
+    places = ((np.arange(herds) + 0.5) / herds * DRAWN).astype(int)
+    return counts[:, order[np.roll(places, -(herds // 2))]]
 
 
 def _picture(blue: int, cats: int) -> str:

@@ -80,7 +80,8 @@ def verdict(measured: PerSeed, reference: Reference) -> str:
     if why := per_seed.unknown(measured):
         return why
     if not reference.direction:
-        return per_seed.size(measured, 0, reference.high)
+        told = per_seed.size(measured, 0, reference.high)
+        return told + ", it is more" * (told == per_seed.NOT_REPRODUCED)
     direction = per_seed.rises(measured) if reference.direction > 0 else per_seed.falls(measured)
     size = per_seed.size(measured, reference.low, reference.high)
     if size == per_seed.NOT_REPRODUCED:
