@@ -38,7 +38,7 @@ def caching_in(folder: Path) -> Iterator[None]:
 
 def know_toy(cache: Path, toy_cache: Path) -> str:
     """Have the toy's text and model, by name, in a new and otherwise empty cache."""
-    shutil.copytree(toy_cache / "sources", cache / "sources")
+    shutil.copytree(toy_cache / "sources", cache / "sources", dirs_exist_ok=True)
     return str(cache)
 
 

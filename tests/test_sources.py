@@ -179,7 +179,8 @@ def test_a_chapter_is_given_names_whichever_way_a_path_is_written(
         overrides = {"corpus": given, "domain": given}
         values = chapter.settings("does-entropy-fall", "laptop", overrides)
         assert values["corpus"] == values["domain"] == name
-        told = execution._environment("x", "laptop", values, overrides, Path("build"))
+        own = {key: values[key] for key in overrides}
+        told = execution._environment("x", "laptop", own, Path("build"))
         assert told["COLLAPSE_PARAMETERS"] == f"corpus={name} domain={name}"
 
 

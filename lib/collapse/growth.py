@@ -5,6 +5,7 @@ In a doubly logarithmic plot a cost that is proportional to something has slope 
 
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from collapse import cost, decode, loop, training
+from collapse import assets, cost, decode, loop, training
 from collapse.protocol import Protocol
 
 ROUNDS = 3
@@ -73,8 +74,11 @@ def _runs(protocols: list[Protocol]) -> float:
     """Seconds that runs take, with text and base model in memory and no finished generation."""
     kept = {name: os.environ.get(name) for name in ("COLLAPSE_CACHE", "COLLAPSE_BUILD")}
     loop.prepare(protocols[0])
+    known = assets.cache_dir() / "sources"
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update({name: str(Path(folder) / name) for name in kept})
+        if known.exists():
+            shutil.copytree(known, assets.cache_dir() / "sources")
         try:
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
                 started = time.perf_counter()
