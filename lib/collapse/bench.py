@@ -158,7 +158,8 @@ def _race(
 
 def _process() -> Executor:
     """A process that stays, and waits for its turns."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=spawn, initializer=parallel.end_with_parent)
 
 
 def _turn(contest: str, who: str) -> tuple[str, float]:
