@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from collapse import claims, dose, regimes
+from collapse import claims, dose, regimes, verdicts
 from collapse.loop import Run
 from collapse.verdicts import Claim
 from test_dose import DOSES, dosed
@@ -92,21 +92,13 @@ def test_claims_of_doses_follow_from_the_runs() -> None:
     rows = by_claim(claims.of_doses(DOSES, tested, 2))
     (small,) = rows["even small percentages of synthetic data raise error"]
     # 21.1/21, 10.05/10 and 40.2/40: half a per cent more, all of them.
-    assert small.result.startswith("+0.5 % [")
-    assert small.verdict == "not reproduced, it rises by less than 2 %"
-    loss, points = rows["degradation is not linear, it accelerates"][0], rows["the same"][0]
-    assert loss.verdict == points.verdict == "not reproduced, it slows"
+    assert small.result.startswith("10 %: +0.5 % [")
     (weight,) = rows["the best weight of human data is 0.618"]
     assert weight.result.startswith("0.618")
     (table,) = rows["scores fall (a table in which generation and share rise together)"]
-    # Seed 0 does not grow after generation 1, so that of the generation nothing is certain.
-    assert "generations: undecided" in table.verdict
-    grown = {seed: [20.0, 24.0 + seed / 10, 40.0 + seed] for seed in range(3)}
-    other = dosed({0.0: {s: [20.0] * 3 for s in range(3)}, 0.5: {s: [20.0] * 3 for s in range(3)},
-                   1.0: grown})  # fmt: skip
-    rows = by_claim(claims.of_doses(other, dose.equivalence(dose.grid(other)), 2))
-    (table,) = rows["scores fall (a table in which generation and share rise together)"]
-    assert table.verdict == "share: reproduced; generations: reproduced"
+    assert table.result.count("[") == 2
+    # Nobody can look up the article: no verdict is given on it.
+    assert {row.verdict for row in (small, table)} == {verdicts.NOT_READ}
 
 
 def test_a_mixture_that_is_better_is_named() -> None:
@@ -121,6 +113,6 @@ def test_a_mixture_that_is_better_is_named() -> None:
     nothing: dict[float, list[Run]] = {0.0: [], 0.5: [], 1.0: []}
     empty = dose.equivalence(dose.grid(nothing))
     assert claims.best_mixture(nothing, empty, 2) == "not run yet"
-    verdicts = [row.verdict for row in claims.of_doses(nothing, empty, 2)]
-    assert verdicts.count("not run yet") >= 4
-    assert not any("reproduced" in v for v in verdicts if "a mean" not in v)
+    rows = claims.of_doses(nothing, empty, 2)
+    assert sum("not run yet" in row.result for row in rows) == 5
+    assert not any("reproduced" in row.verdict for row in rows if "a mean" not in row.verdict)

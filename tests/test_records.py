@@ -1,17 +1,25 @@
 """Records: what was written is what is read, and every change to it is found out."""
 
 import dataclasses
+import errno
 import json
 import math
+import os
+import platform
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
-from collapse import glossary, provenance, records
+from collapse import assets, book, glossary, provenance, records
+from collapse.assets import AssetError
 from collapse.protocol import Protocol
 from collapse.records import COLUMNS, Record, RecordError
 
@@ -272,6 +280,218 @@ def test_of_runs_that_begin_alike_the_longest_is_published(tmp_path: Path) -> No
     assert records.publish(build, root) == sorted([long.name, other.name])
     found = [path.name for path in records.list_records(root / "records")]
     assert found == sorted([long.name, other.name])
+
+
+# -- replacements, leftovers, and what is none of the book's ------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Record, Record, Path]:
+    """Two results of one protocol, the first stored, and the folder."""
+    protocol = Protocol(generations=2)
+    old, new = make_record(protocol, [1.0, 2.0]), make_record(protocol, [1.0, 3.0])
+    records.write(old, tmp_path / "records")
+    return old, new, tmp_path / "records"
+
+
+def test_a_replacement_stopped_between_its_steps_leaves_the_old_one(
+    two: tuple[Record, Record, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, folder = two
+
+    def stopped(*_: object) -> None:
+        assert not (folder / old.name).exists()  # between the two steps
+        raise KeyboardInterrupt
+
+    for reader in (
+        lambda: records.find(old.protocol, folder),
+        lambda: records.read(folder / old.name),
+        lambda: records.read(records.list_records(folder)[0]),
+    ):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(os, "replace", stopped)
+            records.write(new, folder)
+        assert reader().fingerprint == old.fingerprint
+        assert [path.name for path in folder.iterdir()] == [old.name]
+    records.write(new, folder)
+    assert records.read(folder / new.name).fingerprint == new.fingerprint
+    assert [path.name for path in folder.iterdir()] == [new.name]
+
+
+def test_a_replacement_that_the_disk_refuses_is_told_and_leaves_the_old_one(
+    two: tuple[Record, Record, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, folder = two
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(AssetError, match="No space left"):
+        patch.setattr(os, "replace", full)
+        records.write(new, folder)
+    assert records.read(folder / old.name).fingerprint == old.fingerprint
+    assert [path.name for path in folder.iterdir()] == [old.name]
+
+
+def test_who_reads_while_a_record_is_replaced_gets_a_whole_one(
+    two: tuple[Record, Record, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, folder = two
+    replace, readers, found = os.replace, [], []
+
+    def slow(*args: Any) -> None:
+        for read in (
+            lambda: records.find(old.protocol, folder),
+            lambda: records.read(folder / old.name),
+        ):
+            readers.append(threading.Thread(target=lambda read=read: found.append(read())))
+            readers[-1].start()
+        time.sleep(0.5)  # they look now, and find nothing
+        assert not found
+        replace(*args)
+
+    monkeypatch.setattr(os, "replace", slow)
+    records.write(new, folder)
+    for reader in readers:
+        reader.join()
+    assert [record.fingerprint for record in found] == [new.fingerprint] * 2
+
+
+def test_files_and_folders_are_on_the_disk_before_they_have_their_names(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def syncing(number: int) -> None:
+        (name,) = (
+            str(path) for path in (tmp_path, *tmp_path.rglob("*"))
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(number))
+        )  # fmt: skip
+        done.append(Path(name).name)
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", lambda *args: (done.append("renamed"), replace(*args)))
+    records.write(record, tmp_path / "records")
+    before, after = done[: done.index("renamed")], done[done.index("renamed") + 1 :]
+    assert set(before[:-1]) == {"record.json", "generations.csv", "arrays.npz"}
+    assert before[-1].endswith(".part") and after == ["records"]
+
+
+def test_what_killed_writers_of_this_machine_left_is_removed_and_nothing_else(
+    record: Record, tmp_path: Path
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    folder, node = tmp_path / "records", platform.node()
+    folder.mkdir()
+    left = [f".one.{node}.{gone.pid}.7.part", f".a-file.{node}.{gone.pid}.7.part"]
+    stay = [
+        f".lives.{node}.{os.getpid()}.7.part", f".elsewhere.other-{node}.{gone.pid}.7.part",
+        f".just-now.{node}.{gone.pid}.7.part", ".mine.part", "mine.part",
+    ]  # fmt: skip
+    for name in (*left, *stay):
+        if "file" in name:
+            (folder / name).write_text("half")
+        else:
+            (folder / name).mkdir()
+            (folder / name / "half").write_text("half")
+        if "just-now" not in name:
+            os.utime(folder / name, (0, 0))
+    path = records.write(record, folder)
+    assert sorted(one.name for one in folder.iterdir()) == sorted([*stay, path.name])
+
+
+def test_a_record_that_was_not_yet_in_its_place_is_not_seen(record: Record, tmp_path: Path) -> None:
+    build = tmp_path / "build" / "records"
+    path = records.write(record, build)
+    path.rename(build / f".{path.name}.{platform.node()}.1.2.part")
+    assert records.list_records(build) == []
+    assert records.find(record.protocol, build) is None
+    assert records.publish(tmp_path / "build", tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["head", "arrays", "no csv"])
+def test_a_damaged_record_of_the_build_is_named_once_and_passed_over(
+    record: Record, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_record(record.protocol.replace(seed=4))
+    broken, _ = records.write(record, records.built()), records.write(other, records.built())
+    if damage == "no csv":
+        (broken / "generations.csv").unlink()
+    else:
+        (broken / {"head": "record.json", "arrays": "arrays.npz"}[damage]).write_bytes(b"{")
+    for _ in range(2):
+        same(records.find(other.protocol, records.built()), other)
+        assert records.find(record.protocol, records.built()) is None
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 1 and f"{broken} may be removed" in told[0]
+    # A published one is a mistake, and is computed again by nobody unasked.
+    records.write(record, tmp_path / "published")
+    (tmp_path / "published" / record.name / "arrays.npz").write_bytes(b"{")
+    with pytest.raises(RecordError, match=record.name):
+        records.find(record.protocol, tmp_path / "published")
+
+
+def test_foreign_folders_are_passed_over_and_all_damaged_records_are_named(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "records"
+    monkeypatch.setattr(records, "published", lambda: folder)
+    first, last = (record.protocol.replace(seed=seed) for seed in (1, 9))
+    paths = {
+        seed: records.write(make_record(record.protocol.replace(seed=seed)), folder)
+        for seed in (1, 3, 9)
+    }
+    for name in ("my notes", ".Trash", "a-copy"):
+        (folder / name).mkdir()
+        (folder / name / "record.json").write_text("not one")
+    (folder / "file.txt").write_text("mine")
+    assert records.find(last, folder) is not None
+    done = CliRunner().invoke(book.main, ["verify"])
+    assert done.exit_code == 0 and "my notes: not a record's name; passed over" in done.output
+    assert done.output.endswith("3 verified\n")
+    for seed in (1, 3):
+        (paths[seed] / "generations.csv").unlink()
+    done = CliRunner().invoke(book.main, ["verify"])
+    assert done.exit_code != 0 and "1 verified" in done.output
+    assert all(f"{paths[seed].name}: record" in done.output for seed in (1, 3))
+    assert records.list_records(folder) == sorted(paths.values())
+    with pytest.raises(RecordError):
+        records.find(first, folder)
+
+
+def test_windows_line_ends_are_told_as_the_cause(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    for name in ("generations.csv", "record.json"):
+        (path / name).write_bytes((path / name).read_bytes().replace(b"\n", b"\r\n"))
+    assert "has Windows line ends" in refused(path)
+    assert f"git checkout HEAD -- records/{path.name}" in refused(path)
+
+
+def test_a_clone_with_windows_line_ends_reads_every_kind_of_file_as_it_was(
+    record: Record, tmp_path: Path
+) -> None:
+    def git(*arguments: str, where: Path) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=true"]
+        subprocess.run(["git", *who, *arguments], cwd=where, check=True, capture_output=True)
+
+    origin = tmp_path / "origin"
+    path = records.write(record, origin / "records")
+    for name in (".gitattributes", "Makefile", "records/bench-cpu.json", "records/results.svg"):
+        (origin / name).write_bytes((assets.ROOT / name).read_bytes())
+    git("init", where=origin)
+    git("add", ".", where=origin)
+    git("commit", "-m", "all", where=origin)
+    git("clone", str(origin), "clone", where=tmp_path)
+    same(records.read(tmp_path / "clone" / "records" / path.name), record)
+    for file in origin.rglob("*"):
+        if file.is_file() and ".git" not in file.parts:
+            assert (tmp_path / "clone" / file.relative_to(origin)).read_bytes() == file.read_bytes()
+
+
+# -- those in the repository, and recoveries -----------------------------------------------------
 
 
 COMMITTED = records.list_records(records.published())

@@ -131,10 +131,10 @@ def atomic(path: Path, replace: bool = False) -> Iterator[Path]:
             path.rename(_aside(path))
         try:
             os.replace(temporary, path)
-        except OSError:
-            if replace:
+        except OSError as error:
+            if not path.exists():
                 restore(path)
-            if not (temporary.is_dir() and path.is_dir()):
+            if not temporary.is_dir() or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise  # else another process was first since, or on another machine
         _to_disk(path.parent, within=False)
         shutil.rmtree(_aside(path), ignore_errors=True)

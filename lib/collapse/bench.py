@@ -23,6 +23,7 @@ from collapse import (
     decode,
     growth,
     model,
+    parallel,
     profiling,
     provenance,
     records,

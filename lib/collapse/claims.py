@@ -1,6 +1,7 @@
 """What others claim of replacing, accumulating and mixing, and what the runs say of it."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from collapse import dose, per_seed, regimes, regression, results
 from collapse.dose import Doses
 from collapse.loop import Run
 from collapse.per_seed import PerSeed, falls, rises, stays
-from collapse.verdicts import Claim
+from collapse.verdicts import NOT_READ, Claim
 
 GERSTGRASSER = "Gerstgrasser et al. 2024"
 KAZDAN = "Kazdan et al. 2024"
@@ -140,48 +141,37 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
     by_generation = cell(1.0, end) / cell(1.0, 1)
     least = _least_settled()
     pace = {column: dose.acceleration(found[1.0], column) for column in ("nats", "points")}
-    repetitive = dose.margin(repetition, 0.02, end)
-    repeats = {"below the margin": "reproduced", "above the margin": "not reproduced, it rises",
-               "within the margin": "not reproduced, it stays within 2 %"}  # fmt: skip
-    rows = [
+
+    def each(told: Callable[[float], str]) -> str:
+        return "; ".join(f"{100 * share:g} %: {told(share)}" for share in small) or per_seed.NOT_RUN
+
+    return [
         Claim(
-            "even small percentages of synthetic data raise error",
-            f"{PRESS}, of Rice and Stanford",
-            f"change of perplexity, {100 * share:g} % synthetic, last generation",
-            dose.told(tested, share, end), _harm(tested, share, end),
-        )
-        for share in small
-    ]  # fmt: skip
-    rows += [
+            "even small percentages of synthetic data raise error", PRESS,
+            "change of perplexity by synthetic share, last generation",
+            each(lambda share: dose.told(tested, share, end)), NOT_READ,
+        ),
         Claim(
             "and cut lexical diversity", PRESS,
-            f"distinct tokens, {100 * share:g} % synthetic ÷ none, last generation",
-            str(cell(share, end, "distinct_tokens")), falls(cell(share, end, "distinct_tokens")),
-        )
-        for share in small
-    ]  # fmt: skip
-    return [
-        *rows,
+            "distinct tokens by synthetic share, ÷ those with none, last generation",
+            each(lambda share: str(cell(share, end, "distinct_tokens"))), NOT_READ,
+        ),
         Claim(
-            "two per cent of synthetic text led to “toxic repetition”", f"{PRESS}, of Meta",
+            "two per cent of synthetic text led to “toxic repetition”", PRESS,
             "change of the moving type-token ratio, which repetition lowers, 2 % synthetic",
-            dose.told(repetition, 0.02, end), repeats.get(repetitive, repetitive),
+            dose.told(repetition, 0.02, end), NOT_READ,
         ),
         Claim(
             "scores fall (a table in which generation and share rise together)", PRESS,
             f"perplexity: all ÷ {100 * half:g} % synthetic, generation 1; "
             "last generation ÷ 1, all synthetic",
-            f"{by_share}; {by_generation}",
-            f"share: {rises(by_share)}; generations: {rises(by_generation)}",
+            f"{by_share}; {by_generation}", NOT_READ,
         ),
         Claim(
             "degradation is not linear, it accelerates", PRESS,
-            "growth of loss, more in each generation by, nats, synthetic text alone",
-            str(pace["nats"]), dose.accelerates(pace["nats"]),
-        ),
-        Claim(
-            "the same", "the same", "growth of perplexity ÷ that of generation 0, likewise",
-            str(pace["points"]), dose.accelerates(pace["points"]),
+            "growth from generation to generation, synthetic text alone: of loss, nats; of "
+            "perplexity ÷ that of generation 0",
+            f"{pace['nats']}; {pace['points']}", NOT_READ,
         ),
         Claim(
             "the best weight of human data is 0.618", "He et al. 2025; half human, half synthetic",
@@ -191,21 +181,7 @@ def of_doses(found: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
             if abs(least - regression.GOLDEN) < 0.001
             else "not reproduced",
         ),
-        Claim(
-            "training with human feedback masks or reverses it", f"{PRESS}, as a question",
-            "", "not run yet", "not run yet",
-        ),
     ]  # fmt: skip
-
-
-def _harm(tested: pd.DataFrame, share: float, end: int) -> str:
-    verdict = dose.margin(tested, share, end)
-    if verdict == "within the margin":
-        row = dose.cell(tested, share, end)
-        shown = row is not None and row["low"] > 0
-        return "not reproduced, it " + ("rises by less than 2 %" if shown else "stays within 2 %")
-    told = {"above the margin": "reproduced", "below the margin": "not reproduced, it falls"}
-    return told.get(verdict, verdict)
 
 
 def best_mixture(found: Doses, tested: pd.DataFrame, end: int) -> str:

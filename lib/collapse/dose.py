@@ -193,17 +193,6 @@ def acceleration(runs: list[Run], column: str = "nats") -> PerSeed:
     return per_seed.values(by_seed)
 
 
-def accelerates(measured: PerSeed) -> str:
-    """The verdict on the claim that decay accelerates: a slope above 0, by more than `MARGIN`."""
-    if why := per_seed.unknown(measured):
-        return why
-    if measured.low > MARGIN:
-        return per_seed.REPRODUCED
-    if measured.high <= MARGIN:
-        return f"{per_seed.NOT_REPRODUCED}, {pace_in_words(measured)}"
-    return f"{per_seed.UNDECIDED}, {pace_in_words(measured)}"
-
-
 def pace_in_words(measured: PerSeed) -> str:
     """What a slope of increments says; one within `MARGIN` of 0 is none."""
     if why := per_seed.unknown(measured):

@@ -14,9 +14,10 @@ RULE = (
     f"ratio that changes by less than {per_seed.MARGIN:.0%} counts as unchanged; that margin is "
     "ours. A claim is reproduced where the whole interval over seeds lies where the claim puts it, "
     "not reproduced where none of the interval does, and undecided otherwise. A reported size is "
-    "widened by the same margin."
+    "widened by the same margin. A source that could not be looked up gets no verdict."
 )
-_PART = re.compile(rf"(?:[\w %]+: )?(?:{'|'.join(per_seed.VERDICTS)})(?:, .*)?")
+NOT_READ = "source not read"  # in the place of a verdict on what cannot be looked up
+_PART = re.compile(rf"(?:[\w %]+: )?(?:{'|'.join((*per_seed.VERDICTS, NOT_READ))})(?:, .*)?")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Claim:
 
     measured: `PerSeed`s say `not run yet` and `one seed` by themselves.
     verdict: one of `per_seed.VERDICTS`, perhaps with a reason after a comma; several as in
-        `direction: reproduced; size: undecided`.
+        `direction: reproduced; size: undecided`; or `NOT_READ`.
 
     Raises:
         ValueError: the verdict is in other words.
