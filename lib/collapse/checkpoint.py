@@ -76,7 +76,7 @@ def read_tokenizer(folder: Path, name: str, **options: Any) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _refuse_damaged(folder: Path, name: str) -> None:

@@ -165,7 +165,7 @@ def _told(protocol: Protocol, error: BaseException) -> BookError:
             "or a smaller scale, then run the same command again"
         )
     if told is None:
-        first = (str(error).strip().splitlines() or ["no message"])[0]
+        first = " ".join(str(error).split()) or "no message"
         told = SweepError(
             f"{name} stopped with {type(error).__name__}: {first}; run the same command again, "
             "and if it stops again `book run` shows where"
