@@ -237,6 +237,12 @@ def test_figures_are_lifted_and_injected_cells_hidden() -> None:
     assert [cell.id for cell in cells] == ["cell-0001", "cell-0002", "cell-0003", "cell-0004"]
 
 
+def test_parameters_that_tell_a_reader_nothing_are_not_shown() -> None:
+    tags = ["injected-parameters", "remove-cell"]
+    told = new_notebook(cells=[new_code_cell("scale = 'laptop'", metadata={"tags": tags})])
+    assert normalise(told).cells[0].metadata["tags"] == tags
+
+
 def test_a_chapter_is_executed_once_for_the_same_settings(tmp_path: Path) -> None:
     code = "import os, sys; print(generations, lr, os.environ['COLLAPSE_BUILD'], sys.executable)"
     root = make_book(tmp_path / "book", code)

@@ -42,7 +42,7 @@ PARAMETERS = {
     "scale": (["scale=paper"], "choose it with --scale"),
     "empty": (["model="], "model= names nothing"),
     "home": (["corpus=~nobody-here/a.txt"], "corpus=~nobody-here/a.txt names a home folder"),
-    "markup": (["model=/tmp/a$b$"], "is no folder here"),
+    "markup": (["model=/nowhere/a$b$"], "is no folder here"),
     "long": (["corpus=" + "x" * 300], "cannot read the corpus"),
 }
 

@@ -26,7 +26,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         if "parameters" in tags:
             hidden = "remove-cell" in tags
         if "injected-parameters" in tags:
-            tags = ["injected-parameters", "remove-cell" if hidden else "hide-input"]
+            removed = hidden or "remove-cell" in tags  # it tells a reader nothing
+            tags = ["injected-parameters", "remove-cell" if removed else "hide-input"]
         if tags:
             cell.metadata["tags"] = tags
         if cell.cell_type == "code":
