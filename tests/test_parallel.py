@@ -117,11 +117,11 @@ def test_workers_share_the_threads_and_give_them_back() -> None:
 PARENT = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
-from collapse import parallel
+from collapse import bench, parallel
 
 if __name__ == "__main__":
     start = dict(mp_context=multiprocessing.get_context("spawn"))
-    with ProcessPoolExecutor(1, initializer=parallel.end_with_parent, **start) as idle:
+    with bench._process() as idle:
         with ProcessPoolExecutor(1, initializer=parallel.end_with_parent, **start) as busy:
             pids = [pool.submit(os.getpid).result() for pool in (idle, busy)]
             busy.submit(time.sleep, 600)
