@@ -281,6 +281,10 @@ def test_the_herd_is_moved_by_keys_and_stands_still_in_print(chromium: Any, addr
         assert herd.locator("circle.blue").count() == counts[2][7]
         visit.page.keyboard.press("End")
         assert visit.errors == []
+        visit.page.set_viewport_size({"width": 390, "height": 800})  # the last one can be reached
+        box = herd.bounding_box()
+        slider = herd.locator("input[type=range]").bounding_box()
+        assert slider["x"] + slider["width"] <= min(box["x"] + box["width"], 390)
         visit.page.emulate_media(media="print")
         assert herd.locator("svg").is_visible() and not herd.locator("form").is_visible()
 
