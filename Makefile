@@ -21,7 +21,7 @@ $(error there is no setting $(firstword $(UNKNOWN)); the settings are NAME, ID, 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: named help install book test chapter figure records bench pdf serve lint clean
+.PHONY: named help install book test chapter figure records bench pdf serve lint clean overnight
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,11 @@ named:
 figure: install  ## make one figure again: make figure ID=fig-results [PARAMS="seed=3"] [SCALE=laptop]
 	@if [ -z "$$ID" ]; then echo 'Name a figure: make figure ID=fig-results' >&2; exit 2; fi
 	BOOK_PARAMS="$$PARAMS" $(BOOK) figure "$$ID" --scale "$$SCALE"
+
+overnight: install  ## run both settings with SmolLM2-135M, a night on two cores; stopped, it goes on
+	$(BOOK) assets
+	$(BOOK) run no-retention ten-percent-retention --scale overnight
+	@$(BOOK) site --again
 
 records: install  ## compute the committed laptop-scale records again, and publish them in records/
 	$(BOOK) assets

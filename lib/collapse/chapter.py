@@ -35,7 +35,8 @@ from collapse.protocol import COMPUTE, Arm, BookError, Protocol
 NAMED = {
     "corpus": sources.name_text, "domain": sources.name_text, "model": sources.name_model,
 }  # fmt: skip
-SCALES = ("smoke", "laptop", "paper")
+SCALES = ("smoke", "laptop", "overnight", "paper")
+PUBLISHED = ("paper", "overnight", "laptop")  # whose runs are committed, the best first
 STAND_IN = "smollm2-135m"  # for OPT-125m, where no hub can be reached
 
 
@@ -320,7 +321,7 @@ def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, lis
         label -> `loop.Run`s; a scale without records is left out.
     """
     found = {}
-    for scale in ("paper", "laptop"):
+    for scale in PUBLISHED:
         runs = recorded(settings(name, scale, {}, root))
         if runs and runs[0].record.protocol.arm_hash != protocol.arm_hash:
             found[f"published, {scale} scale"] = runs

@@ -28,9 +28,9 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """Both settings at paper and at laptop scale, with the committed runs of each."""
+    """Both settings at each scale, the best first, with the committed runs of each."""
     found = []
-    for scale in ("paper", "laptop"):
+    for scale in chapter.PUBLISHED:
         for name, reference in SETTINGS.items():
             values = chapter.settings(name, scale, {})
             protocol = Protocol.among(values)
