@@ -270,11 +270,11 @@ def test_each_epoch_sees_every_block_once_in_another_order(
 
 
 def test_the_training_loss_of_an_epoch_weighs_blocks_equally(
-    fresh: Any, blocks: corpus.Blocks, toy: Protocol
+    blocks: corpus.Blocks, toy: Protocol
 ) -> None:
     # A rate too small to change anything: the epoch's loss is then that of the untrained model,
     # although the last of the three steps has half as many blocks. No dropout, for the same reason.
-    fresh.config.dropout = 0.0
+    fresh = opt(dropout=0.0, vocab_size=300).to(model.device())
     protocol = toy.replace(epochs=1, lr=1e-8, lr_end=0.0)
     history = training.fine_tune(fresh, blocks.train, blocks.valid, protocol, seed=0)
     expected = scoring.score(fresh, blocks.train, toy).nll.mean()
@@ -331,7 +331,6 @@ def test_a_validation_loss_that_is_not_finite_names_its_epoch(
 def test_a_run_of_numbers_that_are_not_finite_leaves_no_record(
     column: str, toy: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "PROMISE", 0)
     loss, measured, folder = scoring.mean_nll, measures.on_human_text, finished.folder
 
     def diverging(*args: Any) -> float:

@@ -1,7 +1,5 @@
 """The forward pass: the logits of `transformers`, for what is supported."""
 
-from typing import Any
-
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
