@@ -127,18 +127,18 @@ def gradient(model: Any, blocks: Tensor, at_once: int, precision: str) -> Tensor
     Returns:
         the loss summed over the tokens that fell to this process, in nats.
     """
-    for parameter in model.parameters():
-        if parameter.grad is None:  # a process without a share of the batch takes part all the same
-            parameter.grad = torch.zeros_like(parameter)
-        parameter.grad.zero_()
+    model.zero_grad()
     weight = 1 / blocks[:, 1:].numel()
     total = torch.zeros((), device=blocks.device)
     mine = blocks[parallel.share(len(blocks))]
     for some in mine.split(at_once):
         if len(some):
             total += _add_gradient(model, some, weight, precision)
-    for parameter in model.parameters():
-        parallel.add_up(parameter.grad)
+    if parallel.processes() > 1:
+        for parameter in model.parameters():
+            if parameter.grad is None:  # a process without a share of the batch takes part, too
+                parameter.grad = torch.zeros_like(parameter)
+            parallel.add_up(parameter.grad)
     return total
 
 
