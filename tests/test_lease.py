@@ -53,8 +53,6 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return generate(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(progress, "now", lambda: time[0])
-    # The trial that says how long a run will take writes, too; it would take years here.
-    monkeypatch.setattr(loop.estimate, "speed", lambda *_: loop.estimate.Speed(0.0, 0.0, 0.0))
     monkeypatch.setattr(decode, "generate", writing)
     return time
 
@@ -120,13 +118,14 @@ def test_what_is_finished_is_carried_even_if_the_machine_is_taken_away(
 
 def test_nothing_is_started_that_would_not_end_in_time() -> None:
     limit = Limit(progress.now() + 80)
+    limit.reserve()  # how long a generation takes is not known before one has ended
+    limit.longest = 50
     limit.reserve()
-    limit.reserve(50)
+    limit.longest = 180
     with pytest.raises(OutOfTime, match="a generation takes about 3 min, and about 80 s are left"):
-        limit.reserve(180)
-    limit.longest = 200
+        limit.reserve()
     with pytest.raises(OutOfTime, match="what is finished is kept, so give the same command again"):
-        limit.reserve(1)
+        limit.reserve()
 
 
 def test_only_a_run_that_hands_on_all_its_weights_is_refused_and_the_others_go_on(
@@ -200,13 +199,12 @@ def test_a_limit_is_for_runs_that_follow_one_another(runs: list[Protocol], tmp_p
 
 
 def test_the_command_says_that_time_is_up_and_with_its_exit_status(
-    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+    toy: Protocol, slow: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweep, "gather", lambda *_: [toy])
-    monkeypatch.setattr(loop.estimate, "speed", lambda *_: loop.estimate.Speed(60.0, 0.0, 0.0))
-    done = CliRunner().invoke(book.main, ["sweep", "--minutes", "1"])
+    done = CliRunner().invoke(book.main, ["sweep", "--minutes", "1.5"])
     assert done.exit_code == 3, done.output
-    assert "time is up: a generation takes about 40 min" in done.output
+    assert "time is up: a generation takes about 60 s, and about 30 s are left" in done.output
 
 
 def test_the_settings_of_the_paper_come_first_seed_after_seed() -> None:

@@ -21,7 +21,6 @@ from collapse import (
     assets,
     corpus,
     decode,
-    estimate,
     loop,
     measures,
     model,
@@ -299,7 +298,6 @@ def test_equal_steps_are_those_that_as_many_epochs_of_human_text_take(
     trained: list[int] = []
     gradient = training.gradient
     monkeypatch.setattr(training, "gradient", lambda *a: trained.append(len(a[1])) or gradient(*a))
-    monkeypatch.setattr(estimate, "speed", lambda *_: estimate.Speed(1.0, 1.0, 1.0))
     accumulated = toy.replace(regime="accumulate")
     for protocol, blocks in (
         (accumulated, toy.epochs * (20 + 40 + 60)),
@@ -702,8 +700,6 @@ def test_runs_at_the_same_time_compute_what_they_share_once_and_keep_the_weights
 
     computed = spy(loop, "_compute")
     monkeypatch.setattr(decode, "generate", writing)
-    monkeypatch.setattr(loop, "PROMISE", 0)
-    monkeypatch.setattr(loop.estimate, "speed", lambda *_: loop.estimate.Speed(1.0, 1.0, 1.0))
     assert loop.run(toy.replace(recovery=5)).fingerprint == expected
     said += other[0].communicate()[0].splitlines()
     assert other[0].returncode == 0

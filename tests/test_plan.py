@@ -22,7 +22,6 @@ from collapse import (
     corpus,
     cost,
     decode,
-    estimate,
     fit,
     loop,
     model,
@@ -109,12 +108,10 @@ def test_a_plan_s_disk_is_a_little_more_than_a_run_leaves(
         assert left <= planned <= 4 * left
 
 
-def test_what_is_left_of_a_run_and_what_was_done_make_the_whole(toy: Protocol) -> None:
+def test_a_run_s_seconds_are_those_of_its_blocks(toy: Protocol) -> None:
     speed = Speed(trained=1.0, scored=0.5, written=0.25)
     [job] = plan.jobs([toy.replace(regime="accumulate")])
-    [begun] = plan.jobs([toy.replace(regime="accumulate", generations=1)])
     whole = work.seconds(job, speed)
-    assert whole == work.seconds(begun, speed) + work.seconds(job, speed, first=1)
     # Generations of 20, 40 and 60 blocks in 2 epochs; 8 blocks to validate and to test. Each reads
     # its text as itself and as generation 0, and the later two read generation 0's text.
     assert whole == 2 * 120 * 1.0 + (3 * (2 * 8 + 8 + 2 * 20) + 2 * 20 + 8) * 0.5 + 60 * 0.25
@@ -376,7 +373,6 @@ def planned(toy: Protocol, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     monkeypatch.setattr(chapter, "names", lambda: list(arms))
     monkeypatch.setattr(chapter, "settings", lambda name, *_: {})
     monkeypatch.setattr(chapter, "arms", lambda name, _: arms[name])
-    monkeypatch.setattr(estimate, "PATIENCE", 0.2)
     return toy
 
 
@@ -390,9 +386,15 @@ def test_the_command_counts_each_chapter_and_what_they_share_once(planned: Proto
     assert found == {"own": ("1", "3"), "shared": ("2", "6"), shared: ("2", "6")}
     assert "recorded: nothing to compute: 2 runs are in records/\n" in done.output
     assert "prose: no runs\n" in done.output
-    assert re.search(r"  time +about \d+ s on ", done.output)
+    assert re.search(r"  time +not measured; --time does it\n", done.output)
     columns = {len(line) - len(line[14:]) for line in done.output.splitlines() if line[:2] == "  "}
     assert columns == {14}
+
+
+def test_the_command_measures_time_where_it_is_asked_to(planned: Protocol) -> None:
+    done = CliRunner().invoke(book.main, ["plan", "own", "--time"])
+    assert done.exit_code == 0, done.output
+    assert re.search(r"  time +about \d+ s on ", done.output)
 
 
 def test_the_command_computes_nothing_and_leaves_nothing(

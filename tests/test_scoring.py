@@ -51,7 +51,7 @@ def test_scoring_leaves_no_dropout_on_and_changes_no_weight(
 
 
 def test_the_mean_is_that_of_the_scores(net: Any, blocks: corpus.Blocks, toy: Protocol) -> None:
-    found = scoring.mean_nll(net, blocks.test, toy, [])
+    found = scoring.mean_nll(net, blocks.test, toy)
     assert found == pytest.approx(scoring.score(net, blocks.test, toy).nll.mean(), rel=1e-5)
 
 

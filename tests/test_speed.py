@@ -119,7 +119,7 @@ def test_a_slope_is_the_exponent_of_a_power_law() -> None:
         ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", "attention"),
         ("aten::topk", "softmax, choice of tokens"),
         ("aten::copy_", "moving data"),
-        ("_LinearBackward", profiling.REST),
+        ("UnsafeViewBackward0", profiling.REST),
     ],
 )
 def test_operations_are_sorted_into_kinds(operation: str, kind: str) -> None:

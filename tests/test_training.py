@@ -1,12 +1,13 @@
 """Fine-tuning: gradients and weights against `transformers` and a plain loop, and the protocol."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from collapse import (
@@ -16,13 +17,11 @@ from collapse import (
     measures,
     metrics,
     model,
-    parallel,
     records,
     scoring,
     training,
 )
 from collapse.protocol import BookError, Protocol
-from collapse.weights import Weights
 from toy_models import VOCABULARY, llama, opt
 
 LENGTH = 11
@@ -50,14 +49,6 @@ def net(request: pytest.FixtureRequest) -> Any:
     return MODELS[request.param]().to(model.device())
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def random_blocks(rows: int) -> torch.Tensor:
     """Tokens, the one that OPT takes for padding among them."""
     random = np.random.default_rng(1)
@@ -72,41 +63,65 @@ def mean_loss(net: Any, ids: torch.Tensor) -> torch.Tensor:
 
 
 def gradients(
-    net: Any, ids: torch.Tensor, workers: int, at_once: int, precision: str = "fp32"
+    net: Any, ids: torch.Tensor, at_once: int, precision: str = "fp32"
 ) -> tuple[dict[str, torch.Tensor], float]:
     """Of each parameter by this book's code, and the mean loss."""
-    weights = Weights(net, workers, 7)
     net.train()
-    with parallel.side_by_side(workers) as each:
-        training.gradient(weights, ids, at_once, precision, each)  # what it leaves must not matter
-        total = training.gradient(weights, ids, at_once, precision, each)
-    # A step of one in the direction of the gradient: what changed is the gradient.
-    before = {name: p.detach().clone() for name, p in net.named_parameters()}
-    weights.values.data -= weights.values.grad
-    weights.restore()
-    found = {name: before[name] - p for name, p in net.named_parameters()}
-    return found, float(total) / ids[:, 1:].numel()
+    training.gradient(net, ids, at_once, precision)  # what it leaves must not matter
+    total = training.gradient(net, ids, at_once, precision)
+    return {name: p.grad for name, p in net.named_parameters()}, float(total) / ids[:, 1:].numel()
 
 
-@pytest.mark.parametrize(("workers", "at_once"), [(1, 100), (1, 3), (2, 2), (3, 1)])
-def test_gradients_are_those_of_transformers(net: Any, workers: int, at_once: int) -> None:
-    if isinstance(net, GPT2LMHeadModel):
-        workers = 1
+@pytest.mark.parametrize("chunk", [7, 10_000])
+@pytest.mark.parametrize("at_once", [100, 3, 1])
+def test_gradients_are_those_of_transformers(
+    net: Any, at_once: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "CHUNK", dict.fromkeys(scoring.CHUNK, chunk))
     ids = random_blocks(7)
     twin = copy.deepcopy(net).train()
     expected = mean_loss(twin, ids)
     expected.backward()
-    found, loss = gradients(net, ids, workers, at_once)
+    found, loss = gradients(net, ids, at_once)
     assert loss == pytest.approx(float(expected.detach()), rel=1e-5)
     for name, parameter in twin.named_parameters():
         torch.testing.assert_close(found[name], parameter.grad, rtol=1e-3, atol=1e-5, msg=name)
-    assert all(p.grad is None for p in net.parameters())
+
+
+def test_logits_are_never_whole_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "CHUNK", dict.fromkeys(scoring.CHUNK, 16))
+    net, rows = llama(vocab_size=2000).to(model.device()), 32
+    ids = torch.randint(2000, (rows, LENGTH), device=net.device)
+    assert largest_array(lambda: mean_loss(net, ids).backward()) == rows * LENGTH * 2000
+    # Nothing is larger than a chunk's logits, or the embedding's gradient.
+    parameters = max(p.numel() for p in net.parameters())
+    found = largest_array(lambda: training.gradient(net, ids, rows, "fp32"))
+    assert found == max(16 * 2000, parameters)
+
+
+def largest_array(action: Callable[[], Any]) -> int:
+    """Elements of the largest array that any operation makes, in backward passes too."""
+    largest = 0
+
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal largest
+            made = func(*args, **(kwargs or {}))
+            arrays = made if isinstance(made, tuple) else [made]
+            largest = max([largest, *(a.numel() for a in arrays if isinstance(a, torch.Tensor))])
+            return made
+
+    with Seen():
+        action()
+    return largest
 
 
 def test_half_precision_gradients_point_the_same_way(net: Any) -> None:
     ids = random_blocks(7)
-    single, _ = gradients(copy.deepcopy(net), ids, 1, 3)
-    half, _ = gradients(net, ids, 1, 3, "bf16")
+    single, _ = gradients(copy.deepcopy(net), ids, 3)
+    half, _ = gradients(net, ids, 3, "bf16")
     one, two = (torch.cat([g.flatten() for g in every.values()]) for every in (single, half))
     assert not torch.equal(one, two)
     cosine = torch.nn.functional.cosine_similarity(one.detach(), two.detach(), dim=0)
@@ -115,9 +130,9 @@ def test_half_precision_gradients_point_the_same_way(net: Any) -> None:
 
 @pytest.mark.parametrize("part", [512, 3 * LENGTH])
 def test_a_run_ends_with_the_weights_of_a_plain_loop(
-    net: Any, part: int, two_threads: None, monkeypatch: pytest.MonkeyPatch
+    net: Any, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "PART", part)  # of two parts a batch each thread takes one
+    monkeypatch.setattr(scoring, "PART", part)
     train = random_blocks(13).cpu().numpy()
     protocol = Protocol(
         block_length=LENGTH, epochs=2, batch=6, lr=1e-3, lr_end=1e-4, selection="last"
@@ -243,9 +258,9 @@ def test_each_epoch_sees_every_block_once_in_another_order(
     seen: list[list[int]] = []
     gradient = training.gradient
 
-    def spy(weights: Weights, ids: torch.Tensor, *args: Any) -> torch.Tensor:
+    def spy(net: Any, ids: torch.Tensor, *args: Any) -> torch.Tensor:
         seen.extend(ids.tolist())
-        return gradient(weights, ids, *args)
+        return gradient(net, ids, *args)
 
     monkeypatch.setattr(training, "gradient", spy)
     training.fine_tune(fresh, blocks.train, blocks.valid, toy, seed=0)
@@ -255,11 +270,11 @@ def test_each_epoch_sees_every_block_once_in_another_order(
 
 
 def test_the_training_loss_of_an_epoch_weighs_blocks_equally(
-    fresh: Any, blocks: corpus.Blocks, toy: Protocol
+    blocks: corpus.Blocks, toy: Protocol
 ) -> None:
     # A rate too small to change anything: the epoch's loss is then that of the untrained model,
     # although the last of the three steps has half as many blocks. No dropout, for the same reason.
-    fresh.config.dropout = 0.0
+    fresh = opt(dropout=0.0, vocab_size=300).to(model.device())
     protocol = toy.replace(epochs=1, lr=1e-8, lr_end=0.0)
     history = training.fine_tune(fresh, blocks.train, blocks.valid, protocol, seed=0)
     expected = scoring.score(fresh, blocks.train, toy).nll.mean()
@@ -273,7 +288,7 @@ def test_shorter_epochs_go_through_all_blocks_before_any_comes_again(
 ) -> None:
     seen: list[list[int]] = []
     monkeypatch.setattr(
-        training, "gradient", lambda weights, blocks, *_: seen.append(blocks[:, 0].tolist()) or 0.0
+        training, "gradient", lambda net, blocks, *_: seen.append(blocks[:, 0].tolist()) or 0.0
     )
     protocol = Protocol(epochs=4, batch=4, lr=1e-3, block_length=LENGTH)
     train = np.repeat(np.arange(12, dtype=np.int32)[:, None], LENGTH, 1)
@@ -316,7 +331,6 @@ def test_a_validation_loss_that_is_not_finite_names_its_epoch(
 def test_a_run_of_numbers_that_are_not_finite_leaves_no_record(
     column: str, toy: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "PROMISE", 0)
     loss, measured, folder = scoring.mean_nll, measures.on_human_text, finished.folder
 
     def diverging(*args: Any) -> float:

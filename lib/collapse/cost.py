@@ -158,11 +158,10 @@ def weight_bytes(model: Shape) -> int:
 def training_bytes(model: Shape, blocks: int, length: int, keep_best: bool = True) -> int:
     """Bytes held in a training step of some blocks, roughly.
 
-    Copies of the parameters: the model's and those that are trained, gradients, AdamW's two
-    moments, the pretrained weights and those of generation 0, and the best checkpoint so far; then
-    `activation_bytes`.
+    Copies of the parameters: the model's, gradients, AdamW's two moments, the pretrained weights
+    and those of generation 0, and the best checkpoint so far; then `activation_bytes`.
     """
-    copies = 5 + 2 + keep_best
+    copies = 4 + 2 + keep_best
     return copies * weight_bytes(model) + activation_bytes(model, blocks * length)
 
 

@@ -95,8 +95,11 @@ def sweep_command(
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @cli.scale_option
 @cli.parameter_option
-def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]) -> None:
-    """Say what chapters would compute, and how long it would take; compute nothing.
+@click.option("--time", "timed", is_flag=True, help="Measure, for some ten seconds, how long.")
+def plan_command(
+    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], timed: bool
+) -> None:
+    """Say what chapters would compute and whether it fits; compute nothing.
 
     All chapters if no NAME is given.
     """
@@ -113,7 +116,7 @@ def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]
     fit.check(list(jobs.values()))
     for said in dict.fromkeys(said for run in every.values() for said in plan.absent(run)):
         click.echo(said)
-    speeds = plan.calibrate(list(jobs.values()))
+    speeds = plan.calibrate(list(jobs.values())) if timed else None
     for name, (shown, runs) in wanted.items():
         if runs:
             _echo_plan(name, plan.draw_up([jobs[run.hash] for run in runs], speeds))

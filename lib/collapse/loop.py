@@ -22,7 +22,6 @@ import torch
 from collapse import (
     corpus,
     decode,
-    estimate,
     finished,
     fit,
     gauges,
@@ -36,7 +35,6 @@ from collapse import (
     scoring,
     sources,
     training,
-    work,
 )
 from collapse.finished import Generation
 from collapse.progress import Clock, Limit
@@ -45,7 +43,6 @@ from collapse.records import Record
 from collapse.regime import mends, seed_of, starts_from_previous, training_blocks
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
-PROMISE = 3.0  # seconds spent on saying how long a run will take
 
 
 @dataclass(frozen=True)
@@ -258,12 +255,6 @@ def _store(chain: _Chain, train: np.ndarray, number: int, key: str) -> Generatio
 def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     """Train, evaluate and write one generation, then store it in one step."""
     p, net, clock, blocks = chain.protocol, chain.base.model, chain.clock, chain.blocks
-    if clock.first is None and parallel.processes() == 1:  # each would find another speed
-        job = work.Job(p, None, len(blocks.train), len(blocks.valid), len(blocks.test))
-        speed = estimate.speed(net, blocks, p, PROMISE)
-        seconds = work.seconds(job, speed, first=number)
-        clock.promise(seconds)
-        clock.limit.reserve(seconds / (p.generations - number))
     started = time.perf_counter()
     clock.start(number)
     chained = starts_from_previous(p, number)

@@ -21,7 +21,6 @@ from collapse import (
     sources,
     training,
     transformer,
-    weights,
 )
 from collapse.progress import Progress
 from collapse.protocol import Protocol, digest
@@ -180,7 +179,7 @@ def _small_folder(name: str, text: corpus.Text, source: corpus.Text) -> Path:
     """Where a small base for a text, pretrained on another, lies in the cache."""
     parts = (
         _small_tokenizer, _pretrain, _pretraining_lr, corpus.disjoint_lines, corpus.tokenise,
-        parallel, scoring, training, transformer, weights,
+        parallel, scoring, training, transformer,
     )  # fmt: skip
     code = [inspect.getsource(part) for part in parts]
     machine = {key: value for key, value in provenance.numerics().items() if key != "code"}
@@ -265,21 +264,19 @@ def _pretrain(lines: list[str], tokenizer: Any, recipe: Recipe, progress: Progre
     blocks = corpus.tokenise(lines, tokenizer, recipe.length)
     order = np.random.default_rng(recipe.seed).permutation(len(blocks))
     at_once = scoring.blocks_at_once(model, recipe.length)
-    trained = training.weights_for(model, recipe.batch, at_once, recipe.length - 1)
-    optimiser = torch.optim.AdamW([trained.values], lr=recipe.lr, betas=(0.9, 0.98), fused=True)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.lr, betas=(0.9, 0.98), fused=True)
     model.train()
-    with parallel.side_by_side(len(trained.gradients)) as each:
-        for step in range(recipe.steps):
-            for group in optimiser.param_groups:
-                group["lr"] = _pretraining_lr(step, recipe)
-            picked = order[np.arange(step * recipe.batch, (step + 1) * recipe.batch) % len(order)]
-            batch = torch.from_numpy(blocks[picked]).long().to(device())
-            training.gradient(trained, batch, at_once, "fp32", each)
-            torch.nn.utils.clip_grad_norm_(trained.values, 1.0)
-            optimiser.step()
-            if progress and step % 10 == 9:
-                progress("pretraining the small base, once", step + 1, recipe.steps)
-    trained.restore()
+    for step in range(recipe.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = _pretraining_lr(step, recipe)
+        picked = order[np.arange(step * recipe.batch, (step + 1) * recipe.batch) % len(order)]
+        batch = torch.from_numpy(blocks[picked]).long().to(device())
+        training.gradient(model, batch, at_once, "fp32")
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        if progress and step % 10 == 9:
+            progress("pretraining the small base, once", step + 1, recipe.steps)
+    model.zero_grad()
     logging.disable_progress_bar()
     return model.cpu()
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from collapse import assets, checkpoint, corpus, cost, decode, estimate, model, regime, work
-from collapse.corpus import Blocks
 from collapse.estimate import Speed
 from collapse.progress import in_words
 from collapse.protocol import Protocol
@@ -36,7 +35,8 @@ _SPEED = (
 class Plan:
     """What some runs take together: work in tokens, memory and disk in bytes.
 
-    operations, seconds: None where the shape of a model is not known.
+    operations: None where the shape of a model is not known.
+    seconds: None there, too, or where no speed was measured.
     """
 
     runs: int
@@ -50,12 +50,13 @@ class Plan:
     seconds: float | None
 
 
-def draw_up(jobs: Sequence[Job], speeds: dict[Protocol, Speed]) -> Plan:
+def draw_up(jobs: Sequence[Job], speeds: dict[Protocol, Speed] | None = None) -> Plan:
     """The plan of one or more runs.
 
     Args:
-        speeds: as `calibrate` gives them.
+        speeds: as `calibrate` gives them; without them the plan says nothing of time.
     """
+    speeds = speeds or {}
     todo = [(job.protocol.block_length, work.work(job)) for job in jobs]
     counts = [work.operations(job) for job in jobs]
     timed = [(job, speeds.get(_alike(job.protocol))) for job in jobs]
@@ -76,6 +77,9 @@ def draw_up(jobs: Sequence[Job], speeds: dict[Protocol, Speed]) -> Plan:
 def table(plan: Plan) -> list[tuple[str, str]]:
     """The plan in words: what, and how much of it."""
     unknown = "not known before the base is here"
+    time = unknown if plan.operations is None else "not measured; --time does it"
+    if plan.seconds is not None:
+        time = f"{in_words(plan.seconds)} on {device_name()}"
     return [
         ("runs", f"{plan.runs} ({plan.generations} generations)"),
         ("trained on", f"{in_tokens(plan.trained)} tokens"),
@@ -84,10 +88,7 @@ def table(plan: Plan) -> list[tuple[str, str]]:
         ("operations", unknown if plan.operations is None else in_operations(plan.operations)),
         ("memory", unknown if plan.operations is None else in_bytes(plan.memory)),
         ("disk", in_bytes(plan.disk)),
-        (
-            "time",
-            unknown if plan.seconds is None else f"{in_words(plan.seconds)} on {device_name()}",
-        ),
+        ("time", time),
     ]
 
 
@@ -227,7 +228,7 @@ def _alike(protocol: Protocol) -> Protocol:
 
 
 def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
-    """How fast this machine is at each kind of run, from trials of about ten seconds in all.
+    """How fast this machine is at each kind of run, from trials of some ten seconds each.
 
     A model whose shape is not known, or that cannot be run, is left out.
     """
@@ -237,11 +238,8 @@ def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
     for kind, job in kinds.items():
         if kind.model not in nets:
             nets = {kind.model: _random_model(kind.model)}
-        tokens = _random_blocks(job)
-        blocks = Blocks(tokens, tokens, tokens, following=tokens, unseen=tokens[:0])
-        patience = estimate.PATIENCE / len(kinds)
         try:
-            speeds[kind] = estimate.speed(nets[kind.model], blocks, kind, patience)
+            speeds[kind] = estimate.speed(nets[kind.model], _random_blocks(job), kind)
         except Exception:
             if kind.model in model.RECIPES:
                 raise

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from collapse.protocol import BookError, Protocol
-from collapse.provenance import device_name
 
 Progress = Callable[[str, int, int], None]  # told what is done, how much of it, of how much
 SILENCE = 10.0  # seconds between two lines
@@ -37,20 +36,17 @@ class Limit:
     ends: float
     longest: float = 0.0
 
-    def reserve(self, seconds: float = 0.0) -> None:
-        """Refuse a generation for which there is no time.
-
-        Args:
-            seconds: that it is expected to take, if more than the longest so far.
+    def reserve(self) -> None:
+        """Refuse a generation for which there is no time, as far as the longest so far tells.
 
         Raises:
             OutOfTime: there is not.
         """
-        expected, left = max(seconds, self.longest), self.ends - now()
-        if expected > left:
+        left = self.ends - now()
+        if self.longest > left:
             raise OutOfTime(
-                f"a generation takes {in_words(expected)}, and {in_words(max(left, 0))} are left; "
-                "what is finished is kept, so give the same command again"
+                f"a generation takes {in_words(self.longest)}, and {in_words(max(left, 0))} are "
+                "left; what is finished is kept, so give the same command again"
             )
 
 
@@ -78,10 +74,6 @@ class Clock:
             f"{p.mixture}, decoding by {p.decoding}",
             flush=True,
         )
-
-    def promise(self, seconds: float) -> None:
-        """Say beforehand how long the missing generations are likely to take."""
-        print(f"  this will take {in_words(seconds)} on {device_name()}", flush=True)
 
     def stored(self) -> None:
         """The generation that was started is computed and stored."""

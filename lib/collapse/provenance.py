@@ -19,7 +19,7 @@ from collapse.assets import ROOT
 _NUMERICAL = (
     "corpus.py", "decode.py", "finished.py", "gauges.py", "loop.py", "measures.py", "memory.py",
     "metrics.py", "model.py", "parallel.py", "regime.py", "scoring.py", "sources.py",
-    "training.py", "transformer.py", "weights.py",
+    "training.py", "transformer.py",
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """What a model makes of a text: the likelihood of each token, and the entropy of its prediction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,39 +61,30 @@ def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
     Args:
         blocks: tokens, (blocks, block_length).
     """
-    with torch.inference_mode():
-        networks = [transformer.lay_out(model)] if transformer.supported(model) else []
     mine = blocks[parallel.share(len(blocks))]
-    found = _scored(model, networks, mine, protocol, entropies=True)
+    found = _scored(model, mine, protocol, entropies=True)
     nll, entropy = (parallel.join(array.cpu().numpy()) for array in found)
     return Scores(nll, entropy)
 
 
-def mean_nll(
-    model: Any, blocks: np.ndarray, protocol: Protocol, networks: Sequence[transformer.Network]
-) -> float:
-    """Mean over all predicted tokens, in nats: what `score` gives, without the arrays.
-
-    Args:
-        networks: the first of them is read in the model's place, if there is one.
-    """
+def mean_nll(model: Any, blocks: np.ndarray, protocol: Protocol) -> float:
+    """Mean over all predicted tokens, in nats: what `score` gives, without the arrays."""
     mine = blocks[parallel.share(len(blocks))]
-    nll, _ = _scored(model, networks, mine, protocol, entropies=False)
+    nll, _ = _scored(model, mine, protocol, entropies=False)
     total = nll.sum(dtype=torch.float64)
     parallel.add_up(total)
     return float(total) / blocks[:, 1:].size
 
 
 def _scored(
-    model: Any,
-    networks: Sequence[transformer.Network],
-    blocks: np.ndarray,
-    protocol: Protocol,
-    entropies: bool,
+    model: Any, blocks: np.ndarray, protocol: Protocol, entropies: bool
 ) -> tuple[Tensor, Tensor]:
     """The arrays of `Scores` on the model's device; the second one empty if it is not wanted."""
     model.eval()
-    net = networks[0] if networks else None
+    net = None
+    if transformer.supported(model):
+        with torch.inference_mode():
+            net = transformer.lay_out(model)
     device = next(model.parameters()).device
     ids = torch.from_numpy(blocks.astype(np.int64)).to(device)
     nll = torch.empty((len(ids), ids.shape[1] - 1), device=device)

@@ -1,15 +1,15 @@
 """The forward pass of OPT and Llama-style models when all rows have one length.
 
-`transformers` runs any architecture, with padding, masks and caches of any shape. Blocks of one
-length need none of that, so this file has the same arithmetic without it, over the very weights of
-the `transformers` model: what trains here trains that model. Checked against `transformers` in
+`transformers` runs and trains any architecture, with padding, masks and caches of any shape. Blocks
+of one length that are scored or continued need none of that, so this file has the same arithmetic
+without it, over the weights of the `transformers` model. Checked against `transformers` in
 `tests/test_transformer.py`; architectures that differ anywhere are left to it.
 
 Sources: OPT, Zhang et al. 2022 (arXiv 2205.01068); Llama, Touvron et al. 2023 (arXiv 2302.13971);
 grouped-query attention, Ainslie et al. 2023 (arXiv 2305.13245).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,9 @@ from torch import Tensor
 from torch.nn import functional
 
 # Attention of one layer: its number, queries (rows, heads, t, d), keys and values (rows, kv heads,
-# t, d) to (rows, heads, t, d). Training, reading a prompt and writing a token differ only in this.
+# t, d) to (rows, heads, t, d). Scoring, reading a prompt and writing a token differ only in this.
 Attention = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 Linear = tuple[Tensor, Tensor | None]  # weight (out, in), bias (out,)
-# Where an array of weights shall lie: the arrays of the model that it is stacked from, to it.
-Place = Callable[[Sequence[Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -52,9 +50,6 @@ class Network:
     kv_heads: int
     head_dim: int
     epsilon: float
-    dropout: float  # of the branches, in training
-    padding: int | None  # a token whose embedding is not trained
-    placed: bool  # by a caller of `lay_out`: leaves of autograd, whose gradients lie ready
 
     @property
     def is_opt(self) -> bool:
@@ -81,36 +76,32 @@ def supported(model: Any) -> bool:
     return False
 
 
-def lay_out(model: Any, dtype: torch.dtype | None = None, place: Place | None = None) -> Network:
-    """The weights of a supported model, ready for `hidden`.
+def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
+    """The weights of a supported model, ready for `hidden`; stacked matrices are copies.
 
-    Under autograd the stacked matrices are functions of the model's parameters, so gradients reach
-    these; lay out again after each change of the weights.
+    So lay out again after each change of the weights.
 
     Args:
         dtype: of the matrices, where it is not the model's; norms and embeddings keep theirs.
-        place: makes the arrays of weights; else they are the model's own, or stacked from them.
     """
 
-    def array(*parts: Tensor | None) -> Tensor | None:
+    def stacked(parts: list[Tensor | None]) -> Tensor | None:
         if parts[0] is None:
             return None
-        if place is not None:
-            return place(parts)
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)  # type: ignore[arg-type]
 
     def cast(weight: Tensor | None) -> Tensor | None:
         return weight if dtype is None or weight is None else weight.to(dtype)
 
     def stack(*modules: Any) -> Linear:
         biases = [getattr(m, "bias", None) for m in modules]
-        return cast(array(*(m.weight for m in modules))), cast(array(*biases))
+        return cast(stacked([m.weight for m in modules])), cast(stacked(biases))
 
     def norm(module: Any) -> Linear:
-        return array(module.weight), array(getattr(module, "bias", None))
+        return module.weight, getattr(module, "bias", None)
 
     config = model.config
-    head = cast(array(model.lm_head.weight))
+    head = cast(model.lm_head.weight)
     if type(model).__name__ == "OPTForCausalLM":
         body = model.model.decoder
         layers = [
@@ -125,12 +116,11 @@ def lay_out(model: Any, dtype: torch.dtype | None = None, place: Place | None = 
             for x in body.layers
         ]
         return Network(
-            array(body.embed_tokens.weight), array(body.embed_positions.weight),
+            body.embed_tokens.weight, body.embed_positions.weight,
             body.embed_positions.offset, None, layers, norm(body.final_layer_norm), head,
             config.num_attention_heads, config.num_attention_heads,
             config.hidden_size // config.num_attention_heads,
-            body.final_layer_norm.eps, config.dropout, body.embed_tokens.padding_idx,
-            place is not None,
+            body.final_layer_norm.eps,
         )  # fmt: skip
     body = model.model
     layers = [
@@ -145,35 +135,32 @@ def lay_out(model: Any, dtype: torch.dtype | None = None, place: Place | None = 
         for x in body.layers
     ]
     return Network(
-        array(body.embed_tokens.weight), None, 0, body.rotary_emb, layers, norm(body.norm), head,
+        body.embed_tokens.weight, None, 0, body.rotary_emb, layers, norm(body.norm), head,
         config.num_attention_heads, config.num_key_value_heads, config.head_dim,
-        config.rms_norm_eps, 0.0, body.embed_tokens.padding_idx, place is not None,
+        config.rms_norm_eps,
     )  # fmt: skip
 
 
-def hidden(
-    net: Network, ids: Tensor, positions: Tensor, attend: Attention, training: bool = False
-) -> Tensor:
+def hidden(net: Network, ids: Tensor, positions: Tensor, attend: Attention) -> Tensor:
     """What the output head reads, after the last norm.
 
     Args:
         ids: tokens, (rows, t).
         positions: the place of each of the t tokens in its sequence, the same in all rows, (t,).
         attend: attention over these tokens and whatever came before them.
-        training: apply the model's dropout.
 
     Returns:
         (rows, t, width).
     """
-    x = _embedded(net, ids)
+    x = functional.embedding(ids, net.embedding)
     rotate = None
     if net.positions is not None:
         x = x + functional.embedding(positions + net.offset, net.positions)
     else:
         rotate = net.rotary(x, positions[None])  # cosines and sines, each (1, t, head_dim)
     for number, layer in enumerate(net.layers):
-        x = x + _attention(net, layer, number, x, rotate, attend, training)
-        x = x + _mlp(net, layer, x, training)
+        x = x + _attention(net, layer, number, x, rotate, attend)
+        x = x + _mlp(net, layer, x)
     return _norm(net, x, net.norm)
 
 
@@ -190,11 +177,10 @@ def _attention(
     x: Tensor,
     rotate: tuple[Tensor, Tensor] | None,
     attend: Attention,
-    training: bool,
 ) -> Tensor:
     rows, t, _ = x.shape
     turned = net.heads + net.kv_heads  # queries and keys, which carry positions
-    qkv = _linear(net, _norm(net, x, layer.attention_norm), layer.qkv)
+    qkv = functional.linear(_norm(net, x, layer.attention_norm), *layer.qkv)
     qkv = qkv.view(rows, t, turned + net.kv_heads, net.head_dim).transpose(1, 2)
     if rotate is None:
         queries, keys, values = qkv.split((net.heads, net.kv_heads, net.kv_heads), 1)
@@ -205,88 +191,15 @@ def _attention(
         qk = qk * cosine + torch.cat((-right, left), -1) * sine
         queries, keys = qk.split((net.heads, net.kv_heads), 1)
     mixed = attend(number, queries, keys, values)
-    out = _linear(net, mixed.transpose(1, 2).reshape(rows, t, -1), layer.out)
-    return functional.dropout(out, net.dropout, training) if net.dropout else out
+    return functional.linear(mixed.transpose(1, 2).reshape(rows, t, -1), *layer.out)
 
 
-def _mlp(net: Network, layer: Layer, x: Tensor, training: bool) -> Tensor:
-    up = _linear(net, _norm(net, x, layer.mlp_norm), layer.up, relu=net.is_opt)
-    if not net.is_opt:
-        gate, up = up.chunk(2, -1)
-        up = functional.silu(gate) * up
-    out = _linear(net, up, layer.down)
-    return functional.dropout(out, net.dropout, training) if net.dropout else out
-
-
-# -- what is trained -------------------------------------------------------------------------
-
-
-def _direct(net: Network, x: Tensor) -> bool:
-    """Whether gradients are added where they belong by the very products that make them.
-
-    Autograd would write each into fresh memory first, which costs as much as a small product.
-    Under autocast products and gradients differ in type.
-    """
-    return net.placed and torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type)
-
-
-def _linear(net: Network, x: Tensor, weights: Linear, relu: bool = False) -> Tensor:
-    if _direct(net, x):
-        return _Linear.apply(x, *weights, relu)
-    y = functional.linear(x, *weights)
-    return functional.relu(y, inplace=True) if relu else y
-
-
-def _embedded(net: Network, ids: Tensor) -> Tensor:
-    if _direct(net, ids):
-        return _Embedded.apply(ids, net.embedding, net.padding)
-    return functional.embedding(ids, net.embedding, net.padding)
-
-
-class _Linear(torch.autograd.Function):
-    """x W' + b, or what of it is positive. The gradients of W and b are added in place."""
-
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool
-    ) -> Tensor:
-        y = functional.linear(x, weight, bias)
-        if relu:
-            y.clamp_min_(0.0)
-        ctx.save_for_backward(x, y if relu else None)
-        ctx.weights = weight, bias
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, by_y: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        (x, y), (weight, bias) = ctx.saved_tensors, ctx.weights
-        if y is not None:
-            by_y = torch.ops.aten.threshold_backward.grad_input(by_y, y, 0.0, grad_input=by_y)
-        flat = by_y.flatten(0, -2)
-        weight.grad.addmm_(flat.t(), x.flatten(0, -2))
-        if bias is not None:
-            bias.grad += flat.sum(0)
-        return by_y @ weight, None, None, None
-
-
-class _Embedded(torch.autograd.Function):
-    """Rows of a matrix. Their gradients are added in place, but for those of the padding."""
-
-    @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, ids: Tensor, weight: Tensor, padding: int | None
-    ) -> Tensor:
-        ctx.save_for_backward(ids)
-        ctx.weight, ctx.padding = weight, padding
-        return functional.embedding(ids, weight)
-
-    @staticmethod
-    def backward(ctx: Any, by_rows: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
-        (ids,) = ctx.saved_tensors
-        if ctx.padding is not None:
-            by_rows = by_rows.masked_fill((ids == ctx.padding)[..., None], 0.0)
-        ctx.weight.grad.index_put_((ids,), by_rows, accumulate=True)
-        return None, None, None
+def _mlp(net: Network, layer: Layer, x: Tensor) -> Tensor:
+    up = functional.linear(_norm(net, x, layer.mlp_norm), *layer.up)
+    if net.is_opt:
+        return functional.linear(functional.relu_(up), *layer.down)
+    gate, up = up.chunk(2, -1)
+    return functional.linear(functional.silu(gate) * up, *layer.down)
 
 
 def causal(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -297,10 +210,10 @@ def causal(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     )
 
 
-def blocks_hidden(net: Network, ids: Tensor, training: bool = False) -> Tensor:
+def blocks_hidden(net: Network, ids: Tensor) -> Tensor:
     """`hidden` of whole blocks that begin at position 0, (rows, t, width)."""
     places = torch.arange(ids.shape[1], device=ids.device)
-    return hidden(net, ids, places, causal, training)
+    return hidden(net, ids, places, causal)
 
 
 def logits_of(head: Tensor, read: Tensor, scratch: Tensor) -> Tensor:

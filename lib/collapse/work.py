@@ -70,31 +70,30 @@ class Work:
     written: int
 
 
-def work(job: Job, first: int = 0) -> Work:
-    """What a run computes, from generation `first` on.
+def work(job: Job) -> Work:
+    """What a run computes.
 
     Scored are the validation blocks after each epoch, the test blocks, what was written, by the
     model that wrote it and by generation 0, and generation 0's text by each later one; the test
     blocks once more before generation 0.
     """
-    p, numbers = job.protocol, range(first, job.protocol.generations)
+    p = job.protocol
     grows = p.regime == "accumulate" and p.budget == "epochs"
-    an_epoch = [job.train * (number + 1 if grows else 1) for number in numbers]
+    an_epoch = [job.train * (number + 1 if grows else 1) for number in range(p.generations)]
     if p.recovery:
         an_epoch[-1] = p.recovery
     a_generation = p.epochs * job.valid + job.test + 3 * job.train
-    # Generation 0's own text is the text of generation 0.
-    at_the_start = job.test - job.train if first == 0 else 0
     return Work(
         trained=p.epochs * sum(an_epoch),
-        scored=len(numbers) * a_generation + at_the_start,
-        written=len(numbers) * job.train,
+        # Generation 0's own text is the text of generation 0.
+        scored=p.generations * a_generation + job.test - job.train,
+        written=p.generations * job.train,
     )
 
 
-def seconds(job: Job, speed: Speed, first: int = 0) -> float:
-    """How long a run takes, from generation `first` on."""
-    todo = work(job, first)
+def seconds(job: Job, speed: Speed) -> float:
+    """How long a run takes."""
+    todo = work(job)
     spent = todo.trained * speed.trained + todo.scored * speed.scored
     return spent + todo.written * speed.written
 
