@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse import assets, corpus
+from collapse import assets, corpus, hub
 from collapse.assets import AssetError
 from collapse.protocol import Protocol
 
@@ -211,7 +211,7 @@ def serve_on_hub(
         frame.to_parquet(path)
         return str(path)
 
-    monkeypatch.setattr(assets, "hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "answers", lambda: True)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
 
 

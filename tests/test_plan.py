@@ -123,7 +123,7 @@ def test_what_is_left_of_a_run_and_what_was_done_make_the_whole(toy: Protocol) -
 def test_blocks_are_counted_as_they_are_cut(toy: Protocol) -> None:
     protocol = toy.replace(train_blocks=0, eval_blocks=0)
     text = corpus.load_text(protocol.corpus)
-    blocks = corpus.load_blocks(protocol, text, model.load(protocol, text).tokenizer)
+    blocks = corpus.load_blocks(protocol, text, model.load(protocol.model).tokenizer)
     [job] = plan.jobs([protocol])
     found = (job.train, job.valid, job.test)
     assert found == (len(blocks.train), len(blocks.valid), len(blocks.test))
@@ -163,7 +163,7 @@ def test_blocks_of_a_long_text_are_counted_from_a_part_of_it(
 def test_the_shape_of_a_model_is_read_without_its_weights(
     toy: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = model.load(toy, corpus.load_text(toy.corpus)).parameters
+    expected = model.load(toy.model).parameters
     monkeypatch.setattr(model, "load", None)
     [job] = plan.jobs([toy])
     assert job.shape is not None and job.shape.parameters == expected

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse import assets, sources
+from collapse import assets, hub, sources
 from collapse.protocol import Protocol
 
 SPLITS = ("train", "valid", "test")
@@ -131,7 +131,7 @@ def _wikitext2() -> dict[str, list[str]]:
 
 def _wikitext2_from_hub() -> dict[str, bytes] | None:
     """The original files rebuilt from the hub's table; None where the hub cannot give them."""
-    if not assets.hub_answers():
+    if not hub.answers():
         return None
     import pandas as pd
     from huggingface_hub import hf_hub_download

