@@ -38,13 +38,13 @@ class Recipe:
     """How a base is made: an OPT of a few layers, pretrained with AdamW, warm-up and cosine."""
 
     texts: tuple[str, ...] = ("sotu", "gutenberg")
-    layers: int = 4
-    width: int = 160
-    heads: int = 5
+    layers: int = 2
+    width: int = 256
+    heads: int = 8
     vocabulary: int = 3072
     positions: int = 256
     length: int = 128  # tokens: a prompt and its continuation, so that all positions are trained
-    steps: int = 10_000
+    steps: int = 6_000
     batch: int = 32  # blocks of a step
     part: int = 8  # blocks at once; gradients of the parts of a batch are added up
     lr: float = 2e-3
@@ -57,7 +57,7 @@ class Recipe:
 RECIPES = {
     "tiny": Recipe(),  # laptop scale
     "mini": Recipe(
-        texts=("sotu",), layers=2, width=48, heads=3, vocabulary=768, steps=400, warmup=20
+        texts=("sotu",), width=48, heads=3, vocabulary=768, steps=400, warmup=20
     ),  # tests
 }
 
