@@ -15,7 +15,7 @@ import pytest
 # Toy models are slower on two threads than on one; kernels and subprocesses inherit this.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from collapse import assets, sources
+from collapse import assets, hub, sources
 from collapse.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def isolated(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     if "toy" in request.fixturenames:
         know_toy(tmp_path / "cache", toy_cache)
-    forget = assets.hub_answers.cache_clear
+    forget = hub.answers.cache_clear
     forget()
     if loop := sys.modules.get("collapse.loop"):  # not imported for the sake of this
         loop._materials.cache_clear()
@@ -132,10 +132,10 @@ def toy(corpus_file: Path, model_folder: Path, toy_cache: Path) -> Protocol:
 @pytest.fixture(scope="module")
 def base(toy: Protocol, toy_cache: Path) -> "model.Base":
     """The toy model as a run loads it."""
-    from collapse import corpus, model
+    from collapse import model
 
     with caching_in(toy_cache):
-        return model.load(toy, corpus.load_text(toy.corpus))
+        return model.load(toy.model)
 
 
 @pytest.fixture(scope="module")

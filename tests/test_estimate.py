@@ -12,7 +12,7 @@ from collapse.protocol import Protocol
 @pytest.fixture
 def ground(toy: Protocol) -> tuple[model.Base, np.ndarray]:
     text = corpus.load_text(toy.corpus)
-    base = model.load(toy, text)
+    base = model.load(toy.model)
     return base, corpus.load_blocks(toy, text, base.tokenizer).train
 
 

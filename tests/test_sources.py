@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collapse import assets, chapter, corpus, execution, loop, model, records, sources
+from collapse import assets, bases, chapter, corpus, execution, loop, model, records, sources
 from collapse.assets import AssetError
 from collapse.protocol import BookError, Protocol, ProtocolError
 
@@ -79,7 +79,7 @@ def test_an_edited_model_is_another_and_the_earlier_one_is_not_run_in_its_place(
     assert name != toy.model and sources.model_folder(name) == folder
     edit(dropout=0.0)
     with pytest.raises(AssetError, match=r"model toy-opt@\w+ .* has changed since it was named"):
-        model.load(toy.replace(model=name), corpus.load_text(toy.corpus))
+        model.load(name)
     assert not sources.same(sources.name_model(str(folder)), name)
 
 
@@ -100,7 +100,7 @@ def test_a_run_by_path_is_refused(toy: Protocol, tmp_path: Path, field: str) -> 
 def test_nothing_in_the_working_folder_takes_the_place_of_what_is_built_in(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert set(model.RECIPES) < set(sources.MODELS)
+    assert set(bases.NAMES) < set(sources.MODELS)
     monkeypatch.chdir(tmp_path)
     for name in (*sources.MODELS, "own"):
         shutil.copytree(model_folder, tmp_path / name)
@@ -110,7 +110,7 @@ def test_nothing_in_the_working_folder_takes_the_place_of_what_is_built_in(
     assert [sources.name_text(name) for name in sources.TEXTS] == list(sources.TEXTS)
     assert sources.name_model("own") == sources.name_model(str(tmp_path / "own"))
     assert sources.name_model("./tiny").startswith("tiny@")
-    assert model.at_hand("facebook/opt-125m", None) is None
+    assert model.at_hand("facebook/opt-125m") is None
 
 
 def test_byte_order_mark_and_line_ends_are_no_part_of_a_text(weather: str, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def ground() -> Ground:
         precision="bf16" if cuda else "fp32", epochs=1, selection="last",
     )  # fmt: skip
     text = corpus.load_text(protocol.corpus)
-    base = model.load(protocol, text)
+    base = model.load(protocol.model)
     base.model.to(model.device())
     return Ground(base, corpus.load_blocks(protocol, text, base.tokenizer), protocol)
 

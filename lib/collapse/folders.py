@@ -22,7 +22,7 @@ from collapse.protocol import BookError
 MARK = ".made-by-the-book"
 LOCK = ".pages.lock"
 OWN = r"executed|records|comparisons|recompute|bench-\w+\.json"  # names that are hardly another's
-MADE = OWN + r"|figures|book|print|html|html\.old|notebooks|release|book\.pdf"
+MADE = OWN + r"|bases|figures|book|print|html|html\.old|notebooks|release|book\.pdf"
 GENERATION = r"\.?[0-9a-f]{12,64}(\..*)?"
 LEFT = ("Thumbs.db", "desktop.ini", "Icon\r")  # by file managers, besides `.DS_Store`
 LONGEST = 200  # bytes of a file's name, with what marks it as unfinished

@@ -127,7 +127,7 @@ def groundwork(protocol: Protocol) -> Protocol:
 
 
 def prepare(protocol: Protocol) -> None:
-    """Have the text and the base model of a protocol in the cache: fetched, and pretrained.
+    """Have the text and the base model of a protocol at hand, and its tokens in the cache.
 
     Raises:
         AssetError: one of them cannot be had.
@@ -142,7 +142,7 @@ def _materials(
     """Text, base model, blocks, and the base's weights, which training overwrites."""
     text = corpus.load_text(what.corpus)
     with parallel.first_process_first():
-        base = model.load(what, text, Clock(what).tell)
+        base = model.load(what.model)
     blocks = corpus.load_blocks(what, text, base.tokenizer)
     base.model.to(model.device())
     return text, base, blocks, copy.deepcopy(base.model.state_dict())

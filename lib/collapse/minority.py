@@ -53,7 +53,7 @@ def lens(runs: list[Run]) -> Lens:
         return Lens(none, none, (), nobody, nobody)
     protocol = runs[0].record.protocol
     text = corpus.load_text(protocol.corpus)
-    tokenizer = model.tokenizer(protocol.model, text)
+    tokenizer = model.tokenizer(protocol.model)
     women, men = whole(tokenizer, WOMEN), whole(tokenizer, MEN)
     test = corpus.load_blocks(protocol, text, tokenizer).test
     arrays = runs[0].record.arrays

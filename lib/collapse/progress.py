@@ -86,20 +86,17 @@ class Clock:
             self.first, self.began = number, time.perf_counter()
 
     def tell(self, what: str, done: int, total: int) -> None:
-        """Part of a step is done: `pretraining ...`, `training` or `writing`."""
+        """Part of a generation is done: of its `training` or its `writing`."""
         now = time.perf_counter()
         if now - self.spoke < SILENCE:
             return
         self.spoke = now
-        if self.first is None:  # before the chain: pretraining
-            left = (now - self.began) * (total - done) / done
-            print(f"  {what}: {done / total:.0%}, {in_words(left)} left", flush=True)
-            return
         inside = {
             "training": TRAINING_SHARE * done / total,
             "writing": TRAINING_SHARE + (1 - TRAINING_SHARE) * done / total,
         }[what]
-        fraction = (self.number - self.first + inside) / (self.protocol.generations - self.first)
+        first = self.first or 0
+        fraction = (self.number - first + inside) / (self.protocol.generations - first)
         left = (now - self.began) * (1 - fraction) / fraction
         print(
             f"  generation {self.number} of 0-{self.protocol.generations - 1}, {what} "

@@ -231,8 +231,6 @@ def describe(runs: list[Run]) -> str:
         origins = "; ".join(f"{name}: {seeds}" for name, seeds in pairs)
     bases = {str(run.record.base["identity"]) for run in runs}
     mixed = "; the base models are not bit-identical" if len(bases) > 1 else ""
-    if len({run.record.base["identity"].get("pretrained on") for run in runs}) > 1:
-        mixed = "; their base models were pretrained on different texts"
     return (
         f"{' and '.join(scales)} scale, {first.base['name']} on {' and '.join(texts.values())}, "
         f"{first.corpus['blocks']['train']:,} training blocks, {decoding}; {origins}{mixed}"
