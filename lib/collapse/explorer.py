@@ -110,7 +110,7 @@ def passage(tokens: np.ndarray, nll: np.ndarray, tokenizer: Any) -> Passage:
         surprise = round(float(bits[first - 1 : end - 1].sum()), 1) if first else None
         pieces.append((marked(text[len(done) :], tokenizer), surprise))
         done, first = text, end
-    return Passage(pieces, round(float(bits.mean()), 2))
+    return Passage(pieces, round(float(bits.mean()), 4))
 
 
 def marked(text: str, tokenizer: Any) -> str:
@@ -194,8 +194,8 @@ def frame(strip: str, id: str, last: int, told: str) -> str:
         told: what is shown, in words.
     """
     panels = "".join(
-        f'<div><h4 id="{id}-{key}">{title}</h4>'
-        f'<p class="passage" data-passage="{key}" aria-labelledby="{id}-{key}"></p></div>'
+        f'<div role="group" aria-labelledby="{id}-{key}"><p class="explorer-title" '
+        f'id="{id}-{key}">{title}</p><p class="passage" data-passage="{key}"></p></div>'
         for key, title in (
             ("human", "human author"), ("first", "generation 0"), ("shown", "generation 1"),
         )
@@ -209,13 +209,16 @@ def frame(strip: str, id: str, last: int, told: str) -> str:
         f'<div class="explorer" id="{id}" role="group" aria-label="Read what each generation '
         f'wrote" data-texts="../figures/{id}.js" data-levels="{" ".join(map(str, LEVELS))}">'
         f'<div class="explorer-play" hidden><form onsubmit="return false">'
-        f"<label>prompt <select></select></label> <label>generation <output>1</output>"
-        f'<input type="range" min="0" max="{last}" value="{min(1, last)}" step="1"></label></form>'
+        f'<label>prompt <select></select></label> <div><label for="{id}-time">generation</label> '
+        f'<output for="{id}-time">1</output><input type="range" id="{id}-time" min="0" '
+        f'max="{last}" value="{min(1, last)}" step="1"></div></form>'
         f'<p class="passage explorer-prompt"></p><div class="explorer-panels">{panels}</div>'
         f'<div class="explorer-facts"><p class="explorer-said" aria-live="polite"></p>'
         f'<svg viewBox="0 0 240 96" aria-hidden="true"></svg></div>'
-        f'<p class="explorer-note">Surprise of a token to generation 0: {legend} '
-        f"One bit is a chance of 1 in 2, ten bits are 1 in 1,024. {html.escape(told)}</p></div>"
+        f'<p class="explorer-note">Step with the arrow keys. The stronger its shade, the less '
+        f"generation 0 expected a token: {legend} One bit is a chance of 1 in 2, ten bits are 1 "
+        f"in 1,024. The share of distinct words is of equally many words of each generation. "
+        f"{html.escape(told)}</p></div>"
         f'<p class="explorer-failed" role="status"></p>{strip}</div>'
     )
 
