@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -56,6 +57,8 @@ def main(given: "list[str] | None" = None) -> int:
     command = [sys.executable, "-m", "collapse.book", "sweep", "--runs", str(work / "runs.json")]
     command += ["--scale", manifest["scale"], "--carry", str(carry)]
     command += ["--minutes", asked.minutes] if asked.minutes else []
+    # A job whose time is up is told to end, and has some seconds to put down what is finished.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         return subprocess.run(command, env=surroundings(work), cwd=work).returncode
     finally:
