@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from collapse import chapter, cli, execution, experiments, release, site
+from collapse import chapter, cli, experiments
 from collapse.assets import ROOT, build_dir
 
 MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
@@ -20,6 +20,8 @@ def run_chapters(
     Raises:
         BookError: a name or a parameter is refused, or a chapter stops.
     """
+    from collapse import execution  # it and those below need what a machine that computes may lack
+
     names = names or chapter.names()
     settings = {name: chapter.settings(name, scale, overrides) for name in names}
     for name, values in settings.items():
@@ -32,6 +34,8 @@ def run_chapters(
 
 def echo_site() -> None:
     """Build the site and say where it is."""
+    from collapse import site
+
     click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
 
 
@@ -78,6 +82,8 @@ def run_command(
 @cli.parameter_option
 def figure_command(id: str, scale: str, parameters: tuple[str, ...]) -> None:
     """Make one figure again: its picture, its data and its card, into the build folder."""
+    from collapse import execution
+
     path = execution.make_figure(id, scale, cli.pairs(parameters), build_dir())
     click.echo(f"{path} and .png, .csv, .json beside it")
 
@@ -95,12 +101,16 @@ def site_command(again: bool) -> None:
 @main.command("pdf", cls=cli.Writing)
 def pdf_command() -> None:
     """Print the executed chapters into one PDF; this needs Chromium."""
+    from collapse import site
+
     click.echo(site.pdf(build_dir()).resolve().as_uri())
 
 
 @main.command("release", cls=cli.Writing)
 def release_command() -> None:
     """Pack the pages, and the records as a data package, with checksums."""
+    from collapse import release
+
     for path in release.make(build_dir()):
         click.echo(path)
 
@@ -108,6 +118,8 @@ def release_command() -> None:
 @main.command("notebooks", cls=cli.Writing)
 def notebooks_command() -> None:
     """Write the executed chapters as notebooks that Colab can open."""
+    from collapse import release
+
     click.echo(release.notebooks(build_dir()))
 
 

@@ -11,10 +11,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-import jupytext
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING, Any
 
 from collapse import sources
 from collapse.assets import ROOT, expanded
@@ -30,6 +27,9 @@ from collapse.parameters import (
     written,
 )
 from collapse.protocol import COMPUTE, Arm, BookError, Protocol
+
+if TYPE_CHECKING:  # a machine that only computes may lack it
+    from nbformat import NotebookNode
 
 # What a user may give as a path, and what makes a name of it.
 NAMED = {
@@ -78,12 +78,14 @@ def pages(root: Path = ROOT) -> list[str]:
     return found
 
 
-def read(name: str, root: Path = ROOT) -> NotebookNode:
+def read(name: str, root: Path = ROOT) -> "NotebookNode":
     """The chapter as a notebook, not executed.
 
     Raises:
         ChapterError: there is no such chapter, or it cannot be read.
     """
+    import jupytext
+
     path = root / "chapters" / f"{name}.md"
     if not path.is_file():
         known = sorted(other.stem for other in path.parent.glob("*.md"))

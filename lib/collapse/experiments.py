@@ -19,10 +19,14 @@ def run_sweep(
     scheduler: str | None = None,
     minutes: float | None = None,
     carry: Path | None = None,
+    stated: Path | None = None,
 ) -> None:
     """Compute the runs that chapters need; chapters executed after it find them finished.
 
     For that it sets `OMP_NUM_THREADS`: the same bits need the same number of threads.
+
+    Args:
+        stated: a file that states the runs; no chapter is read then.
 
     Raises:
         BookError: a name or a parameter is refused, there is no such cluster, or a run failed.
@@ -31,7 +35,7 @@ def run_sweep(
     from collapse.progress import Limit, now
 
     limit = Limit(now() + 60 * minutes) if minutes else None
-    runs = sweep.gather(names, scale, overrides)
+    runs = sweep.stated(stated) if stated else sweep.gather(names, scale, overrides)
     generations = sum(run.generations for run in runs)
     click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
     if runs:
@@ -65,6 +69,13 @@ def run_sweep(
     metavar="DIR",
     help="Take finished generations from this folder, and leave new ones there.",
 )
+@click.option(
+    "--runs",
+    "stated",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Compute the runs that this file states, as that of a pack does, and not chapters'.",
+)
 @click.pass_context
 def sweep_command(
     context: click.Context,
@@ -75,6 +86,7 @@ def sweep_command(
     scheduler: str | None,
     minutes: float | None,
     carry: Path | None,
+    stated: Path | None,
 ) -> None:
     """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
 
@@ -82,13 +94,62 @@ def sweep_command(
     """
     from collapse import parallel
     from collapse.progress import OutOfTime
+    from collapse.sweep import SweepError
 
+    if stated and (names or parameters):
+        given = names[0] if names else f"-p {parameters[0]}"
+        raise SweepError(f"--runs {stated} states all runs; leave out either it or {given}")
     with parallel.one_speaks():
         try:
-            run_sweep(names, scale, cli.pairs(parameters), workers, scheduler, minutes, carry)
+            overrides = cli.pairs(parameters)
+            run_sweep(names, scale, overrides, workers, scheduler, minutes, carry, stated)
         except OutOfTime as error:
             click.echo(f"time is up: {error}")
             context.exit(3)
+
+
+@click.command("pack", cls=cli.Writing)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@cli.scale_option
+@cli.parameter_option
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    callback=cli.folder,
+    metavar="DIR",
+    help="A new folder for the pack.",
+)
+@click.option("--part", default="25MB", show_default=True, metavar="SIZE", help="Of each file.")
+def pack_command(
+    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], target: Path, part: str
+) -> None:
+    """Pack the runs of chapters for a machine without a network; of all chapters without a NAME.
+
+    There `python run.py --minutes M` computes them, as `book sweep` would.
+    """
+    from collapse import pack, sweep
+
+    largest = pack.in_parts_of(part)
+    runs = sweep.gather(names, scale, cli.pairs(parameters))
+    for path in pack.make(runs, scale, target, largest):
+        click.echo(path)
+    click.echo(f"{len(runs)} runs; there, `python {pack.SCRIPT} --minutes M` computes them")
+
+
+@click.command("unpack", cls=cli.Writing)
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def unpack_command(archive: Path) -> None:
+    """Verify what was computed from a pack, and file the finished runs under records/."""
+    from collapse import pack
+
+    names, generations = pack.unpack(archive)
+    for name in names:
+        click.echo(f"records/{name}")
+    click.echo(
+        f"{len(names)} finished runs filed; {archive} holds {generations} generations, from which "
+        f"unfinished ones go on: lay it beside the next {pack.SCRIPT}"
+    )
 
 
 @click.command("plan")
@@ -252,6 +313,8 @@ def bench_command(rounds: int, publish: bool) -> None:
 
 COMMANDS = (
     sweep_command,
+    pack_command,
+    unpack_command,
     plan_command,
     assets_command,
     records_command,

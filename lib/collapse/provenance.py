@@ -6,6 +6,7 @@ import hashlib
 import platform
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,10 @@ def describe(
 def commit() -> str | None:
     """The commit of the checkout, with `+` if it was changed since; None outside of git.
 
-    None, too, for a copy without its history inside another repository.
+    None, too, for a copy without its history inside another repository. A pack states its own.
     """
+    with suppress(FileNotFoundError):
+        return (ROOT / "COMMIT").read_text().strip() or None
     try:
         top = subprocess.run(
             ["git", "rev-parse", "--show-toplevel"],

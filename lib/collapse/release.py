@@ -40,9 +40,9 @@ def make(build: Path, root: Path = ROOT) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     pages = {f"site/{path.relative_to(html)}": path for path in folders.shown(html)}
     with folders.alone(build):
-        site = _archive(folder / "site.zip", pages)
+        site = archive(folder / "site.zip", pages)
     named = {str(path.relative_to(root)): path for path in folders.shown(root / "records")}
-    records = _archive(folder / "records.zip", named, {"datapackage.json": _package(named)})
+    records = archive(folder / "records.zip", named, {"datapackage.json": _package(named)})
     sums = folder / "SHA256SUMS"
     text = "".join(f"{sha256_file(path)}  {path.name}\n" for path in (records, site))
     with atomic(sums) as temporary:
@@ -50,12 +50,18 @@ def make(build: Path, root: Path = ROOT) -> list[Path]:
     return [site, records, sums]
 
 
-def _archive(path: Path, files: dict[str, Path], more: dict[str, str] | None = None) -> Path:
-    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+def archive(path: Path, files: dict[str, Path], more: dict[str, str] | None = None) -> Path:
+    """Write a zip archive, of which every byte is decided by its content.
+
+    Args:
+        files: name in the archive -> where the content lies.
+        more: name -> text.
+    """
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as made:
         for name, source in sorted(files.items()):
-            _put(archive, name, source.read_bytes())
+            _put(made, name, source.read_bytes())
         for name, text in (more or {}).items():
-            _put(archive, name, text.encode())
+            _put(made, name, text.encode())
     return path
 
 

@@ -7,6 +7,7 @@ of a worker that is lost goes on elsewhere after the last generation that it fin
 import contextlib
 import dataclasses
 import functools
+import json
 import logging
 import os
 import uuid
@@ -65,6 +66,26 @@ def gather(names: Sequence[str], scale: str, overrides: Mapping[str, Any]) -> li
     runs = [run for arms in wanted for arm in arms.values() for run in loop.missing(arm)]
     runs.sort(key=lambda run: (run.arm_hash not in own, run.seed))
     return list({run.hash: run for run in runs}.values())
+
+
+def stated(path: Path) -> list[Protocol]:
+    """The runs that a file states: a JSON list, each as `Protocol.to_dict` gives it.
+
+    Raises:
+        SweepError: it is no such file.
+        ProtocolError: a value in it is refused.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if not isinstance(found, list):
+            raise ValueError("they are no list")
+        return [Protocol.from_dict(values) for values in found]
+    except ProtocolError:
+        raise
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise SweepError(
+            f"the runs in {path} cannot be read ({error}); give a JSON list of protocols"
+        ) from error
 
 
 def sweep(
