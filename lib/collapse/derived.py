@@ -15,6 +15,7 @@ import pandas as pd
 
 from collapse import gauges
 from collapse.assets import AssetError, atomic, build_dir
+from collapse.facts import Facts
 
 if TYPE_CHECKING:
     from collapse.record import Record
@@ -43,13 +44,13 @@ def gauges_of(record: "Record") -> pd.DataFrame:
     return table[[name for name in gauges.COLUMNS if name in table]]
 
 
-def generations(record: "Record") -> list[gauges.Facts]:
+def generations(record: "Record") -> list[Facts]:
     """The facts of each generation."""
     shared = {name: record.arrays[name] for name in ("held_out_counts", "test_writable")}
     shared["test_bytes"] = record.arrays["test_bytes"]
     each = [name for name in record.arrays if name not in shared and record.arrays[name].ndim > 1]
     return [
-        gauges.Facts(
+        Facts(
             shared | {name: record.arrays[name][number] for name in each},
             training,
             record.protocol.selection,

@@ -6,104 +6,32 @@ what the choice of blocks does to it, of one of these kinds:
 
 - `MEAN`: a mean over blocks, with Student's interval, in closed form; `LOG`: the same of a
   logarithm, and then its exponential, for perplexities.
-- `JACKKNIFE`: what counts kinds. The text is cut into `GROUPS` groups of neighbouring blocks, and
-  each is left out in turn (Efron and Tibshirani 1994, chapter 11); Student's t has one degree of
-  freedom less than groups. Neighbours share a subject, so what they share stays in a group. Blocks
-  drawn with replacement would repeat n-grams and make these intervals too wide, each by a factor
-  of its own; a text that lacks a group repeats nothing.
+- `JACKKNIFE`: what is read off the counts of kinds. The text is cut into `facts.GROUPS` groups of
+  neighbouring blocks, and each is left out in turn (Efron and Tibshirani 1994, chapter 11);
+  Student's t has one degree of freedom less than groups. Neighbours share a subject, so what they
+  share stays in a group. Blocks drawn with replacement would repeat n-grams and make these
+  intervals too wide, each by a factor of its own; a text that lacks a group repeats nothing.
+- `KINDS`: how many kinds occur, in closed form (`metrics.kinds_error`); `COVERAGE`: the share of
+  them that occur.
 - `NONE`: none, as for self-BLEU, whose blocks share their references.
 """
 
-import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from collapse import metrics
+from collapse import facts, metrics
+from collapse.facts import Facts
 
 MEAN, LOG, JACKKNIFE, NONE = "mean", "mean of logarithms", "jackknife", "none"
-GROUPS = 20  # 19 degrees of freedom: t is 2.09, and an error is known within a sixth
-COMPARED = 64  # blocks that self-BLEU compares with each other
+KINDS, COVERAGE = "number of kinds", "share of kinds"
 WINDOW = 50  # tokens, of the moving type-token ratio
-
-
-class Facts:
-    """What is known of one generation.
-
-    Args:
-        arrays: those of a record, without the axis of the generations.
-        training: `blocks` it was trained on, `human_blocks` among them, `history` of the epochs.
-        selection: of the checkpoint, as the protocol has it.
-    """
-
-    def __init__(
-        self,
-        arrays: Mapping[str, np.ndarray],
-        training: Mapping[str, Any] | None = None,
-        selection: str = "best",
-    ) -> None:
-        self._arrays, self.training, self._selection = arrays, training or {}, selection
-        self._grams: dict[int, np.ndarray] = {}
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        array = self._arrays[name]
-        return array.astype(np.float64) if array.dtype.kind == "f" else array
-
-    @property
-    def selected(self) -> dict[str, float]:
-        """The epoch whose checkpoint was selected."""
-        history = self.training["history"]
-        best = min(history, key=lambda epoch: epoch["valid_nll"])
-        return best if self._selection == "best" else history[-1]
-
-    @functools.cached_property
-    def groups(self) -> list[np.ndarray]:
-        """The blocks of each group that the jackknife leaves out."""
-        blocks = len(self["text"])
-        return np.array_split(np.arange(blocks), min(GROUPS, blocks))
-
-    @functools.cached_property
-    def rare(self) -> np.ndarray:
-        """The tokens of the tail of human text."""
-        return metrics.tail(self["held_out_counts"])
-
-    @property
-    def some_blocks(self) -> np.ndarray:
-        """As many blocks of the text as self-BLEU compares, spread evenly."""
-        text = self["text"]
-        some = np.linspace(0, len(text) - 1, min(COMPARED, len(text))).round().astype(int)
-        return text[some]
-
-    def grams(self, order: int) -> np.ndarray:
-        """A number for each n-gram of the text, as `metrics.ngrams` has them."""
-        if order not in self._grams:
-            self._grams[order] = metrics.ngrams(self["text"], order)
-        return self._grams[order]
-
-    def counts(self, order: int) -> Iterator[np.ndarray]:
-        """How often each n-gram occurs in the text, then in the text without each group."""
-        grams = self.grams(order)
-        kinds = len(self["held_out_counts"]) if order == 1 else int(grams.max()) + 1
-        return self._without(grams, kinds)
-
-    def conditional_entropies(self, order: int) -> Iterable[float]:
-        """Entropy of a token given the n - 1 before it, in the text and without each group."""
-        if self["text"].shape[1] < order:
-            return [math.nan]
-        starts = self.grams(order - 1)[:, :-1]
-        before = self._without(starts, int(starts.max()) + 1)
-        return map(metrics.conditional_entropy, self.counts(order), before)
-
-    def _without(self, numbers: np.ndarray, kinds: int) -> Iterator[np.ndarray]:
-        whole = np.bincount(numbers.ravel(), minlength=kinds)
-        yield whole
-        for rows in self.groups if len(self.groups) > 1 else []:
-            yield whole - np.bincount(numbers[rows].ravel(), minlength=kinds)
 
 
 @dataclass(frozen=True)
@@ -116,7 +44,8 @@ class Gauge:
     warning: what it must not be compared with.
     interval: of which kind.
     of: what it is of some facts: with `MEAN` and `LOG` a value a block, whose mean is meant; with
-        `JACKKNIFE` its value, and then that without each group; with `NONE` its value.
+        `JACKKNIFE` its value, and then that without each group; with `KINDS` or `COVERAGE` the
+        number of blocks in which each kind occurs; with `NONE` its value.
     """
 
     label: str
@@ -233,7 +162,7 @@ TEXT = {
     "distinct_tokens": Gauge(
         "distinct tokens in the text", "tokens", r"\#\{v: c_v>0\}",
         "", "a text of another length; divided by the length it is the type-token ratio",
-        JACKKNIFE, lambda f: map(np.count_nonzero, f.counts(1)),
+        KINDS, lambda f: f.incidence,
     ),
     "moving_type_token_ratio": Gauge(
         "moving type-token ratio, 50 tokens", "", r"\overline{\hat K_{50}}/50",
@@ -264,7 +193,7 @@ TEXT = {
     "tail_coverage": Gauge(
         "rare human tokens still written", "", r"\#\{v\in\text{tail}: c_v>0\}/\#\text{tail}",
         "", "a text of another length; human text of that length does not reach 1 either",
-        JACKKNIFE, lambda f: (metrics.tail_coverage(c, f.rare) for c in f.counts(1)),
+        COVERAGE, lambda f: f.incidence[f.rare],
     ),
     "tail_share": Gauge(
         "share of the text that is rare human tokens", "", r"\sum_{v\in\text{tail}}\hat p_v",
@@ -296,22 +225,26 @@ def _columns() -> dict[str, str]:
 COLUMNS = _columns()  # of the table of gauges: name -> what it holds
 
 
-def measure(facts: Facts, gauges: Mapping[str, Gauge]) -> dict[str, float]:
+def measure(of: Facts, gauges: Mapping[str, Gauge]) -> dict[str, float]:
     """The columns of some gauges of one generation.
 
     A gauge is nan where blocks are too short or too few for it, and so are its ends.
     """
     found: dict[str, float] = {}
     for name, gauge in gauges.items():
-        value = gauge.of(facts)
+        value = gauge.of(of)
         if gauge.interval == NONE:
             found[name] = float(value)
             continue
         values = np.array(list(value), np.float64)
         if gauge.interval == JACKKNIFE:
             middle, freedom = values[0], len(values) - 2
-            sizes = np.array([len(rows) for rows in facts.groups])
+            sizes = np.array([len(rows) for rows in of.groups])
             error = metrics.jackknife_error(middle, values[1:], sizes)
+        elif gauge.interval in (KINDS, COVERAGE):
+            blocks, kinds = len(of["text"]), len(values) if gauge.interval == COVERAGE else 1
+            middle = np.count_nonzero(values) / kinds if kinds else math.nan
+            error, freedom = metrics.kinds_error(values, blocks) / max(kinds, 1), blocks - 1
         else:
             middle, freedom = values.mean(), len(values) - 1
             error = values.std(ddof=1) / math.sqrt(len(values)) if freedom else math.nan
@@ -335,7 +268,7 @@ def of_text(blocks: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
 
 def code() -> str:
     """SHA-256 of the code that makes a table of gauges."""
-    files = [Path(__file__), Path(metrics.__file__)]
+    files = [Path(one.__file__) for one in (sys.modules[__name__], facts, metrics)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

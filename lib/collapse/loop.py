@@ -22,13 +22,13 @@ from collapse import (
     corpus,
     decode,
     estimate,
-    facts,
     finished,
     fit,
     gauges,
     measures,
     metrics,
     model,
+    packing,
     parallel,
     plan,
     provenance,
@@ -358,7 +358,7 @@ def _record(chain: _Chain, zero_shot: float, scale: str) -> Record:
     return Record(
         protocol=chain.protocol,
         arrays={
-            "text": facts.tokens(np.stack([g.tokens for g in done]), size),
+            "text": packing.tokens(np.stack([g.tokens for g in done]), size),
             **{name: np.stack([g.arrays[name] for g in done]) for name in done[0].arrays},
             **of_human,
             **recovery,

@@ -17,7 +17,7 @@ from collapse.assets import ROOT
 
 # The modules whose code decides the numbers of a generation.
 _NUMERICAL = (
-    "corpus.py", "decode.py", "facts.py", "finished.py", "loop.py", "measures.py", "memory.py",
+    "corpus.py", "decode.py", "finished.py", "loop.py", "measures.py", "memory.py",
     "model.py", "parallel.py", "regime.py", "scoring.py", "sources.py",
     "training.py", "transformer.py", "weights.py",
 )  # fmt: skip

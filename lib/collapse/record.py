@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from collapse import derived, facts
+from collapse import derived, packing
 from collapse.protocol import BookError, Protocol, digest, percent
 
 SCHEMA = 3
@@ -37,7 +37,6 @@ ARRAYS = {
 RECOVERY_ARRAYS = {
     "recovery_nll": (1, "float32"),  # (epochs,): on validation text after each epoch of it
 }
-AXES = {name: axes for name, (axes, _) in {**ARRAYS, **RECOVERY_ARRAYS}.items()}
 
 
 class RecordError(BookError):
@@ -82,8 +81,8 @@ class Record:
 
     @functools.cached_property
     def contents(self) -> dict[str, list[Any]]:
-        """Type, shape and SHA-256 of each array, as `facts.contents` has them."""
-        return facts.contents(self.arrays)
+        """Type, shape and SHA-256 of each array, as `packing.contents` has them."""
+        return packing.contents(self.arrays)
 
     @property
     def fingerprint(self) -> str:
@@ -126,7 +125,7 @@ class Record:
         return dataclasses.replace(
             self,
             protocol=self.protocol.replace(generations=generations),
-            arrays=facts.cut(self.arrays, AXES, generations),
+            arrays=packing.cut(self.arrays, generations),
             training=self.training[:generations],
             samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
             provenance={
