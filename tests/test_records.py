@@ -26,8 +26,8 @@ from collapse import (
     assets,
     book,
     derived,
-    packing,
     gauges,
+    packing,
     provenance,
     records,
 )

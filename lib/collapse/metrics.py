@@ -63,19 +63,22 @@ def jackknife_error(whole: float, without: np.ndarray, sizes: np.ndarray) -> flo
 def kinds_error(incidence: np.ndarray, blocks: int) -> float:
     """Standard error of the number of kinds that occur in some blocks.
 
-    sqrt(S (1 - S / S')), with S the kinds that occur and S' those that there are, estimated from
-    how many occur in one block and in two (Colwell, Mao and Chang 2004; Chao 1987). The jackknife
-    is too large here, by half where most kinds that are ever used occur: a kind that only one
-    group has is not as likely to be missed as to be left out.
+    A kind that is missed with probability q adds q (1 - q) to the variance of their number, which
+    is also the probability that a second text of the same size has it for the first time. So the
+    variance is the number of new kinds in such a text, f (1 - (1 - once / (B f + once))^B) for B
+    blocks, with f = (B - 1) / B once^2 / (2 twice) kinds that were missed (Shen, Chao and Lin 2003;
+    Chao 1987). The jackknife is too large here, by half where most of the kinds occur.
 
     Args:
         incidence: in how many of the blocks each kind occurs, (kinds,).
+        blocks: B, how many there are.
     """
-    seen = int(np.count_nonzero(incidence))
     once, twice = int(np.sum(incidence == 1)), int(np.sum(incidence == 2))
-    unseen = once**2 / (2 * twice) if twice else once * (once - 1) / 2
-    unseen *= (blocks - 1) / blocks
-    return math.sqrt(seen * unseen / (seen + unseen)) if seen else math.nan
+    if not once:
+        return 0.0
+    missed = once**2 / (2 * twice) if twice else once * (once - 1) / 2
+    missed *= (blocks - 1) / blocks
+    return math.sqrt(missed * (1 - (1 - once / (blocks * missed + once)) ** blocks))
 
 
 def bits_per_byte(nats: float, text_bytes: int) -> float:
