@@ -12,7 +12,7 @@ from scipy import stats
 
 from collapse import assets, book, compare, records
 from collapse.protocol import Protocol
-from collapse.records import Record
+from collapse.record import Record
 from test_records import make_record
 
 BASE = Protocol(generations=3, decoding="sample", model="tiny")
