@@ -73,8 +73,8 @@ def test_a_gauge_has_moved_once_it_stays_away(distances: list[float], expected: 
 
 
 def test_runs_in_which_one_gauge_leads_are_counted() -> None:
-    first = run_with(0, own_text_perplexity=[30, 9, 9, 9], unigram_entropy=[9, 9, 9, 9])
-    later = run_with(1, own_text_perplexity=[30, 30, 30, 9], unigram_entropy=[9, 5, 5, 5])
+    first = run_with(0, own_text_perplexity=[300, 9, 9, 9], unigram_entropy=[9, 9, 9, 9])
+    later = run_with(1, own_text_perplexity=[300, 300, 300, 9], unigram_entropy=[9, 5, 5, 5])
     assert entropy.leads([first, later], "own_text_perplexity", "unigram_entropy") == (1, 2)
 
 
