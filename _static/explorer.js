@@ -33,10 +33,7 @@
 
   function summary(sample, distinct, n) {
     const bits = (passage) => `${passage.bits.toFixed(1)} bits`;
-    const against = sample.human.bits === null
-      ? `a token of generation 0’s own text, ${bits(sample.generations[0])}`
-        + " (the human text is not scored)"
-      : `a token of the human text, ${bits(sample.human)}`;
+    const against = `a token of the human text, ${bits(sample.human)}`;
     return `Generation ${n}: on average a token of this text surprises generation 0 by `
       + `${bits(sample.generations[n])}; ${against}. Of the words that generation ${n} wrote `
       + `for all prompts, ${percent(distinct[n])} are distinct.`;

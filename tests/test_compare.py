@@ -12,7 +12,7 @@ from scipy import stats
 
 from collapse import assets, book, compare, records
 from collapse.protocol import Protocol
-from collapse.records import Record
+from collapse.record import Record
 from test_records import make_record
 
 BASE = Protocol(generations=3, decoding="sample", model="tiny")
@@ -153,11 +153,11 @@ def test_a_further_seed_of_a_committed_arm_rarely_differs() -> None:
 def test_a_number_that_one_side_lacks_differs() -> None:
     bad = record(7)
     rows = bad.generations.assign(overconfidence=math.nan)
-    without = dataclasses.replace(bad, generations=rows)
+    without = dataclasses.replace(bad, table=rows)
     found = compare.compare(without, PUBLISHED)
     assert found.verdict == "differs" and "over-confidence gap, last" in found.why
     theirs = [
-        dataclasses.replace(run, generations=run.generations.assign(overconfidence=math.nan))
+        dataclasses.replace(run, table=run.generations.assign(overconfidence=math.nan))
         for run in PUBLISHED
     ]
     assert "over-confidence" in compare.compare(bad, theirs).why

@@ -144,7 +144,12 @@ def mended(
     record = make_record(protocol, test)
     record.generations["valid_perplexity"] = valid or test
     nll = np.log(np.array(by_epoch)).astype(np.float32)
-    return Run(dataclasses.replace(record, arrays=record.arrays | {"recovery_nll": nll}), False)
+    return Run(
+        dataclasses.replace(
+            record, arrays={**record.arrays, "recovery_nll": nll}, table=record.generations
+        ),
+        False,
+    )
 
 
 def test_a_recovery_is_measured_from_the_collapsed_model_to_generation_0() -> None:
@@ -193,7 +198,8 @@ def test_what_is_said_of_women_is_counted_and_what_is_unlearnt_of_it_is_compared
     counts = np.zeros((2, 11), np.int32)
     counts[0, [0, 1, 2, 3]], counts[1, [0, 3]] = [90, 4, 2, 4], [99, 1]
     nll = np.array([[3, 2, 2, 3, 9], [4, 2.5, 2.5, 4, 0]], np.float32)
-    arrays = record.arrays | {"text_counts": counts, "test_nll": nll}
+    text = np.stack([np.repeat(np.arange(11), one) for one in counts])[:, None]
+    arrays = {**record.arrays, "text": text, "test_nll": nll}
     rows = minority.table({"a": [Run(dataclasses.replace(record, arrays=arrays), False)]}, LENS)
     assert rows["per_thousand"].tolist() == [60, 0]
     assert rows["men"].tolist() == [4, 1]

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from collapse import entropy, estimators, gauges, results, verdicts
+from collapse import entropy, estimators, results, verdicts
 from collapse.loop import Run
 from collapse.per_seed import PerSeed
 from collapse.protocol import Protocol
@@ -18,7 +18,10 @@ from test_results import texts_in
 
 
 def run_with(seed: int = 0, generations: int = 4, **columns: list[float]) -> Run:
-    """A run with some columns given; a gauge's interval is its value plus and minus 0.5."""
+    """A run with some columns given; a gauge's interval is its value plus and minus 0.5.
+
+    So is its standard error.
+    """
     record = make_record(Protocol(generations=generations, seed=seed))
     rows = record.generations.copy()
     for name, values in columns.items():
@@ -26,7 +29,8 @@ def run_with(seed: int = 0, generations: int = 4, **columns: list[float]) -> Run
         if f"{name}_low" in rows:
             rows[f"{name}_low"] = rows[name] - 0.5
             rows[f"{name}_high"] = rows[name] + 0.5
-    return Run(dataclasses.replace(record, generations=rows), computed=False)
+            rows[f"{name}_se"] = 0.5
+    return Run(dataclasses.replace(record, table=rows), computed=False)
 
 
 # -- which gauge moves first -----------------------------------------------------------------
@@ -35,16 +39,22 @@ def run_with(seed: int = 0, generations: int = 4, **columns: list[float]) -> Run
 def test_a_gauge_s_distance_is_its_change_in_standard_errors() -> None:
     run = run_with(unigram_entropy=[9.0, 8.0, 7.0, 9.0])
     moved = entropy.movements(run).set_index("gauge").loc["unigram_entropy"]
-    error = math.sqrt(2) * 0.5 / gauges.Z  # of the difference of two, each with this error
+    error = math.sqrt(2) * 0.5  # of the difference of two, each with this error
     assert moved["distance"].tolist() == pytest.approx([0, -1 / error, -2 / error, 0])
     assert moved["ratio"].tolist() == pytest.approx([1, 8 / 9, 7 / 9, 1])
 
 
+def test_a_perplexity_s_distance_is_that_of_its_logarithm() -> None:
+    run = run_with(own_text_perplexity=[20.0, 10.0, 40.0, 20.0])
+    moved = entropy.movements(run).set_index("gauge").loc["own_text_perplexity"]
+    error = math.sqrt(2) * 0.5
+    expected = [0, -math.log(2) / error, math.log(2) / error, 0]
+    assert moved["distance"].tolist() == pytest.approx(expected)
+
+
 def test_gauges_without_an_interval_are_left_out() -> None:
-    run = run_with()
-    for end in ("low", "high"):
-        run.record.generations[f"self_bleu_{end}"] = math.nan
-    assert set(entropy.movements(run)["gauge"]) == set(entropy.LABELS) - {"self_bleu"}
+    without = {"self_bleu", "zipf_exponent"}
+    assert set(entropy.movements(run_with())["gauge"]) == set(entropy.LABELS) - without
 
 
 @pytest.mark.parametrize(
@@ -63,8 +73,8 @@ def test_a_gauge_has_moved_once_it_stays_away(distances: list[float], expected: 
 
 
 def test_runs_in_which_one_gauge_leads_are_counted() -> None:
-    first = run_with(0, own_text_perplexity=[30, 9, 9, 9], unigram_entropy=[9, 9, 9, 9])
-    later = run_with(1, own_text_perplexity=[30, 30, 30, 9], unigram_entropy=[9, 5, 5, 5])
+    first = run_with(0, own_text_perplexity=[300, 9, 9, 9], unigram_entropy=[9, 9, 9, 9])
+    later = run_with(1, own_text_perplexity=[300, 300, 300, 9], unigram_entropy=[9, 5, 5, 5])
     assert entropy.leads([first, later], "own_text_perplexity", "unigram_entropy") == (1, 2)
 
 
@@ -96,7 +106,7 @@ def test_a_ratio_in_words_has_its_direction(found: PerSeed, words: str) -> None:
 
 def test_vocabulary_at_a_length_is_that_of_random_samples() -> None:
     run = run_with()
-    counts = run.record.arrays["text_counts"][-1]
+    counts = run.record.text_counts[-1]
     tokens, random = np.repeat(np.arange(len(counts)), counts), np.random.default_rng(0)
     drawn = [len(set(random.choice(tokens, 15, replace=False))) for _ in range(3000)]
     error = np.std(drawn) / math.sqrt(len(drawn))

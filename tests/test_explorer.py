@@ -33,7 +33,7 @@ def block(text: str, tokenizer: Any, length: int = LENGTH) -> np.ndarray:
     return np.array(tokens[:length], np.uint16)
 
 
-def record_of(texts: list[list[str]], tokenizer: Any, scored: bool = False) -> SimpleNamespace:
+def record_of(texts: list[list[str]], tokenizer: Any) -> SimpleNamespace:
     """A record with the facts of schema 3: texts[generation][block]; each block is a sample."""
     text = np.stack([[block(one, tokenizer) for one in row] for row in texts])
     random = np.random.default_rng(0)
@@ -43,8 +43,7 @@ def record_of(texts: list[list[str]], tokenizer: Any, scored: bool = False) -> S
         {"prompt": f"prompt {i}", "human": f"human {i}", "row": i, "generations": list(row)}
         for i, row in enumerate(zip(*texts, strict=True))
     ]
-    if scored:
-        arrays |= {"sample_human": text[0], "sample_human_nll": nll[0] + 1}
+    arrays |= {"sample_human": text[0].ravel(), "sample_human_nll": nll + 1}
     return SimpleNamespace(arrays=arrays, samples=samples)
 
 
@@ -106,7 +105,7 @@ def test_a_text_without_words_has_no_distinct_ones() -> None:
 
 
 def test_the_texts_of_a_record_are_those_of_its_samples(tokenizer: Any) -> None:
-    record = record_of([["rain ", "wind "], ["stone ", "river "]], tokenizer, scored=True)
+    record = record_of([["rain ", "wind "], ["stone ", "river "]], tokenizer)
     texts = explorer.data_of(record, tokenizer)
     assert texts is not None
     second = texts.samples[1]
@@ -120,12 +119,6 @@ def test_the_texts_of_a_record_are_those_of_its_samples(tokenizer: Any) -> None:
         second.generations[0].bits + 1 / math.log(2), abs=0.02
     )
     assert len(texts.distinct) == 2
-
-
-def test_a_human_text_that_is_not_scored_is_one_piece(tokenizer: Any) -> None:
-    texts = explorer.data_of(record_of([["rain "]], tokenizer), tokenizer)
-    assert texts is not None
-    assert texts.samples[0].human == explorer.Passage([("human 0", None)], None)
 
 
 def test_a_record_without_losses_of_tokens_has_no_texts(tokenizer: Any) -> None:
@@ -170,7 +163,7 @@ def run(toy: Protocol, tokenizer: Any) -> Run:
         for word in ("rain", "wind")
     ]
     texts += [["the the river ", ATTACK, "☂ "], ["the ", ATTACK, "☂ "]]
-    facts = record_of(texts, tokenizer, scored=True)
+    facts = record_of(texts, tokenizer)
     made = make_record(toy.replace(generations=GENERATIONS))
     arrays = {name: made.arrays[name] for name in made.arrays} | facts.arrays
     return Run(dataclasses.replace(made, arrays=arrays, samples=facts.samples), computed=False)
@@ -271,7 +264,7 @@ def _is_read_by_keys(chromium: Any, url: str, run: Run) -> None:
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
         nll = run.record.arrays["sample_nll"][3, 0].astype(np.float64)
-        human = run.record.arrays["sample_human_nll"][0].astype(np.float64)
+        human = run.record.arrays["sample_human_nll"][0, 0].astype(np.float64)
         own, other = (f"{mean / math.log(2):.1f} bits" for mean in (nll.mean(), human.mean()))
         assert said.inner_text().startswith(
             f"Generation 3: on average a token of this text surprises generation 0 by {own}; "

@@ -183,7 +183,9 @@ def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
             capsys.readouterr()
             sweep.sweep(runs[:1], carry=carry)
             said = capsys.readouterr().out
-            assert ("it is not" in said) == (machine != "first" or "records" in path.parts)
+            # A damaged table of gauges is no damaged record: it is made again from the facts.
+            lost = machine != "first" or "records" in path.parts
+            assert ("it is not" in said) == (lost and path.name != "gauges.csv")
             assert fingerprints() == {runs[0].hash: undisturbed[runs[0].hash]}
             for one in carry.glob("records/*"):
                 assert records.read(one).fingerprint == undisturbed[runs[0].hash]

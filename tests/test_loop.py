@@ -163,7 +163,7 @@ def test_subsampling_draws_from_all_text_so_far_without_repeating_a_block() -> N
         rows = {row.tobytes() for row in drawn}
         assert drawn.shape == HUMAN.shape
         assert len(rows) == BLOCKS and rows <= pool
-        shares.append(measures.human_share(drawn, HUMAN))
+        shares.append(measures.human_blocks(drawn, HUMAN) / len(drawn))
         seen.add(drawn.tobytes())
     assert len(seen) == 30
     assert 0.12 < np.mean(shares) < 0.28  # one part in five is human
@@ -386,6 +386,9 @@ def test_the_measures_of_a_record_are_those_of_its_tokens_and_weights(
         test, own = scoring.score(net, blocks.test, toy), scoring.score(net, tokens, toy)
         assert row.test_perplexity == pytest.approx(np.exp(test.nll.mean()))
         assert row.test_perplexity_low < row.test_perplexity < row.test_perplexity_high
+        rows = [sample["row"] for sample in record.samples]
+        on_human = scoring.score(net, blocks.following[rows], toy).nll
+        assert record.arrays["sample_human_nll"][number] == pytest.approx(on_human)
         no_eos = test.nll[blocks.test[:, 1:] != base.tokenizer.eos_token_id]
         assert row.test_perplexity_no_eos == pytest.approx(np.exp(no_eos.mean()))
         assert row.predictive_entropy == pytest.approx(test.entropy.mean() / np.log(2))
@@ -396,15 +399,28 @@ def test_the_measures_of_a_record_are_those_of_its_tokens_and_weights(
         frozen = scoring.score(net, texts[0], toy).entropy
         assert row.reference_entropy == pytest.approx(frozen.mean() / np.log(2))
         stored = record.arrays["reference_entropy"][number]
-        assert stored == pytest.approx(frozen.mean(1), abs=2e-3)
+        assert stored == pytest.approx(frozen.mean(1))
+        frozen_nll = scoring.score(net, texts[0], toy).nll.mean(1)
+        assert record.arrays["reference_nll"][number] == pytest.approx(frozen_nll)
+        assert record.arrays["own_nll"][number] == pytest.approx(own.nll.mean(1))
+        spelt = base.tokenizer.batch_decode(blocks.test[:, 1:], skip_special_tokens=True)
+        spelt_bytes = sum(len(line.encode()) for line in spelt)
+        bits = test.nll.sum() / np.log(2) / spelt_bytes
+        assert row.bits_per_byte == pytest.approx(bits)
+        assert np.array_equal(record.text[number], tokens)
         assert record.arrays["test_entropy"][number] == pytest.approx(test.entropy.mean(1))
         assert row.distinct_tokens == len(np.unique(tokens))
         assert base.tokenizer.eos_token_id not in tokens
         net.load_state_dict(nets[0])
-        reference = scoring.score(net, tokens, toy).nll.mean(1)
-        assert record.arrays["text_nll"][number] == pytest.approx(reference, abs=2e-3)
-        assert record.arrays["text_counts"][number].sum() == tokens.size
-        assert record.samples[0]["generations"][number] == base.tokenizer.decode(tokens[0])
+        reference = scoring.score(net, tokens, toy).nll
+        assert record.arrays["text_nll"][number] == pytest.approx(reference.mean(1))
+        for sample, nll in zip(record.samples, record.arrays["sample_nll"][number], strict=True):
+            assert sample["generations"][number] == base.tokenizer.decode(tokens[sample["row"]])
+            assert nll == pytest.approx(reference[sample["row"]])
+        assert np.array_equal(
+            record.text_counts[number], np.bincount(tokens.ravel(), minlength=300)
+        )
+    assert np.array_equal(record.arrays["sample_human"], blocks.following[rows].ravel())
     assert record.samples[-1]["human"] == base.tokenizer.decode(blocks.following[-1])
 
 

@@ -49,7 +49,14 @@ def test_nothing_that_file_managers_leave_is_released(build: Path, tmp_path: Pat
     names = [
         n for path in release.make(build, tmp_path)[:2] for n in zipfile.ZipFile(path).namelist()
     ]
-    kept = {"record.json", "generations.csv", "arrays.npz", "datapackage.json", "index.html"}
+    kept = {
+        "record.json",
+        "gauges.csv",
+        "arrays.npz",
+        "text.npy.xz",
+        "datapackage.json",
+        "index.html",
+    }
     assert kept <= {name.split("/")[-1] for name in names}
     left = re.compile(r"(^|/)(\.|Thumbs\.db|desktop\.ini)")
     assert not [name for name in names if left.search(name)]
@@ -64,7 +71,7 @@ def test_the_data_package_describes_every_file_with_its_hash(build: Path, tmp_pa
         content = archive.read(one["path"])
         assert one["bytes"] == len(content)
         assert one["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
-        if one["path"].endswith("generations.csv"):
+        if one["path"].endswith("gauges.csv"):
             header = content.decode().splitlines()[0].split(",")
             assert [field["name"] for field in one["schema"]["fields"]] == header
     names = [one["name"] for one in package["resources"]]

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from collapse import assets, figures, records, results
+from collapse import assets, figures, gauges, results
 from collapse.loop import Run
 from collapse.per_seed import PerSeed
 from collapse.protocol import Protocol
@@ -96,7 +96,7 @@ def test_a_tail_is_told_by_seed_and_not_by_pooled_blocks() -> None:
         first = np.linspace(1.0, 2.0, 500)
         last = np.where(np.arange(500) < outside, 0.5, 1.5)
         text = np.stack([first, last]).astype(np.float16)
-        arrays = made.arrays | {"text_nll": text}
+        arrays = {**made.arrays, "text_nll": text}
         runs.append(Run(dataclasses.replace(made, arrays=arrays), False))
     said = results.tail_in_words(runs, "below")
     assert said.startswith("has not measurably changed and holds 2.3 % [0.0, 10.3]")
@@ -303,7 +303,7 @@ def test_a_strip_shows_text_and_never_markup() -> None:
 
 
 def test_the_columns_of_a_record_are_documented() -> None:
-    assert all(text and not text.endswith(".") for text in records.COLUMNS.values())
+    assert all(text and not text.endswith(".") for text in gauges.COLUMNS.values())
 
 
 def test_a_long_description_does_not_widen_a_figure() -> None:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from collapse import (
     corpus,
     finished,
     loop,
-    measures,
     metrics,
     model,
     records,
@@ -331,7 +331,7 @@ def test_a_validation_loss_that_is_not_finite_names_its_epoch(
 def test_a_run_of_numbers_that_are_not_finite_leaves_no_record(
     column: str, toy: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loss, measured, folder = scoring.mean_nll, measures.on_human_text, finished.folder
+    loss, measured, folder = scoring.mean_nll, scoring.score, finished.folder
 
     def diverging(*args: Any) -> float:
         stored = any(path.is_dir() for path in folder("key").parent.glob("*"))
@@ -344,8 +344,14 @@ def test_a_run_of_numbers_that_are_not_finite_leaves_no_record(
         monkeypatch.setattr(metrics, "perplexity", lambda nll: np.inf)
         said = "^the perplexity of .* on human text is inf before any training"
     else:
-        row = lambda *args: measured(*args) | {column: np.inf}  # noqa: E731
-        monkeypatch.setattr(measures, "on_human_text", row)
+
+        def infinite(*args: Any) -> scoring.Scores:
+            scores = measured(*args)  # the first are of the base model
+            calls.append(1)
+            return scores if len(calls) == 1 else replace(scores, nll=scores.nll + np.inf)
+
+        calls: list[int] = []
+        monkeypatch.setattr(scoring, "score", infinite)
         said = "^the test perplexity of generation 0 is inf: the training has diverged"
     with pytest.raises(BookError, match=said):
         loop.run(toy)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from collapse import __version__, registry
-from collapse.records import COLUMNS, published
+from collapse.gauges import COLUMNS
+from collapse.records import published
 
 if TYPE_CHECKING:
     from collapse.loop import Run

@@ -22,7 +22,7 @@ from scipy import optimize, special, stats
 from collapse import records, sources
 from collapse.assets import atomic, build_dir
 from collapse.protocol import Protocol
-from collapse.records import Record
+from collapse.record import Record
 
 STATUS = {"agrees": 0, "differs": 1, "not comparable": 3}  # exit status; 2 is a mistake
 SEEDS = 3  # published ones that it takes to speak of a spread

@@ -48,7 +48,8 @@ def _grid_panel(
     shades: list[tuple[float, float, float]],
     path: list[tuple[int, int]],
 ) -> None:
-    means = found.groupby(["generation", "share"])[f"{column}_change"].mean()
+    logs = np.log(found[f"{column}_change"])
+    means = np.exp(logs.groupby([found["generation"], found["share"]]).mean())
     for number, rows in found.groupby("generation"):
         if number == 0:
             continue

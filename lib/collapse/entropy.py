@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from collapse import figures, gauges, glossary, metrics, per_seed, results, sources
+from collapse import figures, gauges, metrics, per_seed, results, sources
 from collapse.loop import Run
 from collapse.results import Reference
 
@@ -22,7 +22,7 @@ CONTEXTS = {
     "reference_entropy": "on generation 0's text",
 }
 LABELS = {"test_perplexity": "perplexity on human text"} | {
-    name: gauge.label for name, gauge in glossary.ALL.items()
+    name: gauge.label for name, gauge in (gauges.PREDICTIONS | gauges.TEXT).items()
 }
 # Reported for Keisha et al. 2025 by others; see the chapter. The arithmetic is ours.
 GENERAL = Reference(2.5 / 4.2, 2.5 / 4.2, "reported, general: 4.2 → 2.5", -1)
@@ -39,18 +39,20 @@ def movements(run: Run) -> pd.DataFrame:
     """How far each gauge is from its value in generation 0, by generation.
 
     Columns: `gauge`, `generation`, `value`, `ratio` to generation 0, and `distance` in standard
-    errors of the difference. The errors of the two generations are taken to be independent, for
-    all gauges alike. Those that are read off the same blocks in both have less noise than that, so
-    their distances are understated. Gauges without an interval are left out.
+    errors of the difference, of that of logarithms for perplexities. The errors of the two
+    generations are taken to be independent, for all gauges alike. Those that are read off the same
+    blocks in both have less noise than that, so their distances are understated. Gauges without an
+    interval are left out.
     """
     rows, found = run.record.generations, []
     for name in LABELS:
-        value = rows[name].to_numpy()
-        own = (rows[f"{name}_high"] - rows[f"{name}_low"]).to_numpy() / (2 * gauges.Z)
-        if np.isnan(own).all():
+        if f"{name}_se" not in rows:
             continue
-        error, change = np.hypot(own, own[0]), value - value[0]
+        value, own = rows[name].to_numpy(), rows[f"{name}_se"].to_numpy()
+        logarithmic = gauges.GAUGES[name].interval == gauges.LOG
         with np.errstate(divide="ignore", invalid="ignore"):
+            error = np.hypot(own, own[0])
+            change = np.log(value / value[0]) if logarithmic else value - value[0]
             distance = np.where(change == 0, 0.0, change / error)
             ratio = value / value[0]
         found.append(
@@ -267,7 +269,7 @@ def decoding_figure(arms: Arms) -> tuple[Figure, pd.DataFrame]:
 
 def vocabulary(run: Run, length: int, generation: int = -1) -> float:
     """Distinct tokens expected in `length` tokens of a generation's text."""
-    return metrics.rarefied_vocabulary(run.record.arrays["text_counts"][generation], length)
+    return metrics.rarefied_vocabulary(run.record.text_counts[generation], length)
 
 
 def human_vocabulary(run: Run, length: int) -> float:
@@ -289,7 +291,7 @@ def vocabulary_figure(arms: Arms, shown: Run) -> tuple[Figure, pd.DataFrame]:
     """How vocabulary grows with the length of a text, and the effective vocabulary by arm."""
     figures.style()
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.4), layout="constrained")
-    counts = shown.record.arrays["text_counts"]
+    counts = shown.record.text_counts
     size = int(min(counts.sum(1).min(), shown.record.arrays["human_counts"].sum()))
     lengths = np.unique(np.geomspace(min(50, size), size, 30).round().astype(int))
     shades = sns.color_palette("viridis", len(counts))

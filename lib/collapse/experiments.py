@@ -264,7 +264,7 @@ def compare_command(
     if it agrees within the spread of the seeds, with 1 if it differs, with 3 if the two cannot be
     compared.
     """
-    from collapse import compare
+    from collapse import compare, records
 
     status = 0
     if what in chapter.names() and published is None:
@@ -275,24 +275,39 @@ def compare_command(
             click.echo(f"{what}: no run was computed here, so there is nothing to compare")
             status = compare.STATUS["not comparable"]
     elif published is None:
-        found = [compare.with_published(_record(what))]
+        found = [compare.with_published(records.named(what))]
     else:
-        found = [compare.compare(_record(what), [_record(published)])]
+        found = [compare.compare(records.named(what), [records.named(published)])]
     for one in found:
         click.echo(f"{compare.told(one)}\n{compare.page(one).resolve().as_uri()}\n")
     context.exit(max((compare.STATUS[one.verdict] for one in found), default=status))
 
 
-def _record(name: str) -> Any:
-    from collapse import records
+@click.command("text")
+@click.argument("record")
+@click.argument("generation", type=click.IntRange(min=0))
+def text_command(record: str, generation: int) -> None:
+    """Print the text that a GENERATION of a RECORD wrote, a paragraph for each block.
 
-    for path in (Path(name), records.published() / name, records.built() / name):
-        if (path / "record.json").exists():
-            return records.read(path)
-    raise records.RecordError(
-        f"there is no record {name!r}, here, in records/ or in the build folder; "
-        "`book records` lists the published ones"
-    )
+    RECORD is a name in records/ or in the build folder, or its beginning, or a folder.
+    """
+    from collapse import model, records
+
+    found = records.named(record)
+    last = found.protocol.generations - 1
+    if generation > last:
+        raise records.RecordError(
+            f"record {found.name} has no generation {generation}; give one from 0 to {last}"
+        )
+    tokens, protocol = found.text[generation], found.protocol
+    tokenizer = model.tokenizer(protocol.model)
+    for sample in found.samples:
+        if tokenizer.decode(tokens[sample["row"]]) != sample["generations"][generation]:
+            raise records.RecordError(
+                f"the tokeniser of {protocol.model} that is here is not the one that record "
+                f"{found.name} was made with; compute the run again"
+            )
+    click.echo("\n\n".join(tokenizer.decode(block).strip() for block in tokens))
 
 
 @click.command("bench", cls=cli.Writing)
@@ -320,5 +335,6 @@ COMMANDS = (
     records_command,
     verify_command,
     compare_command,
+    text_command,
     bench_command,
 )

@@ -31,12 +31,12 @@ Pieces = list[tuple[str, float | None]]
 class Passage:
     """A text of one block.
 
-    pieces: in order, each with its surprise in bits under generation 0, None where not scored.
-    bits: the mean of a token, None where none is scored.
+    pieces: in order, each with its surprise in bits under generation 0; the first has none.
+    bits: the mean of a token.
     """
 
     pieces: Pieces
-    bits: float | None
+    bits: float
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def data_of(record: Any, tokenizer: Any) -> Texts | None:
 
     The only place that knows how a record keeps them: `text`, tokens, (generations, blocks,
     block_length); `sample_nll`, nats under generation 0, (generations, samples, block_length - 1);
-    and, where the human continuations are scored too, `sample_human`, tokens, (samples,
-    block_length), and `sample_human_nll`, nats, (samples, block_length - 1).
+    and of the human continuations `sample_human`, tokens, one after another, and
+    `sample_human_nll`, nats under each generation, shaped as `sample_nll`.
 
     Args:
         tokenizer: that of the record's base model.
@@ -70,13 +70,11 @@ def data_of(record: Any, tokenizer: Any) -> Texts | None:
     arrays = record.arrays
     if "text" not in arrays or "sample_nll" not in arrays:
         return None
-    scored = "sample_human" in arrays and "sample_human_nll" in arrays
+    human = arrays["sample_human"].reshape(len(record.samples), -1)
     samples = [
         Sample(
             marked(sample["prompt"], tokenizer),
-            passage(arrays["sample_human"][i], arrays["sample_human_nll"][i], tokenizer)
-            if scored
-            else Passage([(marked(sample["human"], tokenizer), None)], None),
+            passage(human[i], arrays["sample_human_nll"][0, i], tokenizer),
             [
                 passage(text[sample["row"]], nll[i], tokenizer)
                 for text, nll in zip(arrays["text"], arrays["sample_nll"], strict=True)

@@ -65,7 +65,7 @@ def perplexity(
 ) -> tuple[Figure, pd.DataFrame]:
     """Test perplexity by generation, absolute and relative to generation 0, every seed drawn.
 
-    Thin lines are seeds, with the 95 % bootstrap interval over test blocks on the left; thick
+    Thin lines are seeds, with the 95 % interval over test blocks on the left; thick
     lines are means over seeds; grey ones are published runs to compare with. References are drawn
     as bands at the right-hand ratio axis.
 

@@ -20,16 +20,14 @@ class Generation:
     """What a generation leaves behind, but for its weights.
 
     tokens: int32, (training blocks, block_length): the text it wrote.
-    row: of a record's `generations.csv`.
-    history: of its training, a row an epoch, as `training.fine_tune` returns it.
-    arrays: a row each of those of a record that have a value a block.
+    training: its entry in a record's `training`.
+    arrays: a row each of those of a record that have one a generation, but for the text.
     seconds: that it took.
     place: device and commit that computed it, as `provenance.place` has them.
     """
 
     tokens: np.ndarray
-    row: dict[str, float]
-    history: list[dict[str, float]]
+    training: dict[str, Any]
     arrays: dict[str, np.ndarray]
     seconds: float
     place: dict[str, str | None]
@@ -62,7 +60,7 @@ def write(path: Path, generation: Generation, state: dict[str, torch.Tensor] | N
         np.savez(temporary / "arrays.npz", **generation.arrays)
         if state is not None:
             torch.save(state, temporary / WEIGHTS)
-        facts = {name: getattr(generation, name) for name in ("row", "history", "seconds", "place")}
+        facts = {name: getattr(generation, name) for name in ("training", "seconds", "place")}
         facts["sha256"] = {file.name: assets.sha256_file(file) for file in temporary.iterdir()}
         (temporary / "facts.json").write_text(json.dumps({**facts, "digest": digest(facts)}))
 
@@ -81,9 +79,7 @@ def read(path: Path) -> Generation:
         for name, expected in facts["sha256"].items():
             if name != WEIGHTS and assets.sha256_file(path / name) != expected:
                 raise ValueError(f"{name} was changed after it was written")
-        return Generation(
-            tokens, facts["row"], facts["history"], arrays, facts["seconds"], facts["place"]
-        )
+        return Generation(tokens, facts["training"], arrays, facts["seconds"], facts["place"])
     except records.DAMAGE as error:
         raise assets.AssetError(
             f"the finished generation {path} cannot be read ({error})"

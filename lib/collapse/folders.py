@@ -72,7 +72,7 @@ def _check_writable(folder: Path, variable: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.mkdir()
-        (probe / "generations.csv").touch()
+        (probe / "gauges.csv").touch()
     except OSError as error:
         raise AssetError(
             f"the folder {folder} cannot be used ({error.strerror}); mend it, or name another "

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from collapse import (
@@ -28,6 +27,7 @@ from collapse import (
     measures,
     metrics,
     model,
+    packing,
     parallel,
     plan,
     provenance,
@@ -39,7 +39,7 @@ from collapse import (
 from collapse.finished import Generation
 from collapse.progress import Clock, Limit
 from collapse.protocol import Arm, Protocol, ProtocolError, digest
-from collapse.records import Record
+from collapse.record import SAMPLES, Record
 from collapse.regime import mends, seed_of, starts_from_previous, training_blocks
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
@@ -112,7 +112,7 @@ def run(
     for number in range(protocol.generations):
         key, seconds = _generation(chain, number)
         chain.reference_text = chain.done[0].tokens
-        clock.generation_done(number, chain.done[-1].row)
+        clock.generation_done(number, metrics.perplexity(chain.done[-1].arrays["test_nll"]))
         if ended is not None:
             ended(number, seconds, key)
     record = _record(chain, zero_shot, scale)
@@ -192,7 +192,7 @@ def one_of(runs: list[Run], seed: int) -> Run:
 
 
 def _key(chain: _Chain, train: np.ndarray, number: int, previous_key: str) -> str:
-    """The hash of everything that determines a generation's weights, measures and text."""
+    """The hash of everything that determines a generation's weights, facts and text."""
     p, blocks = chain.protocol, chain.blocks
     start = previous_key if starts_from_previous(p, number) else chain.base.identity
     writing: list[Any] = [p.decoding, p.prompts, p.repetition_penalty, p.eos]
@@ -203,7 +203,7 @@ def _key(chain: _Chain, train: np.ndarray, number: int, previous_key: str) -> st
             [start, p.epochs, p.lr, p.lr_end, p.batch, p.precision, p.selection],
             _an_epoch(chain, train),
             [p.seed, number, writing],
-            provenance.numerics(),
+            [records.SCHEMA, provenance.numerics()],
         ]
     )[:24]
 
@@ -275,38 +275,30 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     tokens = decode.generate(
         net, prompts, p.block_length, p, eos, seed_of(p, number, "writing"), clock.tell
     )
-    on_own = measures.per_block(scoring.score(net, tokens, p))
-    on_reference = on_own
+    own = reference = under_reference = scoring.score(net, tokens, p)
+    rows = _sample_rows(blocks)
+    on_samples = scoring.score(net, blocks.following[rows], p)
     if chain.reference_text is not None:
-        on_reference = measures.per_block(scoring.score(net, chain.reference_text, p))
+        reference = scoring.score(net, chain.reference_text, p)
     keeps_weights = number == 0 or _passes_on(p, number)
     state = copy.deepcopy(net.state_dict()) if keeps_weights else None
     if number == 0:
         chain.reference = state or {}
     else:
         net.load_state_dict(_reference_weights(chain))
-    text_nll = scoring.score(net, tokens, p).nll.mean(1).astype(np.float16)
-    on_human = measures.per_block(test)
-    held_out = measures.held_out(blocks, chain.base, p)
-    row = {
-        "generation": number,
-        **measures.fitted(train, blocks, history, p),
-        **measures.on_human_text(test, blocks, chain.base, p),
-        **measures.on_its_text(tokens, text_nll, held_out, on_human, on_own, on_reference),
+        under_reference = scoring.score(net, tokens, p)
+    arrays = {
+        **measures.of_predictions(test, own, reference, measures.writable(blocks, chain.base, p)),
+        **measures.of_text(under_reference, rows),
+        "sample_human_nll": on_samples.nll.astype(np.float32),
     }
-    perplexities = ("valid_perplexity", "test_perplexity", "text_perplexity_median")
-    for column in perplexities:
-        training.check_finite(row[column], f"{column.replace('_', ' ')} of {name}", p)
+    for array, words in (("test_nll", "test perplexity"), ("text_nll", "perplexity of the text")):
+        training.check_finite(metrics.perplexity(arrays[array]), f"{words} of {name}", p)
     if parallel.rank() > 0:
         return
-    arrays = {
-        "test_nll": on_human[0],
-        "test_entropy": on_human[1],
-        "reference_entropy": on_reference[1].astype(np.float16),
-        "text_nll": text_nll,
-    }
+    of_training = measures.of_training(train, blocks, history)
     seconds = time.perf_counter() - started
-    made = Generation(tokens, row, history, arrays, seconds, provenance.place())
+    made = Generation(tokens, of_training, arrays, seconds, provenance.place())
     finished.write(finished.folder(key), made, state)
 
 
@@ -343,31 +335,38 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
     return chain.reference
 
 
+def _sample_rows(blocks: corpus.Blocks) -> np.ndarray:
+    """The blocks whose continuations a record shows."""
+    return np.linspace(0, len(blocks.train) - 1, SAMPLES).astype(int)
+
+
 def _record(chain: _Chain, zero_shot: float, scale: str) -> Record:
     blocks, tokenizer, done = chain.blocks, chain.base.tokenizer, chain.done
-    vocabulary = measures.vocabulary(chain.base)
+    size = measures.vocabulary(chain.base)
     human = measures.human_text(blocks, chain.base, chain.protocol)
-    held_out = measures.held_out(blocks, chain.base, chain.protocol)
+    of_human = measures.of_human_text(blocks, chain.base, chain.protocol)
     recovery = {}
     if chain.protocol.recovery:
-        by_epoch = [epoch["valid_nll"] for epoch in done[-1].history]
+        by_epoch = [epoch["valid_nll"] for epoch in done[-1].training["history"]]
         recovery["recovery_nll"] = np.array(by_epoch, np.float32)
     return Record(
         protocol=chain.protocol,
-        generations=pd.DataFrame([g.row for g in done]),
         arrays={
+            "text": packing.tokens(np.stack([g.tokens for g in done]), size),
             **{name: np.stack([g.arrays[name] for g in done]) for name in done[0].arrays},
-            "text_counts": np.stack([metrics.counts(g.tokens, vocabulary) for g in done]),
-            "human_counts": metrics.counts(human, vocabulary),
+            "sample_human": blocks.following[_sample_rows(blocks)].ravel().astype(np.int32),
+            **of_human,
             **recovery,
         },
+        training=[g.training for g in done],
         samples=[
             {
+                "row": int(row),
                 "prompt": tokenizer.decode(blocks.train[row]),
                 "human": tokenizer.decode(blocks.following[row]),
                 "generations": [tokenizer.decode(g.tokens[row]) for g in done],
             }
-            for row in np.linspace(0, len(blocks.train) - 1, records.SAMPLES).astype(int)
+            for row in _sample_rows(blocks)
         ],
         base={
             "name": chain.base.name,
@@ -378,10 +377,12 @@ def _record(chain: _Chain, zero_shot: float, scale: str) -> Record:
         corpus={
             "sha256": chain.text.sha256,
             "blocks": {name: len(getattr(blocks, name)) for name in corpus.SPLITS},
-            "human_text": {  # JSON has no word for what is not a number
+            # A fact here: the human text itself is not the book's to keep. JSON has no word for
+            # what is not a number.
+            "human_text": {
                 name: value
-                for name, value in gauges.of_text(human, held_out).items()
-                if not math.isnan(value)
+                for name, value in gauges.of_text(human, of_human["held_out_counts"]).items()
+                if name in gauges.TEXT and not math.isnan(value)
             },
         },
         provenance=provenance.describe(

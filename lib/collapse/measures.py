@@ -1,17 +1,15 @@
-"""What is measured of one generation: a row of its record's `generations.csv`."""
+"""The facts of a generation: what its record keeps of its training, predictions and text.
+
+Gauges are computed from them, in `gauges`.
+"""
+
+from typing import Any
 
 import numpy as np
 
-from collapse import corpus, gauges, metrics, model
+from collapse import corpus, metrics, model
 from collapse.protocol import Protocol
 from collapse.scoring import Scores
-
-PerBlock = tuple[np.ndarray, np.ndarray]  # mean nats a token: negative log-likelihood, entropy
-
-
-def per_block(scores: Scores) -> PerBlock:
-    """The means over the tokens of each block, two arrays (blocks,)."""
-    return scores.nll.mean(1), scores.entropy.mean(1)
 
 
 def vocabulary(base: model.Base) -> int:
@@ -20,13 +18,24 @@ def vocabulary(base: model.Base) -> int:
     return max(len(base.tokenizer), base.model.config.vocab_size)
 
 
-def held_out(blocks: corpus.Blocks, base: model.Base, protocol: Protocol) -> np.ndarray:
-    """How often human text that is never trained on uses each token, (vocabulary,).
+def of_human_text(
+    blocks: corpus.Blocks, base: model.Base, protocol: Protocol
+) -> dict[str, np.ndarray]:
+    """The arrays of a record that are of human text, and the same for all generations.
 
-    Without the end-of-text token where generations may not write it.
+    `human_counts`, `held_out_counts`: how often each token occurs in what human authors wrote where
+    the generations write, and in what is never trained on, (vocabulary,), without the end-of-text
+    token where generations may not write it. `test_writable`, `test_bytes`: of each test block, the
+    predicted tokens that generations may write, and the bytes of all predicted tokens.
     """
-    human = _writable(np.concatenate([blocks.valid, blocks.test]), base, protocol)
-    return metrics.counts(human, vocabulary(base))
+    held_out = _writable(np.concatenate([blocks.valid, blocks.test]), base, protocol)
+    targets, size = blocks.test[:, 1:], vocabulary(base)
+    return {
+        "human_counts": metrics.counts(human_text(blocks, base, protocol), size),
+        "held_out_counts": metrics.counts(held_out, size),
+        "test_writable": _allowed(targets, base, protocol).sum(1, dtype=np.int32),
+        "test_bytes": corpus.token_bytes(base.tokenizer)[targets].sum(1, dtype=np.int32),
+    }
 
 
 def human_text(blocks: corpus.Blocks, base: model.Base, protocol: Protocol) -> np.ndarray:
@@ -40,65 +49,69 @@ def human_text(blocks: corpus.Blocks, base: model.Base, protocol: Protocol) -> n
 
 
 def _writable(human: np.ndarray, base: model.Base, protocol: Protocol) -> np.ndarray:
-    allowed = protocol.eos == "allow" or human != base.tokenizer.eos_token_id
-    return human[np.broadcast_to(allowed, human.shape)]
+    return human[_allowed(human, base, protocol)]
 
 
-def human_share(train: np.ndarray, human: np.ndarray) -> float:
-    """The share of training blocks that a human wrote."""
+def _allowed(human: np.ndarray, base: model.Base, protocol: Protocol) -> np.ndarray:
+    if protocol.eos == "allow":
+        return np.ones(human.shape, bool)
+    return human != base.tokenizer.eos_token_id
+
+
+def human_blocks(train: np.ndarray, human: np.ndarray) -> int:
+    """How many of the training blocks a human wrote."""
     written_by_human = {row.tobytes() for row in human}
-    return sum(row.tobytes() in written_by_human for row in train) / len(train)
+    return sum(row.tobytes() in written_by_human for row in train)
 
 
-def fitted(
-    train: np.ndarray, blocks: corpus.Blocks, history: list[dict[str, float]], protocol: Protocol
-) -> dict[str, float]:
-    """What a generation was trained on, and the checkpoint that was selected.
-
-    Args:
-        history: epoch and validation loss of each epoch, as `training.fine_tune` returns it.
-    """
-    best = min(history, key=lambda epoch: epoch["valid_nll"])
-    selected = best if protocol.selection == "best" else history[-1]
-    return {
-        "human_share": human_share(train, np.concatenate([blocks.train, blocks.unseen])),
-        "best_epoch": int(selected["epoch"]),
-        "valid_perplexity": metrics.perplexity(np.array(selected["valid_nll"])),
-    }
-
-
-def on_human_text(
-    test: Scores, blocks: corpus.Blocks, base: model.Base, protocol: Protocol
-) -> dict[str, float]:
-    """How well a generation predicts human test text."""
-    targets, tokenizer = blocks.test[:, 1:], base.tokenizer
-    writable = targets != tokenizer.eos_token_id if protocol.eos == "suppress" else targets >= 0
-    low, high = metrics.perplexity_interval(test.nll.mean(1))
-    return {
-        "test_perplexity": metrics.perplexity(test.nll),
-        "test_perplexity_low": low,
-        "test_perplexity_high": high,
-        "test_perplexity_no_eos": metrics.perplexity(test.nll[writable]),
-        "bits_per_byte": metrics.bits_per_byte(test.nll, targets, corpus.token_bytes(tokenizer)),
-    }
-
-
-def on_its_text(
-    tokens: np.ndarray,
-    text_nll: np.ndarray,
-    held_out_counts: np.ndarray,
-    on_human: PerBlock,
-    on_own: PerBlock,
-    on_reference: PerBlock,
-) -> dict[str, float]:
-    """The gauges of a generation's predictions and text, with their intervals.
+def of_training(
+    train: np.ndarray, blocks: corpus.Blocks, history: list[dict[str, float]]
+) -> dict[str, Any]:
+    """What a generation was trained on, and what each epoch came to.
 
     Args:
-        tokens: the text it wrote, (blocks, block_length).
-        text_nll: the text under generation 0, mean nats a token of each block.
+        history: as `training.fine_tune` returns it.
     """
+    human = np.concatenate([blocks.train, blocks.unseen])
     return {
-        "text_perplexity_median": float(np.exp(np.median(text_nll.astype(np.float64)))),
-        **gauges.of_predictions(on_human, on_own, on_reference),
-        **gauges.of_text(tokens, held_out_counts),
+        "blocks": len(train),
+        "human_blocks": human_blocks(train, human),
+        "history": history,
     }
+
+
+def of_predictions(
+    test: Scores, own: Scores, reference: Scores, writable: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Means over the tokens of each block, in nats, float32, (blocks,).
+
+    Of human test blocks, of the text that it wrote, and of generation 0's; and, in
+    `test_nll_writable`, the sum over those test tokens that generations may write.
+
+    Args:
+        writable: which predicted test tokens these are, bool, as `test.nll`.
+    """
+    found = {}
+    for name, scores in (("test", test), ("own", own), ("reference", reference)):
+        found[f"{name}_nll"] = scores.nll.mean(1, dtype=np.float64).astype(np.float32)
+        found[f"{name}_entropy"] = scores.entropy.mean(1, dtype=np.float64).astype(np.float32)
+    sums = np.where(writable, test.nll, 0).sum(1, dtype=np.float64)
+    return found | {"test_nll_writable": sums.astype(np.float32)}
+
+
+def of_text(under_reference: Scores, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Its text's loss under generation 0: means of blocks, and that of each token of the samples.
+
+    Args:
+        rows: the blocks that are samples.
+    """
+    nll = under_reference.nll
+    return {
+        "text_nll": nll.mean(1, dtype=np.float64).astype(np.float32),
+        "sample_nll": nll[rows].astype(np.float32),
+    }
+
+
+def writable(blocks: corpus.Blocks, base: model.Base, protocol: Protocol) -> np.ndarray:
+    """Which predicted tokens of the test blocks generations may write: bool, (blocks, length-1)."""
+    return _allowed(blocks.test[:, 1:], base, protocol)

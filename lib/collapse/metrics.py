@@ -11,7 +11,6 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
 CONFIDENCE = 0.95
-RESAMPLES = 2000
 
 
 def perplexity(nll: np.ndarray) -> float:
@@ -23,45 +22,66 @@ def perplexity(nll: np.ndarray) -> float:
     return float(np.exp(np.mean(nll, dtype=np.float64)))
 
 
-def perplexity_interval(sequence_nll: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the perplexity, sequences drawn with replacement.
-
-    Efron and Tibshirani 1994, chapter 13. Sequences of equal length are assumed, so the mean of
-    their means is the mean over tokens.
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % Student t interval of the mean of independent values; nan with fewer than two.
 
     Args:
-        sequence_nll: mean nats a token of each sequence, (sequences,).
-    """
-    values = np.asarray(sequence_nll, np.float64)
-    if len(values) < 2:
-        return math.nan, math.nan
-    result = stats.bootstrap(
-        (values,),
-        lambda x, axis: np.exp(np.mean(x, axis=axis)),
-        n_resamples=RESAMPLES,
-        batch=100,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
-
-
-def seed_interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % Student t interval of the mean over seeds; nan with fewer than two.
-
-    Args:
-        values: one number a seed, (seeds,).
+        values: one number a seed, or a block, (values,).
     """
     values = np.asarray(values, np.float64)
     if len(values) < 2:
         return math.nan, math.nan
-    error = values.std(ddof=1) / math.sqrt(len(values))
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(values) - 1) * error)
-    return float(values.mean()) - half, float(values.mean()) + half
+    half = quantile(len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    return float(values.mean() - half), float(values.mean() + half)
 
 
-def bits_per_byte(nll: np.ndarray, targets: np.ndarray, token_bytes: np.ndarray) -> float:
+def quantile(freedom: int) -> float:
+    """How many standard errors a 95 % interval reaches to either side: Student's t."""
+    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) if freedom > 0 else math.nan
+
+
+def jackknife_error(whole: float, without: np.ndarray, sizes: np.ndarray) -> float:
+    """Standard error of a statistic by the jackknife that deletes one group at a time.
+
+    With g groups of equal size it is sqrt((g - 1) / g sum (t_j - mean t)^2), t_j being the
+    statistic without group j (Efron and Tibshirani 1994, chapter 11); groups of unequal size count
+    each by its own (Busing, Meijer and van der Leeden 1999). nan with fewer than two groups.
+
+    Args:
+        whole: the statistic of everything.
+        without: the statistic without each group, (groups,).
+        sizes: how much is in each group, (groups,).
+    """
+    if len(without) < 2:
+        return math.nan
+    times = sizes.sum() / sizes  # how often a group would fill the whole
+    middle = len(without) * whole - float(((1 - 1 / times) * without).sum())
+    pseudo = times * whole - (times - 1) * without
+    return float(np.sqrt(np.mean((pseudo - middle) ** 2 / (times - 1))))
+
+
+def kinds_error(incidence: np.ndarray, blocks: int) -> float:
+    """Standard error of the number of kinds that occur in some blocks.
+
+    A kind that is missed with probability q adds q (1 - q) to the variance of their number, which
+    is also the probability that a second text of the same size has it for the first time. So the
+    variance is the number of new kinds in such a text, f (1 - (1 - once / (B f + once))^B) for B
+    blocks, with f = (B - 1) / B once^2 / (2 twice) kinds that were missed (Shen, Chao and Lin 2003;
+    Chao 1987). The jackknife is too large here, by half where most of the kinds occur.
+
+    Args:
+        incidence: in how many of the blocks each kind occurs, (kinds,).
+        blocks: B, how many there are.
+    """
+    once, twice = int(np.sum(incidence == 1)), int(np.sum(incidence == 2))
+    if not once:
+        return 0.0
+    missed = once**2 / (2 * twice) if twice else once * (once - 1) / 2
+    missed *= (blocks - 1) / blocks
+    return math.sqrt(missed * (1 - (1 - once / (blocks * missed + once)) ** blocks))
+
+
+def bits_per_byte(nats: float, text_bytes: int) -> float:
     """Bits needed for each byte of text.
 
     Comparable between tokenisers, unlike perplexity, as far as they put in equally many special
@@ -69,12 +89,10 @@ def bits_per_byte(nll: np.ndarray, targets: np.ndarray, token_bytes: np.ndarray)
     line, SmolLM2's none.
 
     Args:
-        nll: nats of each predicted token, any shape.
-        targets: those tokens, shape as `nll`.
-        token_bytes: UTF-8 bytes of each token of the vocabulary, (vocabulary,).
+        nats: of all predicted tokens together.
+        text_bytes: UTF-8 bytes of these.
     """
-    total = int(token_bytes[targets].sum())
-    return float(np.sum(nll, dtype=np.float64) / math.log(2) / total)
+    return float(nats / math.log(2) / text_bytes)
 
 
 def counts(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
@@ -247,20 +265,28 @@ def distinct_each(grams: np.ndarray) -> np.ndarray:
 def self_bleu(blocks: np.ndarray) -> np.ndarray:
     """BLEU-4 of each block with all others as references, (blocks,) (Zhu et al. 2018).
 
-    NLTK's, with its first smoothing, over tokens. Rises with the number of blocks, so compare equal
-    numbers; nan for a single block.
+    As NLTK computes it (Bird et al. 2009), with its first smoothing, over tokens; blocks of one
+    length have no brevity penalty. Rises with the number of blocks, so compare equal numbers; nan
+    for a single block.
     """
-    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-
-    rows, smooth = blocks.tolist(), SmoothingFunction().method1
-    return np.array(
-        [
-            sentence_bleu(rows[:i] + rows[i + 1 :], row, smoothing_function=smooth)
-            if len(rows) > 1
-            else math.nan
-            for i, row in enumerate(rows)
-        ]
-    )
+    number, length = blocks.shape
+    if number < 2:
+        return np.full(number, math.nan)
+    logs = np.zeros(number)
+    for order in range(1, 5):
+        if length < order:  # NLTK counts one that is missed
+            logs += math.log(0.1)
+            continue
+        grams = ngrams(blocks, order)
+        counts = np.zeros((number, int(grams.max()) + 1), np.int32)
+        np.add.at(counts, (np.arange(number)[:, None], grams), 1)
+        ordered = np.sort(counts, axis=0)[-2:]  # of each n-gram, the two largest counts
+        others = np.where(counts == ordered[1], ordered[0], ordered[1])  # the largest elsewhere
+        matched = np.minimum(counts, others).sum(1)
+        if order == 1:
+            nothing = matched == 0
+        logs += np.log(np.where(matched > 0, matched, 0.1) / grams.shape[1])
+    return np.where(nothing, 0.0, np.exp(logs / 4))
 
 
 def zipf_exponent(token_counts: np.ndarray, ranks: int = 200) -> float:
@@ -285,14 +311,6 @@ def tail(human_counts: np.ndarray, mass: float = 0.1) -> np.ndarray:
     order = np.argsort(human_counts, kind="stable")
     order = order[human_counts[order] > 0]
     return order[np.cumsum(human_counts[order]) <= mass * human_counts.sum()]
-
-
-def tail_coverage(token_counts: np.ndarray, rare: np.ndarray) -> float:
-    """The share of some rare types that a text still uses; nan where there are none.
-
-    Grows with the length of the text, so compare equal lengths.
-    """
-    return float(np.mean(token_counts[rare] > 0)) if len(rare) else math.nan
 
 
 def tail_share(token_counts: np.ndarray, rare: np.ndarray) -> float:

@@ -57,7 +57,7 @@ def lens(runs: list[Run]) -> Lens:
     women, men = whole(tokenizer, WOMEN), whole(tokenizer, MEN)
     test = corpus.load_blocks(protocol, text, tokenizer).test
     arrays = runs[0].record.arrays
-    if len(test) != arrays["test_nll"].shape[1] or len(tokenizer) > arrays["text_counts"].shape[1]:
+    if len(test) != arrays["test_nll"].shape[1] or len(tokenizer) > len(arrays["human_counts"]):
         raise RecordError(
             f"the tokeniser of {sources.label(protocol.model)} that is here is not the one that "
             f"record {runs[0].record.name} was made with; compute the run again"
@@ -92,7 +92,7 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
     parts = []
     for arm, runs in arms.items():
         for run in runs:
-            counts, nll = run.record.arrays["text_counts"], run.record.arrays["test_nll"]
+            counts, nll = run.record.text_counts, run.record.arrays["test_nll"]
             women = counts[:, seen.women].sum(1)
             parts.append(
                 pd.DataFrame(

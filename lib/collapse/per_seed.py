@@ -50,7 +50,7 @@ class PerSeed:
 def values(by_seed: dict[int, float]) -> PerSeed:
     """Mean of one number a seed, with Student's interval."""
     numbers = np.array(list(by_seed.values()))
-    low, high = metrics.seed_interval(numbers)
+    low, high = metrics.mean_interval(numbers)
     return PerSeed(by_seed, float(numbers.mean()) if len(numbers) else math.nan, low, high)
 
 
@@ -64,7 +64,7 @@ def ratios(by_seed: dict[int, float]) -> PerSeed:
         middle = math.nan if not len(numbers) or np.isnan(numbers).any() else 0.0
         return PerSeed(by_seed, middle, math.nan, math.nan)
     logs = np.log(numbers)
-    low, high = np.exp(metrics.seed_interval(logs))
+    low, high = np.exp(metrics.mean_interval(logs))
     return PerSeed(by_seed, float(np.exp(logs.mean())), float(low), float(high))
 
 

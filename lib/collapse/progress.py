@@ -104,11 +104,11 @@ class Clock:
             flush=True,
         )
 
-    def generation_done(self, number: int, row: dict[str, float]) -> None:
+    def generation_done(self, number: int, perplexity: float) -> None:
         """A generation is finished, or was found finished."""
         origin = "done" if self.first is not None and number >= self.first else "from the cache"
         print(
-            f"  generation {number}: test perplexity {row['test_perplexity']:.1f} ({origin})",
+            f"  generation {number}: test perplexity {perplexity:.1f} ({origin})",
             flush=True,
         )
 

@@ -18,9 +18,9 @@ from collapse.assets import ROOT
 
 # The modules whose code decides the numbers of a generation.
 _NUMERICAL = (
-    "corpus.py", "decode.py", "finished.py", "gauges.py", "loop.py", "measures.py", "memory.py",
-    "metrics.py", "model.py", "parallel.py", "regime.py", "scoring.py", "sources.py",
-    "training.py", "transformer.py",
+    "bases.py", "checkpoint.py", "corpus.py", "decode.py", "finished.py", "loop.py", "measures.py",
+    "memory.py", "model.py", "parallel.py", "regime.py", "scoring.py", "sources.py", "training.py",
+    "transformer.py",
 )  # fmt: skip
 
 

@@ -1,142 +1,39 @@
-"""A run on disk: write, read, list, find, verify.
+"""A run on disk: write, read, list, find, verify, publish.
 
-A record is a folder of three files: `record.json` (protocol, base model, corpus, samples,
-provenance, checksums), `generations.csv` (one row a generation) and `arrays.npz` (per-sequence
-values). Everything but the provenance is a function of the protocol; the fingerprint covers it.
+A record is a folder. Its facts are `record.json` (protocol, base model, corpus, training, samples,
+provenance, checksums), `text.npy.xz` (every token that the generations wrote) and `arrays.npz`
+(losses and counts). Everything but the provenance is a function of the protocol, and the
+fingerprint covers it, whatever the compressor. Beside them `gauges.csv` holds what is derived.
 """
 
 import functools
 import hashlib
-import io
 import json
+import lzma
 import re
 import shutil
 import zipfile
 import zlib
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from collapse import glossary
+from collapse import derived, packing
 from collapse.assets import ROOT, AssetError, atomic, build_dir, locked, restore
-from collapse.protocol import BookError, Protocol, ProtocolError, digest, percent
+from collapse.protocol import Protocol, ProtocolError
+from collapse.record import ARRAYS, RECOVERY_ARRAYS, SCHEMA, Record, RecordError
 
-SCHEMA = 2
-SAMPLES = 6  # prompts whose continuations a record keeps
-
-# Columns of generations.csv: name -> what it holds.
-COLUMNS = {
-    "generation": "0 is trained on human text, n on text written by n-1",
-    "human_share": "share of its training blocks that a human wrote",
-    "best_epoch": "epoch whose checkpoint was selected",
-    "valid_perplexity": "of the selected checkpoint on human validation blocks",
-    "test_perplexity": "on human test blocks, token-weighted",
-    "test_perplexity_low": "lower end of the 95 % bootstrap interval over test blocks",
-    "test_perplexity_high": "upper end of the same",
-    "test_perplexity_no_eos": "the same without the tokens that generation may not write",
-    "bits_per_byte": "on human test blocks",
-    "text_perplexity_median": "median over blocks, its text scored by generation 0",
-}
-for _name, _gauge in glossary.ALL.items():
-    COLUMNS[_name] = f"{_gauge.label}, {_gauge.unit}" if _gauge.unit else _gauge.label
-    COLUMNS[f"{_name}_low"] = f"lower end of the 95 % interval of {_name}"
-    COLUMNS[f"{_name}_high"] = f"upper end of the 95 % interval of {_name}"
-# Arrays: name -> (number of axes, dtype). Of several axes the first is the generation.
-ARRAYS = {
-    "test_nll": (2, "float32"),  # (generations, test blocks): mean nats a token
-    "test_entropy": (2, "float32"),  # the same of the entropy of its predictions
-    "reference_entropy": (2, "float16"),  # (generations, training blocks): on generation 0's text
-    "text_nll": (2, "float16"),  # (generations, training blocks): its text under generation 0
-    "text_counts": (2, "int32"),  # (generations, vocabulary): tokens of its text
-    "human_counts": (1, "int32"),  # (vocabulary,): of what human authors wrote in its place
-}
-# What a run with a recovery has besides.
-RECOVERY_ARRAYS = {
-    "recovery_nll": (1, "float32"),  # (epochs,): on validation text after each epoch of it
-}
-# What reading a damaged JSON, CSV or NPZ file may raise.
+# What reading a damaged JSON, CSV, NPZ or XZ file may raise.
 DAMAGE = (
     ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError,
-    zipfile.BadZipFile, zlib.error,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
-_KEYS = ("schema", "protocol", "base", "corpus", "samples", "provenance", "fingerprint")
-
-
-class RecordError(BookError):
-    """A record is missing, incomplete, or not what its fingerprint says."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a run leaves behind.
-
-    generations: one row a generation, columns as in `COLUMNS`.
-    arrays: as in `ARRAYS`.
-    samples: prompts with the human continuation and that of each generation, decoded.
-    base: name, parameters, identity (hashes) and zero-shot test perplexity of the base model.
-    corpus: SHA-256 of the text and number of blocks, by split; the text's gauges for human text.
-    provenance: versions, commit, device, threads, date, scale, seconds of each generation; and
-        `places`, commit and device of each, where one was computed elsewhere or earlier.
-    """
-
-    protocol: Protocol
-    generations: pd.DataFrame
-    arrays: dict[str, np.ndarray]
-    samples: list[dict[str, Any]]
-    base: dict[str, Any]
-    corpus: dict[str, Any]
-    provenance: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The folder's name: what a reader wants to know first, then the protocol's hash."""
-        p = self.protocol
-        text = p.regime if p.regime != "replace" else f"{percent(p.retained)}pct"
-        text += f"-{p.retains}" if p.retains != "redrawn" else ""
-        text += f"-equal-{p.budget}" if p.budget != "epochs" else ""
-        text += f"-mended-{p.recovery}" if p.recovery else ""
-        return (
-            f"{Path(p.corpus).stem}-{Path(p.model).name}-{p.decoding}-{p.epochs}ep-"
-            f"{text}-s{p.seed}-{p.hash}"
-        )
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of everything that the protocol determines: all but the provenance."""
-        return _fingerprint(self, _csv(self.generations), _npz(self.arrays))
-
-    def truncated(self, generations: int) -> "Record":
-        """The record of the same run stopped earlier: a chain's beginning is a chain.
-
-        Raises:
-            RecordError: the run ends with a recovery, which its beginning does not have.
-        """
-        if generations == self.protocol.generations:
-            return self
-        if self.protocol.recovery:
-            raise RecordError(
-                f"record {self.name} ends with a recovery, which {generations} of its generations "
-                "would not have; take the whole of it"
-            )
-        return Record(
-            protocol=self.protocol.replace(generations=generations),
-            generations=self.generations.iloc[:generations].reset_index(drop=True),
-            arrays={
-                name: self.arrays[name][:generations] if axes > 1 else self.arrays[name]
-                for name, (axes, _) in ARRAYS.items()
-            },
-            samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
-            base=self.base,
-            corpus=self.corpus,
-            provenance={
-                name: value[:generations] if name in ("seconds", "places") else value
-                for name, value in self.provenance.items()
-            },
-        )
+_KEYS = (
+    "schema", "protocol", "base", "corpus", "training", "samples", "provenance", "arrays", "files",
+    "fingerprint", "gauges",
+)  # fmt: skip
+_AGAIN = "restore the folder from git or compute the run again"
 
 
 def published() -> Path:
@@ -156,35 +53,45 @@ def write(record: Record, folder: Path) -> Path:
         AssetError: the disk is full or cannot be written.
     """
     path = folder / record.name
-    generations, arrays = _csv(record.generations), _npz(record.arrays)
+    files, csv = packing.pack(record.arrays), derived.csv(record.generations)
     head = {
         "schema": SCHEMA,
         "fingerprint": record.fingerprint,
         "protocol": record.protocol.to_dict(),
         "base": record.base,
         "corpus": record.corpus,
-        "provenance": record.provenance,
+        "training": record.training,
         "samples": record.samples,
+        "arrays": record.contents,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        "provenance": record.provenance,
+        "gauges": derived.origin(csv),
     }
     text = json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with locked(path):
         restore(path)
         with suppress(RecordError):  # a damaged one is replaced
-            if path.exists() and _read(path).fingerprint == record.fingerprint:
+            if path.exists() and _same(path, record):
                 return path
         with atomic(path, replace=True) as temporary:
             temporary.mkdir()
-            (temporary / "generations.csv").write_bytes(generations)
-            (temporary / "arrays.npz").write_bytes(arrays)
+            for name, content in {**files, derived.FILE: csv}.items():
+                (temporary / name).write_bytes(content)
             (temporary / "record.json").write_text(text, encoding="utf-8", newline="\n")
     return path
 
 
+def _same(path: Path, record: Record) -> bool:
+    """Whether a record that is there is whole and of the same facts, its gauges among them."""
+    there = _read(path)
+    return there.table is not None and there.fingerprint == record.fingerprint
+
+
 def read(path: Path) -> Record:
-    """Read a record and check its schema and fingerprint.
+    """Read a record and check its schema, its files and its fingerprint; arrays unpack later.
 
     Raises:
-        RecordError: a file is missing, malformed, or differs from the fingerprint.
+        RecordError: a file is missing, malformed, or differs from its checksum.
     """
     try:
         return _read(path)
@@ -193,58 +100,104 @@ def read(path: Path) -> Record:
         return _read(path)
 
 
-verify = read  # to read is to verify
+def verify(path: Path) -> Record:
+    """Read a record, unpack every array, and check that they are what the fingerprint is of.
+
+    Raises:
+        RecordError: as `read`; or an array is missing, or is not what it was.
+    """
+    record = read(path)
+    if _head(path)["schema"] != SCHEMA:
+        return record  # to read one of those is to verify it
+    wanted = ARRAYS | (RECOVERY_ARRAYS if record.protocol.recovery else {})
+    for name, (axes, kinds) in wanted.items():
+        kind, shape, _ = record.contents.get(name, ["", [], ""])
+        length = shape[0] if axes > 1 and shape else record.protocol.generations
+        if kind not in kinds.split(" or ") or len(shape) != axes or (
+            length != record.protocol.generations
+        ):  # fmt: skip
+            raise RecordError(
+                f"record {path.name} has no array {name!r} of {kinds} with {axes} axes; "
+                "compute the run again"
+            )
+    try:
+        found = packing.contents(record.arrays)
+    except DAMAGE as error:
+        raise RecordError(f"record {path.name} cannot be unpacked ({error}); {_AGAIN}") from error
+    other = sorted(name for name in found if found[name] != record.contents.get(name))
+    if other or found.keys() != record.contents.keys():
+        raise _changed(path, f"its array {other[0]!r} differs" if other else "an array is missing")
+    return record
+
+
+def _changed(path: Path, how: str) -> RecordError:
+    return RecordError(f"record {path.name} was changed after it was written: {how}; {_AGAIN}")
 
 
 def _read(path: Path) -> Record:
+    from collapse import records_schema2
+
+    head = _head(path)
+    if head["schema"] == records_schema2.SCHEMA:
+        return records_schema2.read(path, head)
+    files = {}
+    for name in (packing.TEXT, packing.REST):
+        try:
+            files[name] = (path / name).read_bytes()
+        except OSError as error:
+            raise RecordError(f"record {path.name} has no {name}; {_AGAIN}") from error
+        if hashlib.sha256(files[name]).hexdigest() != head["files"].get(name):
+            raise _changed(path, f"{name} differs")
     try:
-        text = (path / "record.json").read_bytes()
-        head = json.loads(text.decode("utf-8"))
-        csv = (path / "generations.csv").read_bytes()
-        npz = (path / "arrays.npz").read_bytes()
-        missing = [key for key in _KEYS if key not in head]
-        if missing or head["schema"] != SCHEMA:
-            what = f"lacks {missing[0]!r}" if missing else f"has schema {head['schema']!r}"
-            raise RecordError(f"record {path.name} {what}; this version reads schema {SCHEMA}")
-        table = pd.read_csv(io.BytesIO(csv))
-        with np.load(io.BytesIO(npz), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        protocol = Protocol.from_dict(head["protocol"])
-    except FileNotFoundError as error:
-        raise RecordError(
-            f"record {path.name} has no {Path(str(error.filename)).name}; "
-            "restore the folder from git or compute the run again"
-        ) from error
-    except (*DAMAGE, ProtocolError) as error:
-        raise RecordError(
-            f"record {path.name} cannot be read ({error}); "
-            "restore the folder from git or compute the run again"
-        ) from error
-    record = Record(
-        protocol=protocol,
-        generations=table,
-        arrays=arrays,
-        samples=head["samples"],
-        base=head["base"],
-        corpus=head["corpus"],
-        provenance=head["provenance"],
-    )
-    _check_shape(record, path)
-    if _fingerprint(record, csv, npz) != head["fingerprint"]:
-        if b"\r\n" in csv:
-            raise RecordError(
-                f"record {path.name} has Windows line ends, which git or an editor put there; "
-                f"remove the folder and restore it with `git checkout HEAD -- records/{path.name}`"
-            )
-        raise RecordError(
-            f"record {path.name} was changed after it was written: its fingerprint differs; "
-            "restore the folder from git or compute the run again"
+        record = Record(
+            protocol=Protocol.from_dict(head["protocol"]),
+            arrays=packing.unpack(files),
+            training=head["training"],
+            samples=head["samples"],
+            base=head["base"],
+            corpus=head["corpus"],
+            provenance=head["provenance"],
+            table=derived.stored(path, head["gauges"]["sha256"], len(head["training"])),
         )
+        vars(record)["contents"] = head["arrays"]  # known without unpacking them
+        if record.fingerprint != head["fingerprint"]:
+            raise _changed(path, "its fingerprint differs")
+    except (*DAMAGE, ProtocolError) as error:
+        raise RecordError(f"record {path.name} cannot be read ({error}); {_AGAIN}") from error
     if record.name != path.name:
         raise RecordError(
             f"record {path.name} holds the run {record.name}; restore the folder from git"
         )
     return record
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """What `record.json` says, with all its keys and a schema that is known; not to be changed."""
+    file = path / "record.json"
+    try:
+        state = file.stat()
+        return _parsed(file, state.st_mtime_ns, state.st_size, state.st_ino)
+    except FileNotFoundError as error:
+        raise RecordError(f"record {path.name} has no record.json; {_AGAIN}") from error
+    except DAMAGE as error:
+        raise RecordError(f"record {path.name} cannot be read ({error}); {_AGAIN}") from error
+
+
+@functools.lru_cache(maxsize=1024)  # a chapter looks for many runs among the same records
+def _parsed(file: Path, *_state: int) -> dict[str, Any]:
+    from collapse import records_schema2
+
+    head = json.loads(file.read_bytes().decode("utf-8"))
+    known = {SCHEMA: _KEYS, records_schema2.SCHEMA: records_schema2.KEYS}
+    name, schema = file.parent.name, head.get("schema", SCHEMA)
+    if schema not in known:
+        raise RecordError(
+            f"record {name} has schema {schema!r}; this version reads schema {SCHEMA}"
+        )
+    missing = [key for key in known[schema] if key not in head]
+    if missing:
+        raise RecordError(f"record {name} lacks {missing[0]!r}; {_AGAIN}")
+    return head
 
 
 def _settle(path: Path) -> None:
@@ -257,7 +210,8 @@ def _settle(path: Path) -> None:
 def publish(build: Path, root: Path = ROOT) -> list[str]:
     """Copy the verified runs of `build/records` into `records/`; return their names.
 
-    Of runs that begin alike only the longest is kept: it contains the others.
+    Of runs that begin alike only the longest is kept: it contains the others. A record of the same
+    run under an earlier version's name goes.
 
     Raises:
         RecordError: a run fails its verification; nothing is copied then.
@@ -267,11 +221,12 @@ def publish(build: Path, root: Path = ROOT) -> list[str]:
     for run in sorted(runs, key=lambda run: run.protocol.generations):
         longest[run.protocol.arm_hash, run.protocol.seed] = run
     names = [write(run, root / "records").name for run in longest.values()]
-    for run in longest.values():
-        shorter = 0 if run.protocol.recovery else run.protocol.generations
-        for generations in range(1, shorter):
-            contained = root / "records" / run.truncated(generations).name
-            shutil.rmtree(contained, ignore_errors=True)
+    for path in list_records(root / "records"):
+        with suppress(RecordError):  # a damaged one is another matter
+            there = _protocol(path)
+            run = longest.get((there.arm_hash, there.seed))
+            if run and path.name != run.name and there.generations <= run.protocol.generations:
+                shutil.rmtree(path, ignore_errors=True)
     return sorted(names)
 
 
@@ -296,70 +251,69 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
     Raises:
         RecordError: a record in another folder is damaged.
     """
+    matching: list[tuple[int, Path]] = []
     for path in list_records(folder):
-        try:
+        with _passing_over(path, folder):
             stored = _protocol(path)
             if stored.seed == protocol.seed and stored.arm_hash == protocol.arm_hash:
                 if stored.generations >= protocol.generations:
-                    return read(path).truncated(protocol.generations)
-        except RecordError as error:
-            if folder != built():
-                raise
-            _pass_over(path, str(error))
+                    matching.append((_head(path)["schema"], path))
+    for _, path in sorted(matching, key=lambda each: -each[0]):  # the newest schema first
+        with _passing_over(path, folder):
+            return read(path).truncated(protocol.generations)
     return None
 
 
+@contextmanager
+def _passing_over(path: Path, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except RecordError as error:
+        if folder != built():
+            raise
+        _say(path, str(error))
+
+
 @functools.cache  # said once
-def _pass_over(path: Path, why: str) -> None:
+def _say(path: Path, why: str) -> None:
     print(f"{why}; passed over, and {path} may be removed", flush=True)
 
 
-def _protocol(path: Path) -> Protocol:
-    try:
-        head = json.loads((path / "record.json").read_text(encoding="utf-8"))
-        return Protocol.from_dict(head["protocol"])
-    except (*DAMAGE, ProtocolError) as error:
+def named(name: str) -> Record:
+    """The record of a name or of its unambiguous beginning, in `records/` or the build folder.
+
+    Or that in a folder.
+
+    Raises:
+        RecordError: there is none, or there are several.
+    """
+    if (Path(name) / "record.json").exists():
+        return read(Path(name))
+    paths = [*list_records(published()), *list_records(built())]
+    exact = [path for path in paths if path.name == name]
+    found = exact or [path for path in paths if name and path.name.startswith(name)]
+    several = sorted({path.name for path in found})
+    if len(several) > 1:
         raise RecordError(
-            f"record {path.name} cannot be read ({error}); restore the folder from git"
-        ) from error
+            f"{len(several)} records begin with {name!r}, {several[0]} and {several[1]} among "
+            "them; give more of the name"
+        )
+    if not found:
+        raise RecordError(
+            f"there is no record {name!r}, here, in records/ or in the build folder; "
+            "`book records` lists the published ones"
+        )
+    return read(found[0])
 
 
-def _check_shape(record: Record, path: Path) -> None:
-    length = record.protocol.generations
-    missing = [name for name in COLUMNS if name not in record.generations]
-    if missing or len(record.generations) != length:
-        what = f"lacks the column {missing[0]!r}" if missing else f"has not {length} rows"
-        raise RecordError(f"generations.csv of record {path.name} {what}; compute the run again")
-    expected = ARRAYS | (RECOVERY_ARRAYS if record.protocol.recovery else {})
-    for name, (axes, dtype) in expected.items():
-        array = record.arrays.get(name)
-        wrong = array is None or array.ndim != axes or array.dtype != dtype
-        if wrong or (axes > 1 and len(array) != length):
-            shape = f"{axes} axes, the first of {length}" if axes > 1 else "one axis"
-            raise RecordError(
-                f"arrays.npz of record {path.name} has no {name!r} of {dtype} with {shape}; "
-                "compute the run again"
-            )
+def _protocol(path: Path) -> Protocol:
+    head = _head(path)
+    try:
+        return _known(json.dumps(head["protocol"]))
+    except (*DAMAGE, ProtocolError) as error:
+        raise RecordError(f"record {path.name} cannot be read ({error}); {_AGAIN}") from error
 
 
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
-
-
-def _npz(arrays: dict[str, np.ndarray]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # entries carry a fixed date: same values, same bytes
-    return buffer.getvalue()
-
-
-def _fingerprint(record: Record, csv: bytes, npz: bytes) -> str:
-    return digest(
-        [
-            record.protocol.defining(),
-            record.base,
-            record.corpus,
-            record.samples,
-            hashlib.sha256(csv).hexdigest(),
-            hashlib.sha256(npz).hexdigest(),
-        ]
-    )
+@functools.lru_cache(maxsize=1024)
+def _known(text: str) -> Protocol:
+    return Protocol.from_dict(json.loads(text))

@@ -13,10 +13,12 @@ from urllib.parse import quote
 import nbformat
 from nbformat import NotebookNode
 
-from collapse import __version__, cards, folders
+from collapse import __version__, cards, derived, folders
 from collapse.assets import ROOT, atomic, sha256_file
+from collapse.gauges import COLUMNS
 from collapse.protocol import BookError
-from collapse.records import ARRAYS, COLUMNS, RECOVERY_ARRAYS, list_records, verify
+from collapse.record import ARRAYS, RECOVERY_ARRAYS
+from collapse.records import list_records, verify
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content, the same archive
 
@@ -79,7 +81,7 @@ def _package(files: dict[str, Path]) -> str:
             "path": name,
             "bytes": path.stat().st_size,
             "hash": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",
-            **({"schema": {"fields": _FIELDS}} if path.name == "generations.csv" else {}),
+            **({"schema": {"fields": _fields(path)}} if path.name == derived.FILE else {}),
         }
         for name, path in sorted(files.items())
     ]
@@ -99,15 +101,18 @@ def _package(files: dict[str, Path]) -> str:
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
 
-_INTEGERS = ("generation", "best_epoch")
-_FIELDS = [
-    {
-        "name": name,
-        "type": "integer" if name in _INTEGERS else "number",
-        "description": what,
-    }
-    for name, what in COLUMNS.items()
-]
+def _fields(path: Path) -> list[dict[str, str]]:
+    """The columns of a table of gauges, which may be of a version that knew fewer or others."""
+    with path.open(encoding="utf-8") as file:
+        names = file.readline().strip().split(",")
+    return [
+        {
+            "name": name,
+            "type": "integer" if name == "generation" else "number",
+            "description": COLUMNS.get(name, "of an earlier version"),
+        }
+        for name in names
+    ]
 
 
 # -- notebooks to open elsewhere -------------------------------------------------------------

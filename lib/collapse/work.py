@@ -9,7 +9,7 @@ from collapse import cost, decode, model, scoring
 from collapse.cost import Shape
 from collapse.estimate import Speed
 from collapse.protocol import Protocol
-from collapse.records import SAMPLES
+from collapse.record import SAMPLES
 
 _SAMPLE_BYTES = 8  # of a decoded token, at most, roughly
 _HEADERS = 8 * 2**10  # bytes of a layer in a file of weights besides these, at most, roughly
