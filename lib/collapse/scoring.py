@@ -11,8 +11,8 @@ from torch import Tensor
 from collapse import cost, parallel, transformer
 from collapse.protocol import Protocol
 
-PART = 512  # tokens read at once on a CPU: their activations stay in its cache
-CHUNK = {"cpu": 256, "cuda": 16_384}  # tokens whose logits are in memory at once
+PART = 1024  # tokens read at once on a CPU
+CHUNK = {"cpu": 1024, "cuda": 16_384}  # tokens whose logits are in memory at once
 
 
 @dataclass(frozen=True)

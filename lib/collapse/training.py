@@ -10,12 +10,14 @@ array, are never whole in memory: head, loss and their gradients are made a chun
 
 import copy
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from collapse import parallel, scoring, transformer
 from collapse.progress import Progress
@@ -146,7 +148,7 @@ def _add_gradient(model: Any, ids: Tensor, weight: float, precision: str) -> Ten
     """Add `weight` times the gradient of the summed loss of some blocks; return that sum."""
     # The last token predicts nothing, so only those before it are read.
     read, targets = ids[:, :-1], ids[:, 1:].flatten()
-    with transformer.autocast(ids.device, precision):
+    with transformer.autocast(ids.device, precision), _attention(ids.device):
         if not transformer.supported(model):  # what lies between body and logits is not known
             logits = model(input_ids=read, use_cache=False).logits.flatten(0, 1)
             loss = functional.cross_entropy(logits.float(), targets, reduction="sum")
@@ -154,6 +156,11 @@ def _add_gradient(model: Any, ids: Tensor, weight: float, precision: str) -> Ten
             return loss.detach()
         hidden = model.base_model(input_ids=read, use_cache=False).last_hidden_state
         return _backward(hidden.flatten(0, 1), model.lm_head, targets, weight)
+
+
+def _attention(device: torch.device) -> AbstractContextManager[None]:
+    """On a CPU attention is written out: blocks are short, and fused it is slow to go back."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _backward(hidden: Tensor, head: Any, targets: Tensor, weight: float) -> Tensor:
