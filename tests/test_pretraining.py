@@ -45,8 +45,6 @@ def published(request: pytest.FixtureRequest) -> tuple[str, list[str], np.ndarra
     Text and tokens come from the ordinary cache, so that they are fetched and made once.
     """
     name = request.param
-    if not bases.folder(name).exists():
-        pytest.skip(f"{name} has not been pretrained yet")
     lines, _ = pretraining_text.lines(RECIPES[name].texts)
     tokens = corpus.cached_tokens(lines, model.tokenizer(name), RECIPES[name].length)
     return name, lines, *pretraining.split(tokens, RECIPES[name])
