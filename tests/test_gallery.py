@@ -140,7 +140,7 @@ def test_a_generation_that_runs_begin_with_is_counted_once() -> None:
     rows = other.generations.copy()
     rows.loc[0] = long.generations.loc[0]
     provenance = other.provenance | {"seconds": [60.0, 120.0, 240.0]}
-    shares = dataclasses.replace(begins_alike, generations=rows, provenance=provenance)
+    shares = dataclasses.replace(begins_alike, table=rows, provenance=provenance)
     first = dataclasses.replace(long, provenance=long.provenance | {"seconds": [60.0, 30.0, 30.0]})
     found = card([Run(first, computed=True), Run(shares, computed=True)])
     assert found["minutes"] == (60 + 30 + 30 + 120 + 240) / 60

@@ -70,8 +70,13 @@ def test_two_processes_end_with_the_record_of_one(
     together = records.read(path)
     assert together.provenance["processes"] == 2
     for column in alone.generations:
+        gauge = alone.generations[column.removesuffix("_se")].abs().max()
         np.testing.assert_allclose(
-            together.generations[column], alone.generations[column], rtol=2e-4, err_msg=column
+            together.generations[column],
+            alone.generations[column],
+            rtol=2e-4,
+            atol=1e-6 * gauge,  # an error is a difference of values that are rounded to float32
+            err_msg=column,
         )
     for name, expected in alone.arrays.items():
         np.testing.assert_allclose(together.arrays[name], expected, rtol=2e-3, err_msg=name)
