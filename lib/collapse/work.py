@@ -15,7 +15,7 @@ _SAMPLE_BYTES = 8  # of a decoded token, at most, roughly
 _HEADERS = 8 * 2**10  # bytes of a layer in a file of weights besides these, at most, roughly
 _FACTS = 8 * 2**10  # bytes of a generation's or a record's remaining facts, at most, roughly
 
-_ROW = 2 * 2**10  # bytes of a row of `generations.csv`, at most, roughly
+_ROW = 2 * 2**10  # bytes of a row of `gauges.csv`, at most, roughly
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,21 @@ class Work:
 def work(job: Job) -> Work:
     """What a run computes.
 
-    Scored are the validation blocks after each epoch, the test blocks, what was written, by the
-    model that wrote it and by generation 0, and generation 0's text by each later one; the test
-    blocks once more before generation 0.
+    Scored are the validation blocks after each epoch, the test blocks, the human continuations of
+    the samples, what was written, by the model that wrote it and by generation 0, and generation
+    0's text by each later one; the test blocks once more before generation 0.
     """
     p = job.protocol
     grows = p.regime == "accumulate" and p.budget == "epochs"
     an_epoch = [job.train * (number + 1 if grows else 1) for number in range(p.generations)]
     if p.recovery:
         an_epoch[-1] = p.recovery
-    a_generation = p.epochs * job.valid + job.test + 3 * job.train
+    a_generation = p.epochs * job.valid + job.test + SAMPLES + 3 * job.train
     return Work(
         trained=p.epochs * sum(an_epoch),
-        # Generation 0's own text is the text of generation 0.
-        scored=p.generations * a_generation + job.test - job.train,
+        # What generation 0 wrote it reads once: as its own text, as a text under generation 0, and
+        # as the text of generation 0.
+        scored=p.generations * a_generation + job.test - 2 * job.train,
         written=p.generations * job.train,
     )
 
@@ -152,12 +153,11 @@ def memory(job: Job) -> int:
 def cached_bytes(job: Job) -> int:
     """Bytes that the finished generations of a run leave in the cache, at most.
 
-    Of each its tokens (4 bytes), two scores of test blocks (4) and of those written (2); the
-    weights of generation 0, or of all where each starts from its predecessor's; of the one that a
-    recovery mends.
+    Of each its tokens and its facts; the weights of generation 0, or of all where each starts from
+    its predecessor's; of the one that a recovery mends.
     """
     p = job.protocol
-    text = job.train * (4 * p.block_length + 4) + 8 * job.test + _FACTS
+    text = 4 * job.train * p.block_length + _facts(job)
     kept = p.generations if p.init == "previous" else 1 + (p.recovery > 0)
     weights = cost.weight_bytes(job.shape) + job.shape.layers * _HEADERS if job.shape else 0
     return p.generations * text + kept * weights
@@ -167,6 +167,18 @@ def recorded_bytes(job: Job) -> int:
     """Bytes of a run's record in the build folder, at most; it is compressed."""
     p = job.protocol
     vocabulary = job.shape.vocabulary if job.shape else 0
-    arrays = p.generations * (8 * job.test + 4 * job.train + 4 * vocabulary) + 4 * vocabulary
+    token = 2 if vocabulary <= 2**16 else 4
+    arrays = p.generations * (token * job.train * p.block_length + _facts(job))
+    arrays += 8 * vocabulary + 8 * job.test  # counts of human tokens; bytes of test blocks
     samples = SAMPLES * (2 + p.generations) * p.block_length * _SAMPLE_BYTES
-    return arrays + samples + _FACTS + p.generations * _ROW
+    return arrays + samples + p.generations * _ROW
+
+
+def _facts(job: Job) -> int:
+    """Bytes of a generation's facts but its tokens: 4 a number.
+
+    Three are kept of each test block, five of each block that is written; of the samples, two of
+    each token.
+    """
+    of_samples = 2 * SAMPLES * (job.protocol.block_length - 1)
+    return 4 * (3 * job.test + 5 * job.train + of_samples) + _FACTS
