@@ -247,14 +247,14 @@ def test_what_comes_home_is_verified_before_anything_is_filed(tmp_path: Path) ->
     (tmp_path / "generations" / "aa").mkdir(parents=True)
     (tmp_path / "generations" / "aa" / "facts.json").touch()
     home = tmp_path / "home"
-    csv = two / "generations.csv"
-    good = csv.read_bytes()
-    csv.write_bytes(good.replace(b"1", b"2", 1))
+    text = two / "text.npy.xz"
+    good = text.read_bytes()
+    text.write_bytes(good[:70] + bytes([good[70] ^ 1]) + good[71:])
     packed.put_down(tmp_path, tmp_path / "back.zip")
     with pytest.raises(RecordError, match=f"record {two.name}"):
         pack.unpack(tmp_path / "back.zip", home)
     assert not (home / "records").exists()
-    csv.write_bytes(good)
+    text.write_bytes(good)
     packed.put_down(tmp_path, tmp_path / "back.zip")
     assert pack.unpack(tmp_path / "back.zip", home) == (sorted([one.name, two.name]), 1)
     assert pack.unpack(tmp_path / "back.zip", home)[0]  # again: nothing differs
