@@ -5,7 +5,7 @@ SCALE ?= laptop
 PORT ?= 8000
 BOOK := .venv/bin/book
 # What works before anything is installed.
-FOLDERS := PYTHONPATH=lib "$(PYTHON)" -m collapse.folders
+FOLDERS := PYTHONPATH=lib "$(PYTHON)" -m collapse.book.folders
 
 # Settings reach the commands through the environment, so that no blank or quote in them is lost.
 export NAME ID PARAMS SCALE PORT

@@ -15,11 +15,11 @@ import pytest
 # Toy models are slower on two threads than on one; kernels and subprocesses inherit this.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from collapse import assets, hub, sources
-from collapse.protocol import Protocol
+from collapse.experiment import assets, hub, sources
+from collapse.experiment.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collapse import corpus, model
+    from collapse.experiment import corpus, models
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def isolated(
         know_toy(tmp_path / "cache", toy_cache)
     forget = hub.answers.cache_clear
     forget()
-    if loop := sys.modules.get("collapse.loop"):  # not imported for the sake of this
+    if loop := sys.modules.get("collapse.experiment.loop"):  # not imported for the sake of this
         loop._materials.cache_clear()
     yield
     forget()
@@ -130,29 +130,29 @@ def toy(corpus_file: Path, model_folder: Path, toy_cache: Path) -> Protocol:
 
 
 @pytest.fixture(scope="module")
-def base(toy: Protocol, toy_cache: Path) -> "model.Base":
+def base(toy: Protocol, toy_cache: Path) -> "models.Base":
     """The toy model as a run loads it."""
-    from collapse import model
+    from collapse.experiment import models
 
     with caching_in(toy_cache):
-        return model.load(toy.model)
+        return models.load(toy.model)
 
 
 @pytest.fixture(scope="module")
-def blocks(toy: Protocol, base: "model.Base", toy_cache: Path) -> "corpus.Blocks":
+def blocks(toy: Protocol, base: "models.Base", toy_cache: Path) -> "corpus.Blocks":
     """The blocks of the toy corpus: 20 to train on, 8 to validate, 8 to test."""
-    from collapse import corpus
+    from collapse.experiment import corpus
 
     with caching_in(toy_cache):
         return corpus.load_blocks(toy, corpus.load_text(toy.corpus), base.tokenizer)
 
 
 @pytest.fixture
-def fresh(base: "model.Base") -> Any:
+def fresh(base: "models.Base") -> Any:
     """The toy model, free to be trained."""
-    from collapse import model
+    from collapse.experiment import models
 
-    return copy.deepcopy(base.model).to(model.device())
+    return copy.deepcopy(base.model).to(models.device())
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def elsewhere(
 ) -> Callable[[str], None]:
     """Go to another machine: an empty cache and build folder of the given name."""
 
-    from collapse import loop
+    from collapse.experiment import loop
 
     def go(name: str) -> None:
         monkeypatch.setenv("COLLAPSE_CACHE", know_toy(tmp_path / name / "cache", toy_cache))
@@ -179,12 +179,13 @@ def smoke_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from click.testing import CliRunner
 
-    from collapse import book, corpus
+    from collapse import cli
+    from collapse.experiment import corpus
 
     build, cache = tmp_path_factory.mktemp("smoke"), tmp_path_factory.mktemp("smoke-cache")
     corpus.fetch()
     (cache / "wikitext2").symlink_to(assets.cache_dir().resolve() / "wikitext2")
     places = {"COLLAPSE_BUILD": str(build), "COLLAPSE_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
-    done = CliRunner().invoke(book.main, ["build", "--scale", "smoke"], env=places)
+    done = CliRunner().invoke(cli.main, ["build", "--scale", "smoke"], env=places)
     assert done.exit_code == 0, done.output
     return build

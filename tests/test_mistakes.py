@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-
-from collapse import book, chapter, cli, execution, experiments, plan, registry
-from collapse.protocol import BookError
 from test_chapter import make_book
+
+from collapse import cli
+from collapse.book import chapter, execution, registry
+from collapse.errors import BookError
+from collapse.sweeps import plan
 
 WRITING = {
     "run": ["no-retention"],
@@ -49,7 +51,7 @@ PARAMETERS = {
 
 def refused(arguments: list[str], **environment: str) -> str:
     """What a command says, which is one sentence."""
-    done = CliRunner().invoke(book.main, arguments, env=environment)
+    done = CliRunner().invoke(cli.main, arguments, env=environment)
     assert done.exit_code == 2, (done.output, done.exception)
     assert isinstance(done.exception, SystemExit)
     assert done.output.startswith("Error: ") and done.output.count("\n") == 1, done.output
@@ -64,8 +66,13 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("something was begun")
 
     monkeypatch.setattr(execution, "_run", never)
-    monkeypatch.setattr(experiments, "run_sweep", never)
-    for name in ("compare.of_chapter", "corpus.fetch", "bench.measure", "site.stage"):
+    monkeypatch.setattr(cli, "run_sweep", never)
+    for name in (
+        "book.compare.of_chapter",
+        "experiment.corpus.fetch",
+        "bench.measurement.measure",
+        "book.site.stage",
+    ):
         monkeypatch.setattr(f"collapse.{name}", never)
 
 
@@ -160,7 +167,7 @@ def test_what_the_system_refuses_is_told_with_the_remedy(
 
 def test_a_reader_that_hears_enough_is_no_mistake() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import collapse.book as b; b.main(['list'])"],
+        [sys.executable, "-c", "import collapse.cli as b; b.main(['list'])"],
         stdout=_closed(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert done.stderr == ""

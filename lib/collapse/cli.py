@@ -1,16 +1,20 @@
-"""What all commands share: how they fail, and the options that several have."""
+"""The command line: one function a command; what it needs is imported when it is run."""
 
 import errno
 import math
+import os
 import shlex
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from collapse import assets, chapter, folders
-from collapse.protocol import BookError
+from collapse.book import chapter, folders
+from collapse.errors import BookError
+from collapse.experiment import assets
+from collapse.experiment.assets import ROOT, build_dir
 
 
 class Sentence(click.ClickException):
@@ -136,3 +140,476 @@ parameter_option = click.option(
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Runs at once on this machine."
 )
+
+
+@click.group(cls=Commands)
+def main() -> None:
+    """Run the chapters of the book, build its pages, keep its records."""
+
+
+MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
+
+
+def run_chapters(
+    names: Sequence[str], scale: str, overrides: dict[str, str], *, force: bool = False
+) -> None:
+    """Execute chapters, all of them if none is named; all are checked before the first starts.
+
+    Raises:
+        BookError: a name or a parameter is refused, or a chapter stops.
+    """
+    from collapse.book import execution
+
+    names = names or chapter.names()
+    settings = {name: chapter.settings(name, scale, overrides) for name in names}
+    for name, values in settings.items():
+        differing = chapter.changed(name, values)
+        told = " ".join(f"{k}={chapter.written(v)}" for k, v in differing.items() if k != "scale")
+        click.echo(f"{name}: scale {scale}; differs from the paper in: {told or 'nothing'}")
+        if not execution.execute(name, scale, overrides, build_dir(), force=force):
+            click.echo(f"{name}: up to date")
+
+
+def echo_site() -> None:
+    """Build the site and say where it is."""
+    from collapse.book import site
+
+    click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
+
+
+@main.command("list")
+def list_chapters() -> None:
+    """List the chapters with their parameters, at paper and at laptop scale."""
+    for name in chapter.names():
+        click.echo(f"{name}: {chapter.title(name)}")
+        laptop = chapter.settings(name, "laptop", {})
+        known = [p for p in chapter.parameters(name).values() if p.name != "scale"]
+        rows = [(p.name, p.type, p.default, laptop[p.name], p.help) for p in known]
+        texts = [(n, t, chapter.written(a), chapter.written(b), h) for n, t, a, b, h in rows]
+        texts.insert(0, ("parameter", "type", "paper", "laptop", ""))
+        widths = [max(len(row[column]) for row in texts) for column in range(4)]
+        for row in texts:
+            aligned = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+            click.echo("  " + "  ".join([*aligned, row[4]]).rstrip())
+
+
+@main.command("run", cls=Writing)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@scale_option
+@parameter_option
+@force_option
+def run_command(
+    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], force: bool
+) -> None:
+    """Execute chapters; all of them if no NAME is given."""
+    run_chapters(names, scale, pairs(parameters), force=force)
+
+
+@main.command("figure", cls=Writing)
+@click.argument("id")
+@scale_option
+@parameter_option
+def figure_command(id: str, scale: str, parameters: tuple[str, ...]) -> None:
+    """Make one figure again: its picture, its data and its card, into the build folder."""
+    from collapse.book import execution
+
+    path = execution.make_figure(id, scale, pairs(parameters), build_dir())
+    click.echo(f"{path} and .png, .csv, .json beside it")
+
+
+@main.command("site", cls=Writing)
+@click.option("--again", is_flag=True, help="Only where pages were built before.")
+def site_command(again: bool) -> None:
+    """Build the pages from the executed chapters."""
+    if again and not (build_dir() / "html").is_dir():
+        click.echo(f"Figures are in {build_dir() / 'figures'}; `make book` makes the pages.")
+    else:
+        echo_site()
+
+
+@main.command("pdf", cls=Writing)
+def pdf_command() -> None:
+    """Print the executed chapters into one PDF; this needs Chromium."""
+    from collapse.book import site
+
+    click.echo(site.pdf(build_dir()).resolve().as_uri())
+
+
+@main.command("release", cls=Writing)
+def release_command() -> None:
+    """Pack the pages, and the records as a data package, with checksums."""
+    from collapse.book import release
+
+    for path in release.make(build_dir()):
+        click.echo(path)
+
+
+@main.command("notebooks", cls=Writing)
+def notebooks_command() -> None:
+    """Write the executed chapters as notebooks that Colab can open."""
+    from collapse.book import release
+
+    click.echo(release.notebooks(build_dir()))
+
+
+@main.command("build", cls=Writing)
+@scale_option
+@force_option
+def build_command(scale: str, force: bool) -> None:
+    """Execute all chapters, then build the pages."""
+    run_chapters((), scale, {}, force=force)
+    echo_site()
+
+
+@main.command("pretrain", cls=Writing)
+@click.argument("name", type=click.Choice(["tiny", "mini"]))
+def pretrain_command(name: str) -> None:
+    """Pretrain a small base again, into the build folder; stopped and given again, it goes on."""
+    from collapse.pretraining import pretrain
+
+    folder = pretrain.make(name)
+    click.echo(f"{folder}; the one that the book uses is in records/bases/{name}")
+
+
+@main.command("recompute", cls=Writing)
+@scale_option
+@workers_option
+def recompute_command(scale: str, workers: int | None) -> None:
+    """Compute all runs of all chapters at one scale and copy them into records/.
+
+    The picture in the README is drawn again from them.
+    """
+    from collapse.experiment import records
+
+    # A build folder of its own, so that nobody's experiments are published with them.
+    folder = build_dir() / "recompute"
+    shutil.rmtree(folder, ignore_errors=True)
+    os.environ["COLLAPSE_BUILD"] = str(folder)
+    names = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
+    run_sweep(names, scale, {"compute": "all"}, workers, None)
+    run_chapters(names, scale, {"compute": "all"}, force=True)
+    for name in records.publish(folder):
+        click.echo(f"records/{name}")
+    run_chapters(["index"], scale, {}, force=True)  # for the picture in the README
+    shutil.copyfile(folder / "figures" / f"{MAIN_FIGURE}.svg", ROOT / "records" / "results.svg")
+
+
+def run_sweep(
+    names: Sequence[str],
+    scale: str,
+    overrides: dict[str, str],
+    workers: int | None = None,
+    scheduler: str | None = None,
+    minutes: float | None = None,
+    carry: Path | None = None,
+    stated: Path | None = None,
+) -> None:
+    """Compute the runs that chapters need; chapters executed after it find them finished.
+
+    For that it sets `OMP_NUM_THREADS`: the same bits need the same number of threads.
+
+    Args:
+        stated: a file that states the runs; no chapter is read then.
+
+    Raises:
+        BookError: a name or a parameter is refused, there is no such cluster, or a run failed.
+    """
+    from collapse.sweeps import sweep
+    from collapse.sweeps.progress import Limit, now
+
+    limit = Limit(now() + 60 * minutes) if minutes else None
+    runs = sweep.stated(stated) if stated else sweep.gather(names, scale, overrides)
+    generations = sum(run.generations for run in runs)
+    click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
+    if runs:
+        threads = sweep.sweep(runs, scale, workers, scheduler, limit, carry)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
+
+
+@main.command("sweep", cls=Writing)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@scale_option
+@parameter_option
+@workers_option
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    callback=no_empty,
+    help="Use the workers of a Dask cluster.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=no_nan,
+    metavar="M",
+    help="Start no generation that would not end by then; exit with 3 if something is left.",
+)
+@click.option(
+    "--carry",
+    type=click.Path(file_okay=False),
+    callback=folder,
+    metavar="DIR",
+    help="Take finished generations from this folder, and leave new ones there.",
+)
+@click.option(
+    "--runs",
+    "stated",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Compute the runs that this file states, as that of a pack does, and not chapters'.",
+)
+@click.pass_context
+def sweep_command(
+    context: click.Context,
+    names: tuple[str, ...],
+    scale: str,
+    parameters: tuple[str, ...],
+    workers: int | None,
+    scheduler: str | None,
+    minutes: float | None,
+    carry: Path | None,
+    stated: Path | None,
+) -> None:
+    """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
+
+    The most valuable come first: each chapter's own setting, seed after seed, then its other arms.
+    """
+    from collapse.experiment import devices
+    from collapse.sweeps.progress import OutOfTime
+    from collapse.sweeps.sweep import SweepError
+
+    if stated and (names or parameters):
+        given = names[0] if names else f"-p {parameters[0]}"
+        raise SweepError(f"--runs {stated} states all runs; leave out either it or {given}")
+    with devices.one_speaks():
+        try:
+            overrides = pairs(parameters)
+            run_sweep(names, scale, overrides, workers, scheduler, minutes, carry, stated)
+        except OutOfTime as error:
+            click.echo(f"time is up: {error}")
+            context.exit(3)
+
+
+@main.command("pack", cls=Writing)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@scale_option
+@parameter_option
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    callback=folder,
+    metavar="DIR",
+    help="A new folder for the pack.",
+)
+@click.option("--part", default="25MB", show_default=True, metavar="SIZE", help="Of each file.")
+def pack_command(
+    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], target: Path, part: str
+) -> None:
+    """Pack the runs of chapters for a machine without a network; of all chapters without a NAME.
+
+    There `python run.py --minutes M` computes them, as `book sweep` would.
+    """
+    from collapse.sweeps import pack, sweep
+
+    largest = pack.in_parts_of(part)
+    runs = sweep.gather(names, scale, pairs(parameters))
+    for path in pack.make(runs, scale, target, largest):
+        click.echo(path)
+    click.echo(f"{len(runs)} runs; there, `python {pack.SCRIPT} --minutes M` computes them")
+
+
+@main.command("unpack", cls=Writing)
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def unpack_command(archive: Path) -> None:
+    """Verify what was computed from a pack, and file the finished runs under records/."""
+    from collapse.sweeps import pack
+
+    names, generations = pack.unpack(archive)
+    for name in names:
+        click.echo(f"records/{name}")
+    click.echo(
+        f"{len(names)} finished runs filed; {archive} holds {generations} generations, from which "
+        f"unfinished ones go on: lay it beside the next {pack.SCRIPT}"
+    )
+
+
+@main.command("plan")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@scale_option
+@parameter_option
+@click.option("--time", "timed", is_flag=True, help="Measure, for some ten seconds, how long.")
+def plan_command(
+    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], timed: bool
+) -> None:
+    """Say what chapters would compute and whether it fits; compute nothing.
+
+    All chapters if no NAME is given.
+    """
+    from collapse.experiment import loop, records
+    from collapse.sweeps import fit, plan
+
+    wanted = {}
+    for name in names or chapter.names():
+        arms = chapter.arms(name, chapter.settings(name, scale, pairs(parameters)))
+        shown = {run.hash: run for arm in arms.values() for run in arm.runs()}
+        missing = {run.hash: run for arm in arms.values() for run in loop.missing(arm)}
+        wanted[name] = (list(shown.values()), list(missing.values()))
+    every = {run.hash: run for _, runs in wanted.values() for run in runs}  # chapters share some
+    jobs = dict(zip(every, plan.jobs(list(every.values())), strict=True))
+    fit.check(list(jobs.values()))
+    for said in dict.fromkeys(said for run in every.values() for said in plan.absent(run)):
+        click.echo(said)
+    speeds = plan.calibrate(list(jobs.values())) if timed else None
+    for name, (shown, runs) in wanted.items():
+        if runs:
+            _echo_plan(name, plan.draw_up([jobs[run.hash] for run in runs], speeds))
+        elif shown:
+            found = [run for run in shown if records.find(run, records.published())]
+            click.echo(f"{name}: nothing to compute: {len(found)} runs are in records/")
+        else:
+            click.echo(f"{name}: no runs")
+    if sum(1 for _, runs in wanted.values() if runs) > 1:
+        _echo_plan(
+            "in all, runs that chapters share counted once",
+            plan.draw_up(list(jobs.values()), speeds),
+        )
+
+
+def _echo_plan(title: str, drawn: Any) -> None:
+    from collapse.sweeps import plan
+
+    click.echo(f"{title}: at most")
+    for what, how_much in plan.table(drawn):
+        click.echo(f"  {what:<12}{how_much}")
+
+
+@main.command("assets", cls=Writing)
+def assets_command() -> None:
+    """Fetch the text that the chapters need."""
+    from collapse.experiment import corpus
+
+    corpus.fetch()
+
+
+@main.command("records")
+def records_command() -> None:
+    """List the committed records."""
+    from collapse.experiment import records
+
+    for path in records.list_records(records.published()):
+        click.echo(path.name)
+
+
+@main.command("verify")
+@click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
+def verify_command(folder: Path | None) -> None:
+    """Verify one record, or all committed ones."""
+    from collapse.experiment import records
+
+    if folder:
+        records.verify(folder)
+        click.echo(f"{folder.name}: verified")
+        return
+    failed, verified = [], 0
+    for path in sorted(path for path in records.published().glob("*/") if path.is_dir()):
+        if not records.is_name(path.name):
+            click.echo(f"{path.name}: not a record's name; passed over")
+            continue
+        try:
+            records.verify(path)
+            verified += 1
+            click.echo(f"{path.name}: verified")
+        except records.RecordError as error:
+            failed.append(error)
+            click.echo(f"{path.name}: {error}")
+    click.echo(f"{verified} verified")
+    if failed:
+        raise failed[0]
+
+
+@main.command("compare", cls=Writing)
+@click.argument("what", metavar="CHAPTER|RECORD")
+@click.argument("published", required=False, metavar="[RECORD]")
+@scale_option
+@parameter_option
+@click.pass_context
+def compare_command(
+    context: click.Context,
+    what: str,
+    published: str | None,
+    scale: str,
+    parameters: tuple[str, ...],
+) -> None:
+    """Compare what a chapter computed here with the published runs nearest to it.
+
+    Or one record with another: names in records/ or in the build folder, or folders. Exits with 0
+    if it agrees within the spread of the seeds, with 1 if it differs, with 3 if the two cannot be
+    compared.
+    """
+    from collapse.book import compare
+    from collapse.experiment import records
+
+    status = 0
+    if what in chapter.names() and published is None:
+        arms = chapter.arms(what, chapter.settings(what, scale, pairs(parameters)))
+        own = next(iter(arms.values())).runs() if arms else []
+        found = compare.of_chapter(own)
+        if not found:
+            click.echo(f"{what}: no run was computed here, so there is nothing to compare")
+            status = compare.STATUS["not comparable"]
+    elif published is None:
+        found = [compare.with_published(records.named(what))]
+    else:
+        found = [compare.compare(records.named(what), [records.named(published)])]
+    for one in found:
+        click.echo(f"{compare.told(one)}\n{compare.page(one).resolve().as_uri()}\n")
+    context.exit(max((compare.STATUS[one.verdict] for one in found), default=status))
+
+
+@main.command("text")
+@click.argument("record")
+@click.argument("generation", type=click.IntRange(min=0))
+def text_command(record: str, generation: int) -> None:
+    """Print the text that a GENERATION of a RECORD wrote, a paragraph for each block.
+
+    RECORD is a name in records/ or in the build folder, or its beginning, or a folder.
+    """
+    from collapse.experiment import models, records
+
+    found = records.named(record)
+    last = found.protocol.generations - 1
+    if generation > last:
+        raise records.RecordError(
+            f"record {found.name} has no generation {generation}; give one from 0 to {last}"
+        )
+    tokens, protocol = found.text[generation], found.protocol
+    tokenizer = models.tokenizer(protocol.model)
+    for sample in found.samples:
+        if tokenizer.decode(tokens[sample["row"]]) != sample["generations"][generation]:
+            raise records.RecordError(
+                f"the tokeniser of {protocol.model} that is here is not the one that record "
+                f"{found.name} was made with; compute the run again"
+            )
+    click.echo("\n\n".join(tokenizer.decode(block).strip() for block in tokens))
+
+
+@main.command("bench", cls=Writing)
+@click.option("--rounds", default=5, type=click.IntRange(2), help="Turns of each side.")
+@click.option("--publish", is_flag=True, help="Put the measurements into records/.")
+def bench_command(rounds: int, publish: bool) -> None:
+    """Measure how fast the loop is, against the usual ways and the machine's limits."""
+    from collapse.bench import measurement, speed
+
+    found = measurement.measure(rounds, click.echo)
+    target = measurement.path(found["kind"], None if publish else build_dir())
+    measurement.store(found, target)
+    for contest in found["contests"]:
+        rival = speed.RIVALS[contest]
+        click.echo(f"{contest}: {speed.times(found, contest)} times as fast as {rival}")
+    click.echo(f"{target}; `book run how-fast` draws it")
+
+
+if __name__ == "__main__":
+    main()

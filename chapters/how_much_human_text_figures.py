@@ -1,0 +1,190 @@
+"""The figures of dose and response; the numbers come from `dose`."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import how_much_human_text as dose
+from collapse.book import figures
+from collapse.experiment.loop import Run
+from collapse.laws import regression
+
+
+def grid_figure(doses: dose.Doses) -> tuple[Figure, pd.DataFrame]:
+    """Four measures by share, one line a generation; a dashed line changes both at once."""
+    figures.style()
+    made, panels = plt.subplots(2, 2, figsize=(10, 8.2), layout="constrained", sharex=True)
+    found = dose.grid(doses)
+    shares = sorted(set(found["share"]))
+    if len(found):
+        last = int(found["generation"].max())
+        shades = sns.color_palette("viridis", last + 1)
+        path = _path(shares, last)
+        for axes, (column, label) in zip(panels.flat, dose.COLUMNS.items(), strict=True):
+            _grid_panel(axes, found, column, shares, shades, path)
+            axes.set_ylabel(f"{label}\n÷ that with share 0")
+        panels[0, 0].legend(fontsize=9)
+    for axes in panels[1]:
+        axes.set_xticks(range(len(shares)), [f"{100 * share:g}" for share in shares])
+        axes.set_xlabel("synthetic share of the training text (%)")
+    figures.sign(made, [run for runs in doses.values() for run in runs])
+    return made, found
+
+
+def _path(shares: list[float], last: int) -> list[tuple[int, int]]:
+    """Cells, as (place of the share, generation), that grow in both at once."""
+    places = np.linspace(0, len(shares) - 1, last + 1).round().astype(int)
+    return [(int(place), number) for number, place in enumerate(places)]
+
+
+def _grid_panel(
+    axes: Axes,
+    found: pd.DataFrame,
+    column: str,
+    shares: list[float],
+    shades: list[tuple[float, float, float]],
+    path: list[tuple[int, int]],
+) -> None:
+    logs = np.log(found[f"{column}_change"])
+    means = np.exp(logs.groupby([found["generation"], found["share"]]).mean())
+    for number, rows in found.groupby("generation"):
+        if number == 0:
+            continue
+        shift = 0.08 * (int(number) - len(shades) / 2)
+        places = np.array([shares.index(share) for share in rows["share"]])
+        shape = {"color": shades[int(number)], "marker": "osD^v"[int(number) % 5]}
+        axes.plot(
+            places + shift, rows[f"{column}_change"], ls="", mfc="none", ms=4, alpha=0.8, **shape
+        )  # fmt: skip
+        line = means[number]
+        axes.plot(
+            [shares.index(share) for share in line.index], line, lw=2, ms=6,
+            ls=figures.LINES[int(number) % 4], label=f"generation {number}", **shape,
+        )  # fmt: skip
+    walked = [means[number, shares[place]] for place, number in path[1:]]
+    axes.plot([place for place, _ in path[1:]], walked, color="black", lw=1.3, ls=(0, (2, 2)),
+              marker="x", ms=8, label="both at once")  # fmt: skip
+    axes.axhline(1, color="#333333", lw=1)
+
+
+def equivalence_figure(
+    doses: dose.Doses, generations: tuple[int, int]
+) -> tuple[Figure, pd.DataFrame]:
+    """Change of perplexity against share 0 in two generations, with the margin as a band."""
+    figures.style()
+    found = dose.grid(doses)
+    tested = dose.equivalence(found)
+    shares = [share for share in sorted(doses) if share]
+    made, panels = plt.subplots(
+        1, 2, figsize=(10, 1.7 + 0.5 * len(shares)), layout="constrained", sharey=True
+    )
+    for axes, number in zip(panels, generations, strict=True):
+        axes.axvspan(
+            -100 * dose.MARGIN,
+            100 * dose.MARGIN,
+            color=figures.BAND,
+            alpha=0.25,
+            lw=0,
+            zorder=0,
+        )
+        axes.axvline(0, color="#333333", lw=1)
+        for _, row in tested[tested["generation"] == number].iterrows():
+            place = shares.index(row["share"])
+            known = {"within the margin": (2, "o"), "undecided": (3, "s")}
+            index, marker = known.get(row["verdict"].partition(":")[0], (1, "D"))
+            colour = figures.COLOURS[index]
+            cell = found[(found["share"] == row["share"]) & (found["generation"] == number)]
+            seeds = 100 * (cell["test_perplexity_change"] - 1)
+            axes.plot(seeds, [place - 0.16] * len(seeds), "o", ms=5, mfc="none", color="#333333")
+            axes.plot([row["low"], row["high"]], [place + 0.08] * 2, lw=2.4, color=colour)
+            axes.plot(row["change"], place + 0.08, marker=marker, ms=9, color=colour)
+        axes.set_xscale("symlog", linthresh=5)
+        axes.set_xticks([-5, -2, 0, 2, 5, 20, 100], ["−5", "−2", "0", "2", "5", "20", "100"])
+        axes.set(title=f"Generation {number}", xlabel="change of perplexity (%)")
+    panels[0].set_yticks(range(len(shares)), [f"{100 * share:g} %" for share in shares])
+    panels[0].set_ylim(max(len(shares), 1) - 0.5, -0.5)
+    panels[0].set_ylabel("synthetic share")
+    figures.sign(made, [run for runs in doses.values() for run in runs])
+    return made, tested
+
+
+def weight_figure(doses: dose.Doses, chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
+    """Error by the weight or the share of human data: in a law, and in the language model."""
+    figures.style()
+    made, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
+    weights = np.linspace(0.05, 1, 96)
+    laws = {
+        "fresh human data in every generation": regression.settled(weights),
+        "one generation, a perfect model before": regression.weighted(weights, 0.0),
+    }
+    parts = []
+    for index, (label, values) in enumerate(laws.items()):
+        left.plot(weights, values, color=figures.COLOURS[index], ls=figures.LINES[index], lw=2,
+                  label=label)  # fmt: skip
+        parts.append(pd.DataFrame({"law": label, "human": weights, "value": values}))
+    random = np.random.default_rng(seed)
+    for weight in (0.2, 0.4, 0.618, 0.8, 1.0):
+        found = regression.simulate_weighted(weight, 4, 40, chains, random)
+        error = 1.96 * found.std(ddof=1) / math.sqrt(chains)
+        left.errorbar(weight, found.mean(), error, marker="o", color=figures.COLOURS[0], capsize=3)
+        point = {
+            "law": "simulated",
+            "human": [weight],
+            "value": found.mean(),
+            "error": error / 1.96,
+        }
+        parts.append(pd.DataFrame(point))
+    left.set(ylim=(0.3, 2.2), xlabel="weight of the human half of the data",
+             ylabel="variance ÷ that of the human half", title="A mean, in a law")  # fmt: skip
+    left.legend(fontsize=9, loc="upper right")
+    found = dose.grid(doses)
+    if len(found):
+        ends = found[found["generation"] == found["generation"].max()]
+        human = 1 - ends["share"]
+        right.plot(human, ends["test_perplexity_change"], "o", mfc="none", ms=5, color="#333333")
+        mean = ends.groupby("share")["test_perplexity_change"].mean()
+        right.plot(1 - mean.index, mean, color=figures.COLOURS[1], marker="s", ms=6, lw=2)
+        parts.append(
+            pd.DataFrame(
+                {"law": "language model", "human": human, "seed": ends["seed"],
+                 "value": ends["test_perplexity_change"]}
+            )
+        )  # fmt: skip
+    right.set(xlabel="human share of the training text",
+              ylabel="perplexity ÷ that with human text",
+              title="A language model, measured")  # fmt: skip
+    for axes in (left, right):
+        for place, label in ((0.5, "½"), (regression.GOLDEN, "0.618")):
+            axes.axvline(place, color=figures.BAND, lw=1.4, ls=(0, (4, 2)), zorder=0)
+            axes.annotate(label, (place, 0.01), xycoords=("data", "axes fraction"), va="bottom",
+                          ha="right" if place == 0.5 else "left", fontsize=10)  # fmt: skip
+    figures.sign(made, [run for runs in doses.values() for run in runs])
+    return made, pd.concat(parts, ignore_index=True)
+
+
+def pace_figure(arms: dict[str, list[Run]]) -> tuple[Figure, pd.DataFrame]:
+    """Growth from each generation to the next, of loss and of perplexity, every seed drawn."""
+    figures.style()
+    made, panels = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
+    parts = []
+    for index, (label, runs) in enumerate(arms.items()):
+        rows = dose.increments(runs)
+        if len(rows):
+            parts.append(rows.assign(arm=label))
+            for axes, column in zip(panels, ("nats", "points"), strict=True):
+                figures.seeds_and_mean(axes, rows, column, (index, len(arms)), label)
+    for axes in panels:
+        axes.axhline(0, color="#333333", lw=1)
+        axes.set_xlabel("generation")
+        axes.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+    panels[0].set(ylabel="growth since the generation before (nats)", title="Loss")
+    panels[1].set(ylabel="growth ÷ perplexity of generation 0", title="Perplexity")
+    if parts:
+        panels[0].legend(fontsize=9)
+    figures.sign(made, [run for runs in arms.values() for run in runs])
+    return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

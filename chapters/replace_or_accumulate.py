@@ -1,0 +1,141 @@
+"""What the chapter on replacing and accumulating computes and draws of regression.
+
+The laws themselves are in `regression`; the language model's runs are drawn by `figures`.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from collapse.book import figures
+from collapse.laws import regression
+from collapse.laws.regression import REGIMES, Task
+
+SHARES = (0.0, 0.01, 0.1, 0.3, 1.0)  # synthetic labels, in the scan over the number of rows
+ROWS = (300, 1000, 3000, 10_000, 30_000)
+FEW = Task(np.ones(10), np.full(10, 0.5), rows=100, noise=1.0)  # whose fit makes these labels
+LABELS = {
+    "replace": "replaced",
+    "accumulate": "accumulated",
+    "accumulate-subsample": "accumulated, as many drawn",
+}
+
+
+PLAIN = Task(np.ones(20), np.full(20, 0.5), rows=1000, noise=1.0)
+RIDGE = Task(np.geomspace(4, 0.25, 20), np.full(20, 0.5), rows=1000, noise=1.0, penalty=0.2)
+STILL = replace(RIDGE, fixed=True)  # the same with a total penalty that does not grow
+NOTHING = float((RIDGE.eigenvalues * RIDGE.truth**2).sum()) / RIDGE.unit  # predicts zero
+
+
+def linear(
+    problems: dict[str, tuple[Task, str]], generations: int, chains: int, seed: int
+) -> pd.DataFrame:
+    """Law and simulation of some regimes, in units of the risk of generation 0's least squares.
+
+    Args:
+        problems: label -> task and regime.
+
+    Columns: `regime`, `generation`, `law`, `measured` and its standard `error` over chains.
+    """
+    parts = []
+    for label, (problem, regime) in problems.items():
+        random = np.random.default_rng(seed)
+        found = regression.simulate(problem, regime, generations, chains, random) / problem.unit
+        parts.append(
+            pd.DataFrame(
+                {
+                    "regime": label,
+                    "generation": np.arange(generations + 1),
+                    "law": regression.risk(problem, regime, generations) / problem.unit,
+                    "measured": found.mean(0),
+                    "error": found.std(0, ddof=1) / math.sqrt(chains),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def scan(chains: int, seed: int) -> pd.DataFrame:
+    """Risk by the number of rows for several constant shares of synthetic labels.
+
+    Columns: `share`, `rows`, `law`, `measured`, `error`; in units of the risk of the model that
+    made the labels, which was fitted to the 100 human rows of `FEW`.
+    """
+    parts = []
+    unit = float(regression.floor(0.0, FEW.rows, FEW))
+    for share in SHARES:
+        for rows in ROWS:
+            random = np.random.default_rng([seed, rows])  # all shares see the same data
+            found = regression.simulate_floor(share, rows, FEW, chains, random) / unit
+            law = float(regression.floor(share, rows, FEW)) / unit
+            error = found.std(ddof=1) / math.sqrt(chains)
+            parts.append((share, rows, law, found.mean(), error))
+    return pd.DataFrame(parts, columns=["share", "rows", "law", "measured", "error"])
+
+
+def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
+    """Risk by generation for least squares and for ridge; points are simulated, lines are laws."""
+    figures.style()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4.6), layout="constrained")
+    plain = {LABELS[regime]: (PLAIN, regime) for regime in REGIMES}
+    shrunk = {LABELS[regime]: (RIDGE, regime) for regime in REGIMES}
+    shrunk["accumulated, total penalty fixed"] = (STILL, "accumulate")
+    parts = {
+        panel: linear(problems, generations, chains, seed)
+        for panel, problems in (("left", plain), ("right", shrunk))
+    }
+    _by_regime(left, parts["left"], "Least squares")
+    _by_regime(right, parts["right"], f"Ridge, penalty {RIDGE.penalty:g} a row")
+    left.axhline(math.pi**2 / 6, color="black", lw=1.2, ls=":")
+    left.annotate("π²/6", (generations, math.pi**2 / 6), va="bottom", ha="right", fontsize=10)
+    left.set_ylabel("risk ÷ that of one fit to human labels")
+    right.legend(fontsize=9, loc="center right", bbox_to_anchor=(1, 0.2))
+    return figure, figures.panels(**parts)
+
+
+def obeyed(data: pd.DataFrame) -> bool:
+    """Whether no simulated point is farther from its law than chance allows, at 5 % over all."""
+    far = ((data["measured"] - data["law"]).abs() / data["error"]).max()
+    return bool(far < stats.norm.isf(0.025 / len(data)))
+
+
+def scan_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
+    """Risk by the number of rows, for several constant shares of synthetic labels."""
+    figures.style()
+    data = scan(chains, seed)
+    unit = float(regression.floor(0.0, FEW.rows, FEW))
+    figure, axes = plt.subplots(figsize=(7.6, 4.6), layout="constrained")
+    for index, (share, rows) in enumerate(data.groupby("share")):
+        colour, marker = figures.COLOURS[index % 4], "osD^v"[index]
+        line = (*figures.LINES, (0, (1, 1)))[index]
+        many = np.geomspace(rows["rows"].min(), 1e6, 60)
+        law = regression.floor(float(share), many, FEW) / unit
+        axes.plot(many, law, color=colour, ls=line, lw=2)
+        axes.errorbar(
+            rows["rows"], rows["measured"], 1.96 * rows["error"], color=colour, marker=marker,
+            ms=7, ls="", capsize=3, label=f"{100 * float(share):g} % synthetic",
+        )  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="rows that are fitted",
+             ylabel="risk ÷ that of the model that made the labels")  # fmt: skip
+    axes.legend(fontsize=9)
+    return figure, data
+
+
+def _by_regime(axes: Axes, data: pd.DataFrame, title: str) -> None:
+    for index, (regime, rows) in enumerate(data.groupby("regime", sort=False)):
+        colour = figures.COLOURS[index]
+        axes.plot(rows["generation"], rows["law"], color=colour, ls=figures.LINES[index], lw=2)
+        axes.errorbar(
+            rows["generation"], rows["measured"], 1.96 * rows["error"], color=colour,
+            marker=figures.MARKERS[index], ls="", ms=5, capsize=2, label=str(regime),
+        )  # fmt: skip
+    axes.set(yscale="log", xlabel="generation (0 = fitted to human labels)", title=title)
+    figures.plain_numbers(axes.yaxis)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

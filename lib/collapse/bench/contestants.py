@@ -1,0 +1,244 @@
+"""Those whose speed `book bench` compares: this book, and the usual ways of doing the same."""
+
+import copy
+import functools
+import importlib.util
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from collapse.experiment import corpus, decoding, models, network, training
+from collapse.experiment.protocol import Protocol
+
+SIZES = {"cpu": (16, 32, 64, 128), "cuda": (64, 128, 256, 512, 1024)}  # batches of `generate`
+PROMPTS = {"cpu": (512, 128), "cuda": (4096, 1024)}  # of this book's decoder, and of the others
+PAPER_BATCH = 128  # blocks, the default of the released code
+OURS, GENERATE, OTHER, TRAINER = "this book", "generate", "CTranslate2", "Trainer"
+PAPER = "the paper's way"
+CONTESTS = {
+    "five beams": (OURS, GENERATE, PAPER, OTHER),
+    "sampling": (OURS, GENERATE, PAPER, OTHER),
+    "training": (OURS, TRAINER, PAPER),
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """One way of doing something: its name, the tokens that a turn of it makes, and a turn."""
+
+    name: str
+    tokens: int
+    turn: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all sides work on."""
+
+    base: models.Base
+    blocks: corpus.Blocks
+    protocol: Protocol
+
+    @property
+    def kind(self) -> str:
+        """`cpu` or `cuda`."""
+        return models.device().type
+
+    @property
+    def end(self) -> int:
+        """The token that ends a text, which nobody may write: texts have one length."""
+        return self.base.tokenizer.eos_token_id
+
+
+def ground() -> Ground:
+    """Text, model and protocol for the kind of device that is here.
+
+    Raises:
+        AssetError: text or base model cannot be had.
+    """
+    kind = models.device().type
+    cuda = kind == "cuda"
+    protocol = Protocol(
+        model="smollm2-135m" if cuda else "tiny", train_blocks=PROMPTS[kind][0], eval_blocks=64,
+         decoding="sample", top_p=0.9, lr=5e-4, batch=128 if cuda else 16,
+        precision="bf16" if cuda else "fp32", epochs=1, selection="last",
+    )  # fmt: skip
+    text = corpus.load_text(protocol.corpus)
+    base = models.load(protocol.model)
+    base.model.to(models.device())
+    return Ground(base, corpus.load_blocks(protocol, text, base.tokenizer), protocol)
+
+
+def seconds(action: Callable[[], Any], kind: str) -> float:
+    """What an action takes on a kind of device."""
+    started = time.perf_counter()
+    action()
+    if kind == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+@functools.cache
+def side(contest: str, who: str) -> Side:
+    """One of `CONTESTS`, ready for its turns; made once in a process."""
+    found = ground()
+    if contest == "training":
+        return _training(found, who)
+    return _writing(found, who, "beam" if contest == "five beams" else "sample")
+
+
+def _writing(ground: Ground, who: str, way: str) -> Side:
+    protocol, net = ground.protocol.replace(decoding=way), ground.base.model
+    length = protocol.block_length
+    many, few = (ground.blocks.train[:number] for number in PROMPTS[ground.kind])
+    tokens = len(few) * length
+    if who == OURS:
+        return Side(
+            who, len(many) * length,
+            lambda: decoding.generate(net, many, length, protocol, ground.end),
+        )  # fmt: skip
+    if who == GENERATE:
+        size = max(SIZES[ground.kind], key=lambda size: _rate(ground, protocol, size))
+        name = f"{GENERATE}, batches of {size}"
+        return Side(name, tokens, lambda: _generate(ground, protocol, few, size))
+    if who == PAPER:
+        single = protocol.replace(precision="fp32")
+        name = f"{PAPER}: {GENERATE}, batches of {PAPER_BATCH}"
+        return Side(name, tokens, lambda: _generate(ground, single, few, PAPER_BATCH))
+    return _ctranslate2(ground, protocol, few)
+
+
+def _rate(ground: Ground, protocol: Protocol, size: int) -> float:
+    """Tokens a second of `generate` on one batch of a size."""
+    rows = np.resize(ground.blocks.train, (size, protocol.block_length))
+    trials = [seconds(lambda: _generate(ground, protocol, rows, size), ground.kind)
+              for _ in range(2)]  # fmt: skip
+    return size / min(trials)
+
+
+def _generate(ground: Ground, protocol: Protocol, prompts: np.ndarray, size: int) -> np.ndarray:
+    """Continuations by `transformers.generate`."""
+    net, written = ground.base.model, []
+    how: dict[str, Any] = {"num_beams": 5, "do_sample": False}
+    if protocol.decoding == "sample":
+        how = {"do_sample": True, "top_k": 0, "top_p": protocol.top_p}
+    for start in range(0, len(prompts), size):
+        ids = torch.from_numpy(prompts[start : start + size].astype(np.int64)).to(net.device)
+        with torch.inference_mode(), network.autocast(net.device, protocol.precision):
+            new = net.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=protocol.block_length,
+                min_new_tokens=protocol.block_length, use_cache=True, **how,
+            )  # fmt: skip
+        written.append(new[:, ids.shape[1] :].cpu().numpy())
+    return np.concatenate(written)
+
+
+def has_other() -> bool:
+    """Whether CTranslate2 can take part."""
+    return models.device().type == "cpu" and importlib.util.find_spec("ctranslate2") is not None
+
+
+def _ctranslate2(ground: Ground, protocol: Protocol, prompts: np.ndarray) -> Side:
+    """A fast engine in C++ with the same weights at float32, at the best of three batches."""
+    import ctranslate2
+    from ctranslate2.converters import TransformersConverter
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, converted = Path(folder) / "base", Path(folder) / "converted"
+        ground.base.model.save_pretrained(source)
+        ground.base.tokenizer.save_pretrained(source)
+        TransformersConverter(str(source)).convert(str(converted))
+        engine = ctranslate2.Generator(
+            str(converted), device="cpu", intra_threads=torch.get_num_threads(),
+            compute_type="float32",
+        )  # fmt: skip
+    names = [ground.base.tokenizer.convert_ids_to_tokens(row) for row in prompts.tolist()]
+    how = {"beam_size": 5}
+    if protocol.decoding == "sample":
+        how = {"beam_size": 1, "sampling_topk": 0, "sampling_topp": protocol.top_p}
+
+    def write(size: int) -> None:
+        engine.generate_batch(
+            names, max_batch_size=size, batch_type="examples", max_length=protocol.block_length,
+            min_length=protocol.block_length, include_prompt_in_result=False, **how,
+        )  # fmt: skip
+
+    write(16)  # the first call is slow
+    fastest = min((16, 32, 128), key=lambda size: seconds(lambda: write(size), "cpu"))
+    tokens = len(prompts) * protocol.block_length
+    return Side(f"{OTHER}, batches of {fastest}", tokens, lambda: write(fastest))
+
+
+def _training(ground: Ground, who: str) -> Side:
+    blocks, p = ground.blocks.train, ground.protocol
+
+    def turn() -> None:
+        net = copy.deepcopy(ground.base.model)
+        if who == OURS:
+            training.fine_tune(net, blocks, blocks[:1], p, 0)
+        elif who == TRAINER:
+            _trainer(net, blocks, p)
+        else:
+            _plain_loop(net, blocks, p)
+
+    return Side(f"{PAPER}: a plain loop" if who == PAPER else who, blocks.size, turn)
+
+
+def _trainer(net: Any, blocks: np.ndarray, protocol: Protocol) -> None:
+    """`transformers.Trainer` at the same batch and precision, without clipping, as here."""
+    from transformers import PrinterCallback, Trainer, TrainingArguments
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    rows = [{"input_ids": row, "labels": row} for row in torch.from_numpy(blocks.astype(np.int64))]
+    arguments = TrainingArguments(
+        tempfile.gettempdir(), per_device_train_batch_size=protocol.batch, num_train_epochs=1,
+        learning_rate=protocol.lr, lr_scheduler_type="cosine", max_grad_norm=0.0,
+        optim="adamw_torch_fused", bf16=protocol.precision == "bf16", save_strategy="no",
+        logging_strategy="no", report_to=[], disable_tqdm=True,
+        use_cpu=net.device.type == "cpu", dataloader_pin_memory=False,
+    )  # fmt: skip
+    trainer = Trainer(net, arguments, train_dataset=rows)
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+
+
+def _plain_loop(net: Any, blocks: np.ndarray, protocol: Protocol) -> None:
+    """As Lightning runs the released code: masks and labels in each batch, the loss read out."""
+    rows = torch.from_numpy(blocks.astype(np.int64))
+    loader = torch.utils.data.DataLoader(rows, protocol.batch, shuffle=True)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=protocol.lr)
+    net.train()
+    for ids in loader:
+        ids = ids.to(net.device)
+        loss = net(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids).loss
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        loss.item()  # for the progress bar
+
+
+def same_text(ground: Ground, rows: int = 32) -> float:
+    """The share of five-beam continuations that are those of `generate`, token for token."""
+    protocol = ground.protocol.replace(decoding="beam", precision="fp32")
+    prompts = ground.blocks.train[:rows]
+    ours = decoding.generate(ground.base.model, prompts, prompts.shape[1], protocol, ground.end)
+    return float((ours == _generate(ground, protocol, prompts, rows)).all(1).mean())
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that are compared with, as far as they are installed."""
+    found = {}
+    for name in ("torch", "transformers", "accelerate", "ctranslate2"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

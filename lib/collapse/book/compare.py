@@ -1,0 +1,370 @@
+"""A rerun beside the published runs of the nearest protocol: does it agree within their spread?
+
+Published runs of one arm differ by seed alone, so they say how much chance does. Three seeds say
+little of a spread, and arms differ in theirs: so the variance of the nearest arm is shrunk towards
+those of all published arms with the same text, model, size and way of writing, the further the
+more alike these are (Smyth 2004, doi:10.2202/1544-6115.1027). A rerun agrees if each of its
+measures lies in the 95 % prediction interval for one more seed of the nearest arm, at a level that
+allows for the number of measures (Bonferroni).
+"""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, special, stats
+
+from collapse.experiment import records, sources
+from collapse.experiment.assets import atomic, build_dir
+from collapse.experiment.protocol import Protocol
+from collapse.experiment.record import Record
+
+STATUS = {"agrees": 0, "differs": 1, "not comparable": 3}  # exit status; 2 is a mistake
+SEEDS = 3  # published ones that it takes to speak of a spread
+# What must be equal for numbers to be of the same quantity.
+_SAME_QUANTITY = ("corpus", "model", "block_length", "train_blocks", "eval_blocks", "eos")
+_SAME_WRITING = ("decoding", "beams", "temperature", "top_p", "repetition_penalty")
+_SCALE_FREE = ("seed", "generations")  # another seed or a shorter chain is still the same arm
+# Label -> column of the record, and generation: the first one or the last that both have.
+MEASURES = {
+    "test perplexity, generation 0": ("test_perplexity", 0),
+    "test perplexity, last ÷ first": ("test_perplexity", None),
+    "entropy on human text, last": ("predictive_entropy", -1),
+    "over-confidence gap, last": ("overconfidence", -1),
+    "unigram entropy, last": ("unigram_entropy", -1),
+    "distinct tokens, last": ("distinct_tokens", -1),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measure of the rerun beside the published seeds."""
+
+    measure: str
+    mine: float
+    published: list[float]
+    low: float
+    high: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether the rerun is where one more seed would be."""
+        published = [value for value in self.published if not math.isnan(value)]
+        if math.isnan(self.mine) or not published:
+            return math.isnan(self.mine) and not published
+        return self.low <= self.mine <= self.high
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What differs in the parameters and in the numbers, and what follows.
+
+    differing: field -> its value in the rerun and in the published protocol.
+    verdict: a key of `STATUS`.
+    """
+
+    mine: Record
+    published: list[Record]
+    differing: dict[str, tuple[Any, Any]]
+    lines: list[Line]
+    verdict: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """The verdict line."""
+        words = {"agrees": "agrees within the spread"}.get(self.verdict, self.verdict)
+        return f"{words}: {self.why}"
+
+
+def arms(folder: Path) -> list[list[Record]]:
+    """The runs in a folder, arm by arm.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    found: dict[str, list[Record]] = {}
+    for path in records.list_records(folder):
+        record = records.read(path)
+        found.setdefault(record.protocol.arm_hash, []).append(record)
+    return list(found.values())
+
+
+def nearest(protocol: Protocol, published: list[list[Record]]) -> list[Record]:
+    """The runs of the arm whose protocol has the fewest fields other than this one's.
+
+    Of these the one whose numbers are nearest, then that with more runs, then the first by name.
+
+    Args:
+        published: runs, arm by arm.
+    """
+
+    def distance(runs: list[Record]) -> tuple[int, int, float, int, str]:
+        found = _differing(protocol, runs[0].protocol)
+        fields = set(found)
+        pairs = [found[name] for name in fields if isinstance(found[name][0], int | float)]
+        far = sum(abs(a - b) / (abs(a) + abs(b)) for a, b in pairs)
+        return len(fields & set(_SAME_QUANTITY)), len(fields), far, -len(runs), runs[0].name
+
+    return min(published, key=distance, default=[])
+
+
+def alike(run: Record, published: list[list[Record]]) -> list[list[Record]]:
+    """The arms whose spread is that of a run's: same text, model, size and way of writing."""
+    same = (*_SAME_QUANTITY, *_SAME_WRITING)
+    return [
+        runs
+        for runs in published
+        if not set(same) & set(_differing(run.protocol, runs[0].protocol))
+    ]
+
+
+def compare(
+    mine: Record, published: list[Record], others: Sequence[list[Record]] = ()
+) -> Comparison:
+    """The rerun against published runs that differ by seed alone.
+
+    Args:
+        others: arms that the spread is estimated from besides `published`, as `alike` gives them.
+    """
+    if not published:
+        return Comparison(mine, [], {}, [], "not comparable", "there is no published run")
+    theirs = published[0].protocol
+    differing = _differing(mine.protocol, theirs)
+    other = [name for name in differing if name in _SAME_QUANTITY]
+    if other:
+        why = f"{_told(other, differing)}, so the numbers are of different quantities"
+        return Comparison(mine, published, differing, [], "not comparable", why)
+    length = min(run.protocol.generations for run in [mine, *published])
+    lines = [_line(name, mine, published, [published, *others], length) for name in MEASURES]
+    parameters = f"parameters differ in {_told(list(differing), differing)}" if differing else ""
+    if any(run.base["identity"] != mine.base["identity"] for run in published):
+        parameters += f"{'; ' if parameters else ''}the base model has other weights"
+    twin = next(
+        (
+            run
+            for run in published
+            if run.protocol.arm_hash == mine.protocol.arm_hash
+            and run.truncated(length).fingerprint == mine.truncated(length).fingerprint
+        ),
+        None,
+    )
+    outside = [line.measure for line in lines if not line.inside]
+    if twin is not None:
+        verdict, why = "agrees", f"bit for bit the published run {twin.name}"
+    elif len(published) < SEEDS:
+        verdict = "not comparable"
+        why = f"{len(published)} published run(s) do not say how much chance does; {SEEDS} would"
+    elif outside:
+        verdict = "differs"
+        why = f"outside the spread of {len(published)} published seeds: {'; '.join(outside)}"
+        why += f"; {parameters or 'no parameter differs'}"
+    else:
+        verdict = "agrees"
+        why = f"{len(lines)} measures lie where one more of {len(published)} seeds would"
+        why += f", although {parameters}" if parameters else ""
+    return Comparison(mine, published, differing, lines, verdict, why)
+
+
+def _differing(mine: Protocol, theirs: Protocol) -> dict[str, tuple[Any, Any]]:
+    """The fields that make another arm of a run; with a recovery the chain's length does, too."""
+    free = ("seed",) if mine.recovery or theirs.recovery else _SCALE_FREE
+    found = {k: v for k, v in mine.differences(theirs).items() if k not in free}
+    for name in ("corpus", "model"):  # the same content under another name is the same
+        if name in found and sources.same(*found[name]):
+            del found[name]
+    return found
+
+
+def _told(names: list[str], differing: dict[str, tuple[Any, Any]]) -> str:
+    return ", ".join(f"{n}={differing[n][0]} (published: {differing[n][1]})" for n in names)
+
+
+def _line(
+    name: str, mine: Record, published: list[Record], pool: list[list[Record]], length: int
+) -> Line:
+    names = {run.name: run for runs in pool for run in runs}  # an arm counts once
+    by_arm: dict[str, list[float]] = {}
+    for run in names.values():
+        if run.protocol.generations >= length:
+            by_arm.setdefault(run.protocol.arm_hash, []).append(_value(run, name, length))
+    values = [_value(run, name, length) for run in published]
+    groups = [np.array(group)[np.isfinite(group)] for group in by_arm.values()]
+    # The larger a measure, the larger its spread, unless it may be zero.
+    logarithmic = all((group > 0).all() for group in groups)
+    if logarithmic:
+        groups = [np.log(group) for group in groups]
+    centre = np.array(values)[np.isfinite(values)]
+    centre = np.log(centre) if logarithmic else centre
+    ends = prediction_interval(centre, groups, 1 - 0.05 / len(MEASURES))
+    low, high = np.exp(ends) if logarithmic else ends
+    return Line(name, _value(mine, name, length), values, float(low), float(high))
+
+
+def _value(record: Record, name: str, length: int) -> float:
+    column, generation = MEASURES[name]
+    values = record.generations[column].iloc[:length].to_numpy(float)
+    if generation is None:
+        return float(values[-1] / values[0])
+    return float(values[generation])
+
+
+def prediction_interval(
+    values: np.ndarray, groups: Sequence[np.ndarray], level: float
+) -> tuple[float, float]:
+    """Where one more value lies: mean ± t s sqrt(1 + 1/n), with a moderated variance s².
+
+    With d degrees of freedom of the n values' own variance and the prior of `variance_prior`, of d0
+    and s0²: s² = (d0 s0² + d own) / (d0 + d), and Student's t has d0 + d (Smyth 2004).
+
+    Args:
+        values: of the arm, (n,).
+        groups: the values of each arm that tells of the spread, that of `values` among them.
+
+    Returns:
+        the ends; nan where nothing tells of a spread.
+    """
+    own = len(values) - 1
+    if own < 0:
+        return math.nan, math.nan
+    variances = [float(group.var(ddof=1)) for group in groups if len(group) > 1]
+    freedoms = [len(group) - 1 for group in groups if len(group) > 1]
+    if not variances:
+        return math.nan, math.nan
+    prior, weight = variance_prior(np.array(variances), np.array(freedoms))
+    squares = float(((values - values.mean()) ** 2).sum())
+    if math.isinf(weight):
+        variance = prior
+    else:
+        variance = (weight * prior + squares) / (weight + own)
+    t = stats.t.ppf(0.5 + level / 2, weight + own)
+    half = float(t * math.sqrt(variance * (1 + 1 / len(values))))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def variance_prior(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, float]:
+    """The scaled inverse chi-square from which variances of several groups come.
+
+    By the moments of their logarithms (Smyth 2004); a variance of 0 counts as a
+    hundred-thousandth of the median.
+
+    Args:
+        variances, freedoms: sample variance and its degrees of freedom, (groups,).
+
+    Returns:
+        its scale s0² and its degrees of freedom d0: infinite where the variances differ by no more
+        than chance allows, 0 where a single group says nothing of others.
+    """
+    if len(variances) == 1:
+        return 0.0, 0.0
+    floor = max(1e-5 * float(np.median(variances)), 1e-300)
+    half = freedoms / 2
+    logs = np.log(np.maximum(variances, floor)) - special.digamma(half) + np.log(half)
+    middle = float(logs.mean())
+    spread = float(logs.var(ddof=1) - special.polygamma(1, half).mean())
+    if spread <= 0:
+        return math.exp(middle), math.inf
+    quarter = optimize.brentq(lambda x: special.polygamma(1, x) - spread, 1e-6, 1e9)
+    return math.exp(middle + special.digamma(quarter) - math.log(quarter)), 2 * quarter
+
+
+def table(found: Comparison) -> pd.DataFrame:
+    """The measures for a reader."""
+    return pd.DataFrame(
+        [
+            {
+                "measure": line.measure,
+                "rerun": f"{line.mine:,.4g}",
+                "published mean": f"{np.mean(line.published):,.4g}",
+                "where one more seed would be": "unknown"
+                if math.isnan(line.low)
+                else f"{line.low:,.4g} to {line.high:,.4g}",
+                "inside": "unknown" if math.isnan(line.low) else "yes" if line.inside else "no",
+            }
+            for line in found.lines
+        ]
+    )
+
+
+def told(found: Comparison) -> str:
+    """The comparison for a terminal."""
+    seeds = ", ".join(str(run.protocol.seed) for run in found.published)
+    parts = [f"rerun:     {found.mine.name}"]
+    if found.published:
+        parts.append(f"published: {found.published[0].name} and its arm, seeds {seeds}")
+    for name, (mine, theirs) in found.differing.items():
+        parts.append(f"  {name} = {mine} (published: {theirs})")
+    if found.lines:
+        parts.append(table(found).to_string(index=False))
+    parts.append(found.sentence)
+    return "\n".join(parts)
+
+
+def page(found: Comparison) -> Path:
+    """Write the comparison as a page of its own, with both curves; return its path.
+
+    Raises:
+        AssetError: the disk is full or cannot be written.
+    """
+    from collapse.book import figures
+    from collapse.experiment.loop import Run
+
+    drawn, _ = figures.perplexity(
+        {"rerun": [Run(found.mine, computed=True)]},
+        background={"published": [Run(run, computed=False) for run in found.published]}
+        if found.published
+        else None,
+    )
+    picture = figures.rendered(drawn, "svg").decode()
+    figures.plt.close(drawn)
+    picture = picture[picture.index("<svg") :]
+    parameters = "".join(
+        f"<li><code>{name}</code>: {html.escape(str(mine))}, published {html.escape(str(theirs))}"
+        "</li>"
+        for name, (mine, theirs) in found.differing.items()
+    )
+    rows = table(found).to_html(index=False, border=0) if found.lines else ""
+    body = (
+        f"<h1>{html.escape(found.mine.name)}</h1><p><strong>{html.escape(found.sentence)}</strong>"
+        f"</p><h2>Parameters that differ</h2><ul>{parameters or '<li>none</li>'}</ul>"
+        f"<h2>Measures</h2>{rows}<h2>Perplexity</h2>"
+        f'<figure role="img" aria-label="Test perplexity by generation, rerun and published">'
+        f"{picture}</figure>"
+    )
+    head = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><title>Rerun and published</title>'
+        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "td,th{text-align:left;padding:.2rem 1rem .2rem 0}svg{max-width:100%;height:auto}"
+        "figure{margin:0;overflow-x:auto}</style>"
+    )
+    path = build_dir() / "comparisons" / f"{found.mine.name}.html"
+    with atomic(path) as temporary:
+        temporary.write_text(f"{head}<body>{body}</body></html>\n", encoding="utf-8")
+    return path
+
+
+def with_published(mine: Record) -> Comparison:
+    """A run against the nearest arm in `records/`.
+
+    Raises:
+        RecordError: a record there is damaged.
+    """
+    published = arms(records.published())
+    near = nearest(mine.protocol, published)
+    return compare(mine, near, alike(near[0], published) if near else ())
+
+
+def of_chapter(protocols: list[Protocol]) -> list[Comparison]:
+    """Runs of this checkout, where there are any, against the published ones nearest to them."""
+    found = []
+    for protocol in protocols:
+        record = records.find(protocol, records.built())
+        if record is not None:
+            found.append(with_published(record))
+    return found

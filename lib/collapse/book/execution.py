@@ -1,0 +1,220 @@
+"""Executing a chapter, all of it or up to one figure, and not twice for the same inputs."""
+
+import ast
+import hashlib
+import importlib.metadata
+import json
+import logging
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
+from papermill.exceptions import PapermillExecutionError
+
+import collapse
+from collapse.book import folders
+from collapse.book.chapter import ChapterError, changed, names, read, settings
+from collapse.book.notebook import normalise
+from collapse.book.parameters import Value, nearest, written
+from collapse.errors import BookError
+from collapse.experiment.assets import ROOT, atomic, cache_dir, sha256_file
+
+# What a chapter's numbers and figures depend on, besides its own text and this package.
+DEPENDENCIES = (
+    "torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "seaborn", "matplotlib",
+)  # fmt: skip
+
+
+def stamp(name: str, values: Mapping[str, Value], build_dir: Path, root: Path = ROOT) -> str:
+    """SHA-256 of all that decides what an execution of the chapter gives."""
+    inputs = [root / "chapters" / f"{name}.md", *used(name, root)]
+    inputs += [file for file in [root / "figures.yml"] if file.exists()]
+    inputs += folders.shown(root / "records")
+    inputs += sorted(build_dir.glob("bench-*.json"))
+    described = {
+        "values": dict(values),
+        "files": [[path.name, path.parent.name, sha256_file(path)] for path in inputs],
+        "versions": {package: importlib.metadata.version(package) for package in DEPENDENCIES},
+    }
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def used(name: str, root: Path = ROOT) -> list[Path]:
+    """The modules of the book that a chapter's code imports, and those that they import."""
+    places = (root / "chapters", Path(collapse.__file__).parents[1])
+    code = (cell.source for cell in read(name, root).cells if cell.cell_type == "code")
+    found: set[Path] = set()
+    open_ends = _imported("\n".join(code))
+    while open_ends:
+        module = open_ends.pop().replace(".", "/")
+        for place in places:
+            for path in (place / f"{module}.py", place / module / "__init__.py"):
+                if path.is_file() and path not in found:
+                    found.add(path)
+                    open_ends |= _imported(path.read_text(encoding="utf-8"))
+    return sorted(found)
+
+
+def _imported(code: str) -> set[str]:
+    """Names of modules that may be meant: `from a import b` may mean `a.b` or a thing in `a`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def execute(
+    name: str,
+    scale: str,
+    overrides: Mapping[str, Any],
+    build_dir: Path,
+    *,
+    force: bool = False,
+    root: Path = ROOT,
+) -> bool:
+    """Execute a chapter into `build_dir/executed/NAME.ipynb`; say whether there was need to.
+
+    Raises:
+        ParameterError: the parameters are refused; no kernel has started then.
+        ChapterError: the chapter stopped; `NAME.failed.ipynb` shows where, and an earlier
+            `NAME.ipynb` is left as it was.
+    """
+    values = settings(name, scale, overrides, root)
+    folder = build_dir.resolve() / "executed"
+    folder.mkdir(parents=True, exist_ok=True)
+    done, mark = folder / f"{name}.ipynb", folder / f"{name}.stamp"
+    failed = folder / f"{name}.failed.ipynb"
+    now, given = stamp(name, values, build_dir, root), changed(name, values, root)
+    if not force and done.exists() and mark.exists() and mark.read_text() == now:
+        return False
+    environment = _environment(name, scale, {key: values[key] for key in overrides}, build_dir)
+    notebook = _run(read(name, root), given, failed, environment, root)
+    if not set(given) - {"scale"}:  # nothing that a reader should be told
+        for cell in notebook.cells:
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell.metadata.tags.append("remove-cell")
+    mark.unlink(missing_ok=True)  # never an old stamp beside a new notebook
+    _write(done, nbformat.writes(normalise(notebook)) + "\n")
+    _write(mark, now)
+    failed.unlink(missing_ok=True)
+    return True
+
+
+def _environment(
+    name: str, scale: str, overrides: Mapping[str, Value], build_dir: Path
+) -> dict[str, str]:
+    """What the kernel of a chapter is told: where things lie, and what the cards have to say."""
+    return {
+        "COLLAPSE_BUILD": str(build_dir.resolve()),
+        "COLLAPSE_CACHE": str(cache_dir().resolve()),
+        "COLLAPSE_CHAPTER": name,
+        "COLLAPSE_SCALE": scale,
+        "COLLAPSE_PARAMETERS": shlex.join(f"{k}={written(v)}" for k, v in overrides.items()),
+    }
+
+
+def _run(
+    notebook: NotebookNode,
+    given: Mapping[str, Value],
+    failed: Path,
+    environment: Mapping[str, str],
+    root: Path,
+) -> NotebookNode:
+    """The notebook executed; what was reached is in `failed` if it stops."""
+    name = environment["COLLAPSE_CHAPTER"]
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        return papermill.execute_notebook(
+            notebook,
+            failed,  # saved after every cell, so that a stop leaves what was reached
+            parameters=given,
+            kernel_name="python3",
+            kernel_manager_class=_kernel_manager(environment),
+            cwd=root / "chapters",
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            execution_timeout=None,  # a generation may take hours
+        )
+    except PapermillExecutionError as error:
+        said = str(error.evalue)
+        if error.traceback == BookError(said)._render_traceback_():
+            raise ChapterError(said) from error  # ours, and a sentence already
+        told = " ".join(said.split()) or "no message"
+        raise ChapterError(
+            f"chapter {name} stopped with {error.ename}: {told} (see {failed})"
+        ) from error
+    except DeadKernelError as error:
+        raise ChapterError(
+            f"the kernel of chapter {name} died, most often for want of memory; close other "
+            "programs or choose a smaller scale, then run the same command again"
+        ) from error
+
+
+def figures(root: Path = ROOT) -> dict[str, str]:
+    """The chapter of each figure, by the identifiers in the chapters' code."""
+    return {
+        id: name
+        for name in names(root)
+        for cell in read(name, root).cells
+        if cell.cell_type == "code"
+        for id in re.findall(r'\bid="(fig-[\w-]+)"', cell.source)
+    }
+
+
+def make_figure(
+    id: str, scale: str, overrides: Mapping[str, Any], build_dir: Path, root: Path = ROOT
+) -> Path:
+    """Execute the figure's chapter up to the figure, for its files alone; return its SVG.
+
+    Raises:
+        ChapterError: no chapter has that figure, or the chapter stopped.
+        ParameterError: the parameters are refused.
+    """
+    known = figures(root)
+    if id not in known:
+        raise ChapterError(f"there is no figure {id!r}{nearest(id, known)}")
+    name = known[id]
+    values = settings(name, scale, overrides, root)
+    given = changed(name, values, root)
+    notebook = read(name, root)
+    last = next(i for i, cell in enumerate(notebook.cells) if f'id="{id}"' in cell.source)
+    notebook.cells = notebook.cells[: last + 1]
+    (build_dir / "executed" / f"{name}.stamp").unlink(missing_ok=True)  # its figures may change
+    failed = build_dir.resolve() / "executed" / f"{name}.{id}.failed.ipynb"
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    own = {key: values[key] for key in overrides}
+    _run(notebook, given, failed, _environment(name, scale, own, build_dir), root)
+    failed.unlink(missing_ok=True)
+    return build_dir / "figures" / f"{id}.svg"
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _kernel_manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:
+    # A kernelspec named python3 may belong to another Python of the reader's: use none.
+    # The log level hides two harmless messages, about TCP and about the shutdown.
+    class OwnPython(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            spec = KernelSpec(**get_kernel_dict(extra_arguments=["--log-level=CRITICAL"]))
+            spec.env = dict(environment)
+            return spec
+
+    return OwnPython

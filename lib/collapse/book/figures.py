@@ -1,0 +1,354 @@
+"""The one plot style, the book's figures, and saving a figure with its data and its card.
+
+Every figure is drawn from records and says by itself which ones. Colour is never alone: arms
+differ in marker and line style too, generations in lightness.
+"""
+
+import html
+import io
+import json
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import HTML, display
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from collapse.book import cards, results
+from collapse.book.results import Reference
+from collapse.experiment.assets import atomic, build_dir
+from collapse.experiment.loop import Run
+from collapse.measure.per_seed import PerSeed
+
+# Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+MARKERS = ("o", "s", "^", "D")
+LINES = ("-", "--", "-.", ":")
+BAND = "#999999"
+
+Arms = dict[str, list[Run]]  # label -> runs that differ by seed alone
+
+
+def style() -> None:
+    """Set the book's plot style for all figures that follow, whatever was set before."""
+    matplotlib.rcdefaults()  # not the reader's own matplotlibrc
+    sns.set_theme(
+        context="notebook",
+        style="ticks",
+        font_scale=1.05,
+        rc={
+            "figure.dpi": 100,
+            "savefig.dpi": 200,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.grid": True,
+            "grid.alpha": 0.3,
+            "legend.frameon": False,
+            "svg.hashsalt": "collapse",  # the same figure, the same bytes
+        },
+    )
+
+
+def perplexity(
+    arms: Arms, references: Sequence[Reference] = (), background: Arms | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """Test perplexity by generation, absolute and relative to generation 0, every seed drawn.
+
+    Thin lines are seeds, with the 95 % interval over test blocks on the left; thick
+    lines are means over seeds; grey ones are published runs to compare with. References are drawn
+    as bands at the right-hand ratio axis.
+
+    Returns:
+        the figure and its data: one row an arm, seed and generation.
+    """
+    style()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6), layout="constrained")
+    data = []
+    for index, (label, runs) in enumerate(arms.items()):
+        if not runs:
+            continue
+        rows = results.table(runs)
+        rows.insert(0, "arm", label)
+        data.append(rows)
+        place = (index, len(arms))
+        seeds_and_mean(left, rows, "test_perplexity", place, label, intervals=True)
+        seeds_and_mean(right, rows, "ratio", place, label)
+    for index, (label, runs) in enumerate((background or {}).items()):
+        rows = results.table(runs)
+        rows.insert(0, "arm", label)
+        data.append(rows)
+        mean = rows.groupby("generation")[["test_perplexity", "ratio"]].agg(
+            {"test_perplexity": "mean", "ratio": lambda x: np.exp(np.log(x).mean())}
+        )
+        grey = {"color": "#777777", "lw": 1.8, "ls": LINES[index % 4], "zorder": 1}
+        left.plot(mean.index, mean["test_perplexity"], label=label, **grey)
+        right.plot(mean.index, mean["ratio"], **grey)
+    for reference in references:
+        band(right, reference)
+    left.set(ylabel="test perplexity on human text", title="Absolute")
+    right.set(ylabel="test perplexity ÷ that of generation 0", title="Relative to generation 0")
+    for axes in (left, right):
+        axes.set_xlabel("generation (0 = trained on human text)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if data:
+        left.legend(loc="upper left", fontsize=9)
+    sign(figure, [run for runs in arms.values() for run in runs])
+    return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
+
+
+def seeds_and_mean(
+    axes: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    place: tuple[int, int],
+    label: str,
+    intervals: bool = False,
+    by: str = "generation",
+) -> None:
+    """Draw one arm, most often by generation: thin lines are seeds, the thick one is their mean.
+
+    Args:
+        rows: columns `seed`, `column`, that named by `by`, and `column` + `_low`, `_high` for
+            intervals.
+        place: of the arm among the arms of the figure, and how many there are.
+    """
+    index, count = place
+    colour, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
+    thin = {"color": colour, "lw": 0.8, "alpha": 0.55, "ls": line, "marker": marker, "ms": 3}
+    for _, one in rows.groupby("seed"):
+        x = one[by] + 0.06 * (index - (count - 1) / 2)
+        if intervals:
+            ends = one[[f"{column}_low", f"{column}_high"]].to_numpy().T
+            axes.errorbar(x, one[column], np.abs(ends - one[column].to_numpy()), capsize=2, **thin)
+        else:
+            axes.plot(x, one[column], **thin)
+    groups = rows.groupby(by)[column]
+    # A ratio is averaged on the log scale, as its interval is.
+    mean = np.exp(groups.apply(lambda x: np.log(x).mean())) if column == "ratio" else groups.mean()
+    axes.plot(mean.index, mean, color=colour, lw=2.4, ls=line, marker=marker, ms=6, label=label)
+
+
+def seeds_and_interval(axes: Axes, row: int, ratio: PerSeed, colour: str, marker: str) -> None:
+    """Draw one ratio in a row: hollow circles are seeds, the filled marker is their mean."""
+    values = list(ratio.by_seed.values())
+    axes.plot(values, [row - 0.14] * len(values), "o", ms=5, mfc="none", color="#333333")
+    axes.plot([ratio.low, ratio.high], [row + 0.1] * 2, lw=2.4, color=colour)
+    axes.plot(ratio.mean, row + 0.1, marker=marker, ms=9, color=colour)
+
+
+def band(axes: Axes, reference: Reference) -> None:
+    """Draw a reference across a ratio axis, as a line or a band with its label."""
+    if reference.low == reference.high:
+        axes.axhline(reference.low, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
+    else:
+        axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
+    axes.annotate(
+        reference.label, (0.99, reference.high), xycoords=("axes fraction", "data"),
+        fontsize=9, color="#444444", va="bottom", ha="right",
+    )  # fmt: skip
+
+
+def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
+    """Perplexity of each generation's text under generation 0, and the weight of its tails.
+
+    Returns:
+        the figure and its data: one row a generation and histogram bin, tails repeated.
+    """
+    style()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6), layout="constrained")
+    nll = run.record.arrays["text_nll"].astype(np.float64)
+    edges = np.linspace(nll.min() / np.log(10), nll.max() / np.log(10), 41)
+    centres = 10 ** ((edges[1:] + edges[:-1]) / 2)
+    shades = sns.color_palette("viridis", len(nll))
+    tails = results.tails(run)
+    parts = []
+    for number, row in enumerate(nll):
+        share = np.histogram(row / np.log(10), edges)[0] / len(row)
+        ends = number in (0, len(nll) - 1)
+        left.plot(
+            centres, share, color=shades[number], lw=2.4 if ends else 1.2,
+            ls=LINES[number % 4], drawstyle="steps-mid", label=f"generation {number}",
+        )  # fmt: skip
+        parts.append(
+            pd.DataFrame({"generation": number, "perplexity": centres, "share_of_blocks": share})
+        )
+    left.set(xscale="log", ylabel="share of blocks", title="Distribution")
+    left.set_xlabel("perplexity under generation 0")
+    plain_numbers(left.xaxis)
+    left.legend(fontsize=8)
+    for index, (column, label) in enumerate(
+        (("below", "less perplexing than 99 %"), ("above", "more perplexing than 99 %"))
+    ):
+        error = np.abs(tails[[f"{column}_low", f"{column}_high"]].T - tails[column]).to_numpy()
+        right.errorbar(
+            tails["generation"] + 0.08 * (index - 0.5), 100 * tails[column], 100 * error,
+            color=COLOURS[index], marker=MARKERS[index], ls=LINES[index], lw=2.2, elinewidth=1,
+            capsize=3, label=f"{label} of generation 0's text",
+        )  # fmt: skip
+    right.set(ylabel="blocks in the tail (%)", title="Tails")
+    right.set_xlabel("generation that wrote the text")
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.set_ylim(0, 1.3 * right.get_ylim()[1])  # room for the legend
+    right.legend(fontsize=9, loc="upper left")
+    sign(figure, [run])
+    return figure, pd.concat(parts, ignore_index=True).merge(tails, on="generation")
+
+
+def plain_numbers(axis: Axis) -> None:
+    """Label a logarithmic axis with plain numbers, at few enough places to read them."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
+    """Several measures of one run on one axis, each divided by its value in generation 0.
+
+    Args:
+        columns: column of the record -> label.
+
+    Returns:
+        the figure and its data: the columns, divided.
+    """
+    style()
+    figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    rows = run.record.generations
+    data = rows[["generation"]].copy()
+    for index, (column, label) in enumerate(columns.items()):
+        data[column] = rows[column] / rows[column].iloc[0]
+        axes.plot(
+            data["generation"], data[column], color=COLOURS[index % 4], marker=MARKERS[index % 4],
+            ls=LINES[index % 4], lw=2.2, label=label,
+        )  # fmt: skip
+    axes.set(yscale="log", ylabel="value ÷ that of generation 0")
+    axes.set_xlabel("generation (0 = trained on human text)")
+    plain_numbers(axes.yaxis)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize=9)
+    sign(figure, [run])
+    return figure, data
+
+
+def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figure, pd.DataFrame]:
+    """The last generation's ratio by arm: every seed a point, the mean with its 95 % interval.
+
+    Returns:
+        the figure and its data: one row an arm and seed.
+    """
+    style()
+    figure, axes = plt.subplots(figsize=(8, 0.9 + 0.75 * len(arms)), layout="constrained")
+    data = []
+    for index, (label, runs) in enumerate(arms.items()):
+        if not runs:
+            continue
+        ratio = results.ratio(runs)
+        seeds_and_interval(axes, index, ratio, COLOURS[index % 4], MARKERS[index % 4])
+        found = {"seed": list(ratio.by_seed), "ratio": list(ratio.by_seed.values())}
+        data.append(pd.DataFrame({"arm": label, **found}))
+    for reference in references:
+        axes.axvspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
+    axes.axvline(1, color="#333333", lw=1)
+    axes.set_yticks(range(len(arms)), list(arms))
+    axes.set_ylim(max(len(arms), 1) - 0.5, -0.5)
+    axes.set_xlabel("test perplexity of the last generation ÷ that of generation 0")
+    sign(figure, [run for runs in arms.values() for run in runs])
+    return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
+
+
+def panels(**data: pd.DataFrame) -> pd.DataFrame:
+    """The data of a figure's panels in one table, with a column that names the panel."""
+    return pd.concat([rows.assign(panel=panel) for panel, rows in data.items()])
+
+
+def sign(figure: Figure, runs: list[Run]) -> None:
+    """Write below the figure what it shows, as the records tell it, no wider than the figure."""
+    lines = textwrap.fill(results.describe(runs), width=int(11 * figure.get_figwidth()))
+    figure.supxlabel(lines, fontsize=10, color="#444444")
+
+
+def show(
+    figure: Figure,
+    data: pd.DataFrame,
+    *,
+    id: str,
+    caption: str,
+    alt: str,
+    runs: Sequence[Run] = (),
+    origin: str = "",
+) -> None:
+    """Save a figure as SVG, PNG, CSV and a card in JSON, and display it.
+
+    The caption is completed with what the records say about the runs; `id` names the files, the
+    figure's number and its address for good.
+
+    Args:
+        origin: where the data come from, if not from runs.
+
+    Raises:
+        AssetError: the disk is full or cannot be written.
+    """
+    shown = origin or results.describe(list(runs))
+    caption = f"{caption} *Shown: {cards.in_markdown(shown)}.*"
+    card = cards.facts(id, caption, alt, list(data), shown, runs)
+    files = {
+        "svg": rendered(figure, "svg"),
+        "png": rendered(figure, "png"),
+        "csv": data.to_csv(index=False, lineterminator="\n").encode(),
+        "json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
+    }
+    for suffix, content in files.items():
+        with atomic(build_dir() / "figures" / f"{id}.{suffix}") as temporary:
+            temporary.write_bytes(content)
+    plt.close(figure)
+    display(
+        {"image/svg+xml": files["svg"].decode(), "text/plain": alt},
+        raw=True,
+        metadata={"collapse": {"id": id, "caption": caption, "alt": alt}},
+    )
+    display(HTML(cards.shown(card)))
+
+
+def rendered(figure: Figure, kind: str) -> bytes:
+    """The figure as SVG or PNG, the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
+    figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")
+    return buffer.getvalue()
+
+
+def table(rows: list[dict[str, Any]], note: str = "") -> HTML:
+    """Rows as a table for a page, no text cut short, with a note below it."""
+    with pd.option_context("display.max_colwidth", None):
+        shown = pd.DataFrame(rows).to_html(index=False, classes="overview", border=0)
+    return HTML(shown + (f'<p class="note">{html.escape(note)}</p>' if note else ""))
+
+
+def strip(run: Run, sample: int) -> HTML:
+    """One prompt, what its human author wrote next, and what each generation wrote instead."""
+    shown = run.record.samples[sample]
+    rows = [("prompt", shown["prompt"]), ("human author", shown["human"])]
+    rows += [(f"generation {n}", text) for n, text in enumerate(shown["generations"])]
+    body = "".join(
+        f'<tr><th scope="row">{name}</th><td>{html.escape(_one_line(text))}</td></tr>'
+        for name, text in rows
+    )
+    seed = run.record.protocol.seed
+    return HTML(
+        f'<table class="strip"><caption>Continuations of one prompt, seed {seed} '
+        f"({html.escape(results.describe([run]))})</caption>{body}</table>"
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.replace("</s>", " ¶ ").split())

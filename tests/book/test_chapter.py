@@ -1,0 +1,404 @@
+"""Chapters: what is asked of one is checked before a kernel starts; equal runs give equal bytes."""
+
+import json
+from pathlib import Path
+from textwrap import dedent
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from test_records import make_record
+
+import index
+from collapse import cli
+from collapse.book import chapter, execution, guide, parameters
+from collapse.book.notebook import normalise
+from collapse.experiment import records
+from collapse.experiment.protocol import Protocol, ProtocolError
+
+HEADER = """\
+---
+jupytext:
+  formats: md:myst
+  text_representation: {extension: .md, format_name: myst, format_version: 0.13}
+kernelspec: {name: python3, display_name: Python 3, language: python}
+---
+
+# A toy chapter
+
+```{code-cell} python
+:tags: [parameters, hide-input]
+
+scale: str = "paper"  # smoke, laptop or paper
+generations: int = 10  # models in the chain
+lr: float = 2e-5  # peak learning rate
+seeds: list[int] = [0, 1]  # one run each
+names: list[str] = ["a"]
+decoding: str = "beam"
+quiet: bool = False
+```
+"""
+
+
+def make_book(root: Path, code: str = "print(generations)", laptop: str = "") -> Path:
+    """A book of one chapter, `toy`, and a page of prose."""
+    for folder in ("chapters", "params", "records"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    toc = {"format": "jb-book", "root": "chapters/index", "options": {"numbered": True}}
+    toc["chapters"] = [{"file": "chapters/toy"}]
+    (root / "_toc.yml").write_text(json.dumps(toc))
+    (root / "chapters/index.md").write_text("# Start\n\n```bash\nmake book\n```\n")
+    (root / "chapters/toy.md").write_text(f"{HEADER}\n```{{code-cell}} python\n{code}\n```\n")
+    (root / "params/laptop.yml").write_text(dedent(laptop) or "toy: {generations: 3}\n")
+    return root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make_book(tmp_path / "book")
+
+
+def test_parameters_carry_type_default_and_help(root: Path) -> None:
+    found = chapter.parameters("toy", root)
+    assert found["lr"] == chapter.Parameter("lr", "float", 2e-5, "peak learning rate")
+    assert found["seeds"].default == [0, 1]
+    assert found["quiet"].help == ""
+
+
+def test_a_page_of_prose_has_no_parameters(root: Path) -> None:
+    assert chapter.parameters("index", root) == {}
+    assert chapter.names(root) == ["toy"]
+    assert chapter.title("toy", root) == "A toy chapter"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"generatoins": 3}, "has no parameter 'generatoins'; did you mean 'generations'?"),
+        ({"lr": "fast"}, "takes a value of type float, not 'fast'; write for example lr=2e-05"),
+        ({"generations": "2.5"}, "takes a value of type int"),
+        ({"generations": True}, "takes a value of type int"),
+        ({"quiet": "1"}, "takes a value of type bool"),
+        ({"seeds": "3"}, "write for example seeds=[0,1]"),
+        ({"seeds": ["x"]}, "takes a value of type list[int]"),
+        ({"decoding": 3}, "takes a value of type str"),
+        ({"generations": "0"}, "generations=0 is out of range"),
+        ({"decoding": "bean"}, "decoding='bean' is not one of: beam, sample, greedy"),
+        ({"scale": "laptop"}, "choose it with --scale"),
+    ],
+)
+def test_a_wrong_override_is_refused_in_one_sentence(
+    root: Path, overrides: dict[str, object], said: str
+) -> None:
+    with pytest.raises(chapter.ParameterError) as refusal:
+        chapter.check("toy", overrides, root)
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("1e-4", "float", 1e-4),
+        ("3", "float", 3.0),
+        ("010", "int", 10),
+        ("007", "str", "007"),
+        ("true", "bool", True),
+        ("[0, 1]", "list[int]", [0, 1]),
+        ("[no, yes]", "list[str]", ["no", "yes"]),
+        ("[1, 1e-3]", "list[int]", None),
+        ("yes", "bool", None),
+        ("1_000", "int", None),
+        ("[1", "list[int]", None),
+    ],
+)
+def test_text_is_read_as_yaml_1_2(text: str, kind: str, value: object) -> None:
+    if value is None:
+        with pytest.raises(TypeError):
+            parameters.convert(text, kind)
+    else:
+        assert parameters.convert(text, kind) == value
+        assert type(parameters.convert(text, kind)) is type(value)
+
+
+def test_overrides_win_over_the_scale_and_the_scale_over_the_paper(tmp_path: Path) -> None:
+    laptop = """
+        all: {lr: 1e-3, seeds: [7]}
+        toy: {generations: 3, seeds: [8]}
+    """
+    root = make_book(tmp_path, laptop=laptop)
+    values = chapter.settings("toy", "laptop", {"generations": "2"}, root)
+    assert (values["generations"], values["lr"], values["seeds"]) == (2, 1e-3, [8])
+    assert values["scale"] == "laptop"
+    assert chapter.changed("toy", values, root).keys() == {"scale", "generations", "lr", "seeds"}
+    paper = chapter.settings("toy", "paper", {}, root)
+    assert chapter.changed("toy", paper, root) == {}
+
+
+@pytest.mark.parametrize(
+    ("laptop", "said"),
+    [
+        ("toi: {lr: 1e-3}", "does not exist; did you mean 'toy'?"),
+        ("toy: {epoch: 1}", "params/laptop.yml: chapter toy has no parameter 'epoch'"),
+        ("all: {sceds: [1]}", "no chapter has that parameter; did you mean 'seeds'?"),
+        ("toy: {generations: 0}", "params/laptop.yml: chapter toy: generations=0 is out of range"),
+        ("all: {scale: smoke}", "choose it with --scale"),
+    ],
+)
+def test_a_wrong_scale_file_is_refused(tmp_path: Path, laptop: str, said: str) -> None:
+    root = make_book(tmp_path, laptop=laptop)
+    with pytest.raises(chapter.ParameterError) as refusal:
+        chapter.settings("toy", "laptop", {}, root)
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "line", ["n = 3", "n: int = 'x'", "n: complex = 1", "n: int = 1 + x", "n: int"]
+)
+def test_a_malformed_parameter_line_is_refused(root: Path, line: str) -> None:
+    path = root / "chapters/toy.md"
+    path.write_text(path.read_text().replace("quiet: bool = False", line))
+    with pytest.raises(chapter.ParameterError, match="does not read `name: type = value`"):
+        chapter.parameters("toy", root)
+
+
+def test_a_page_without_code_is_not_executed(root: Path) -> None:
+    with pytest.raises(chapter.ChapterError, match="nothing to execute"):
+        execution.execute("index", "laptop", {}, root / "_build", root=root)
+
+
+def test_an_unknown_chapter_is_refused_with_the_nearest_name(root: Path) -> None:
+    with pytest.raises(chapter.ChapterError, match="did you mean 'toy'"):
+        chapter.read("toyy", root)
+
+
+def test_the_command_line_refuses_in_one_sentence_without_a_traceback(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise chapter.ParameterError("chapter toy has no parameter 'x'")
+
+    monkeypatch.setattr(cli, "run_chapters", refuse)
+    done = CliRunner().invoke(cli.main, ["run", "toy", "-p", "x=1"])
+    assert done.exit_code == 2
+    assert done.output == "Error: chapter toy has no parameter 'x'\n"
+    assert CliRunner().invoke(cli.main, ["run", "toy", "-p", "x"]).exit_code == 2
+
+
+def test_the_arms_of_a_chapter_are_those_of_its_cell_and_none_without_one(tmp_path: Path) -> None:
+    values = chapter.settings("toy", "laptop", {"seeds": "[4, 2]"}, make_book(tmp_path / "plain"))
+    assert chapter.arms("toy", values, tmp_path / "plain") == {}
+    tagged = ":tags: [arms]\n\nfrom collapse.experiment.protocol import Arm, Protocol\n"
+    good = 'arms = {"own": Arm(Protocol.among(globals()), seeds, "none")}'
+    root = make_book(tmp_path / "good", tagged + good)
+    (arm,) = chapter.arms("toy", values, root).values()
+    assert [(run.seed, run.generations) for run in arm.runs()] == [(0, 3), (2, 3), (4, 3)]
+    root = make_book(tmp_path / "bad", tagged + "print()")
+    with pytest.raises(chapter.ChapterError, match="sets no `arms`"):
+        chapter.arms("toy", values, root)
+
+
+def executed_notebook(stdout: list[str], started: str) -> nbformat.NotebookNode:
+    """What papermill could leave behind: timings, host paths, random ids, cut-up streams."""
+    figure = {"id": "fig-a", "caption": "A *line*.", "alt": "A straight line."}
+    injected = new_code_cell("generations = 3", metadata={"tags": ["injected-parameters"]})
+    shown = [new_output("stream", name="stdout", text=text) for text in stdout]
+    shown.insert(1, new_output("stream", name="stderr", text=f"warning of {started}\n"))
+    shown.append(new_output("display_data", {"image/png": "AA"}, metadata={"collapse": figure}))
+    shown.append(new_output("display_data", {"text/html": "<p>card</p>"}))
+    plot = new_code_cell("plot()", outputs=shown, execution_count=2)
+    notebook = new_notebook(cells=[new_markdown_cell("# Title"), injected, plot])
+    for cell in notebook.cells:
+        cell.metadata["papermill"] = {"start_time": started}
+    notebook.metadata.papermill = {"output_path": f"/home/{started}/x.ipynb"}
+    notebook.metadata.jupytext = {"formats": "md:myst"}
+    notebook.metadata.language_info = {"name": "python", "version": "3.11.7"}
+    return notebook
+
+
+def test_normalised_notebooks_of_equal_runs_are_equal_bytes() -> None:
+    one = normalise(executed_notebook(["a\nb", "\nc\n"], "monday"))
+    two = normalise(executed_notebook(["a\n", "b\n", "c\n"], "tuesday"))
+    assert nbformat.writes(one) == nbformat.writes(two)
+    assert nbformat.writes(normalise(one)) == nbformat.writes(one)
+    for word in ("monday", "papermill", "jupytext", "3.11.7", "stderr"):
+        assert word not in nbformat.writes(one)
+    nbformat.validate(one)
+
+
+def test_figures_are_lifted_and_injected_cells_hidden() -> None:
+    cells = normalise(executed_notebook(["a\n"], "monday")).cells
+    assert cells[1].metadata["tags"] == ["injected-parameters", "hide-input"]
+    assert cells[2].metadata["mystnb"] == {
+        "figure": {"name": "fig-a", "caption": "A *line*."},
+        "image": {"alt": "A straight line."},
+    }
+    assert [output.output_type for output in cells[2].outputs] == ["stream", "display_data"]
+    assert cells[3].outputs[0]["data"] == {"text/html": "<p>card</p>"}
+    assert "mystnb" not in cells[3].metadata
+    assert [cell.id for cell in cells] == ["cell-0001", "cell-0002", "cell-0003", "cell-0004"]
+
+
+def test_parameters_that_tell_a_reader_nothing_are_not_shown() -> None:
+    tags = ["injected-parameters", "remove-cell"]
+    told = new_notebook(cells=[new_code_cell("scale = 'laptop'", metadata={"tags": tags})])
+    assert normalise(told).cells[0].metadata["tags"] == tags
+
+
+def test_a_chapter_is_executed_once_for_the_same_settings(tmp_path: Path) -> None:
+    code = "import os, sys; print(generations, lr, os.environ['COLLAPSE_BUILD'], sys.executable)"
+    root = make_book(tmp_path / "book", code)
+    build = tmp_path / "build"
+    done = build / "executed/toy.ipynb"
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+    first = done.read_bytes()
+    assert f"3 0.001 {build}" in first.decode()
+    assert not (build / "executed/toy.failed.ipynb").exists()
+    assert not execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root, force=True)
+    assert done.read_bytes() == first
+    (root / "records/new.json").write_text("{}")
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+
+
+def test_a_failing_chapter_says_why_and_leaves_the_earlier_result(tmp_path: Path) -> None:
+    root = make_book(tmp_path / "book", "assert generations < 5, 'too long a chain'")
+    build = tmp_path / "build"
+    execution.execute("toy", "laptop", {}, build, root=root)
+    before = (build / "executed/toy.ipynb").read_bytes()
+    with pytest.raises(chapter.ChapterError, match="AssertionError: too long a chain") as failure:
+        execution.execute("toy", "laptop", {"generations": 9}, build, root=root)
+    assert "\n" not in str(failure.value)
+    assert (build / "executed/toy.failed.ipynb").exists()
+    assert (build / "executed/toy.ipynb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "bench.speed.SpeedError",
+        "book.chapter.ParameterError",
+        "book.gallery.GalleryError",
+        "book.site.SiteError",
+    ],
+)
+def test_any_refusal_of_the_book_s_crosses_the_kernel_as_its_sentence(
+    tmp_path: Path, error: str
+) -> None:
+    room, module, name = error.split(".")
+    sentence = "the bench file is damaged;\nmeasure again"
+    code = f"from collapse.{room} import {module}\n\nraise {module}.{name}({sentence!r})"
+    root = make_book(tmp_path / "book", code)
+    with pytest.raises(chapter.ChapterError) as failure:
+        execution.execute("toy", "laptop", {}, tmp_path / "build", root=root)
+    assert str(failure.value) == sentence
+
+
+def test_an_error_of_several_lines_is_told_whole(tmp_path: Path) -> None:
+    root = make_book(tmp_path / "book", "raise ValueError('two shapes differ:\\n  (3,)\\n  (4,)')")
+    with pytest.raises(chapter.ChapterError, match=r"ValueError: two shapes differ: \(3,\) \(4,\)"):
+        execution.execute("toy", "laptop", {}, tmp_path / "build", root=root)
+
+
+def test_a_chapter_is_executed_again_for_another_matplotlib_or_bench_file(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = chapter.settings("toy", "laptop", {}, root)
+    stamps = [execution.stamp("toy", values, tmp_path, root)]
+    (root / "records/.DS_Store").write_text("left by a file manager")
+    assert execution.stamp("toy", values, tmp_path, root) == stamps[0]
+    (tmp_path / "bench-cpu.json").write_text("{}")
+    stamps.append(execution.stamp("toy", values, tmp_path, root))
+    version = execution.importlib.metadata.version
+    newer = {"matplotlib": "99.0"}
+    monkeypatch.setattr(
+        execution.importlib.metadata, "version", lambda name: newer.get(name) or version(name)
+    )
+    stamps.append(execution.stamp("toy", values, tmp_path, root))
+    assert len(set(stamps)) == 3
+
+
+def test_one_figure_is_made_without_what_comes_after_it(tmp_path: Path) -> None:
+    first = "folder = __import__('pathlib').Path(__import__('os').environ['COLLAPSE_BUILD'])"
+    cells = [
+        f"{first}\n(folder / 'figures').mkdir(parents=True, exist_ok=True)",
+        "def show(id): (folder / 'figures' / f'{id}.svg').write_text(f'{generations}')",
+        'show(id="fig-one")',
+        'show(id="fig-two")',
+        "raise SystemExit('what comes after was executed')",
+    ]
+    code = "\n```\n\n```{code-cell} python\n".join(cells)
+    root, build = make_book(tmp_path / "book", code), tmp_path / "build"
+    assert execution.figures(root) == {"fig-one": "toy", "fig-two": "toy"}
+    made = execution.make_figure("fig-one", "laptop", {"generations": "4"}, build, root)
+    assert made.read_text() == "4"
+    assert not (build / "figures/fig-two.svg").exists()
+    assert not list((build / "executed").iterdir())
+    with pytest.raises(chapter.ChapterError, match="no figure 'fig-tow'; did you mean 'fig-two'"):
+        execution.make_figure("fig-tow", "laptop", {}, build, root)
+    with pytest.raises(parameters.ParameterError, match="has no parameter 'x'"):
+        execution.make_figure("fig-one", "laptop", {"x": "1"}, build, root)
+
+
+def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:
+    rows = {
+        line.split("|")[1].strip(" `"): [cell.strip(" `") for cell in line.split("|")[2:-1]]
+        for line in guide.table("no-retention").splitlines()[2:]
+    }
+    assert set(rows) == set(chapter.parameters("no-retention")) - {"scale"}
+    assert rows["generations"][:5] == ["int", "models", "1 to 1,000", "10", "6"]
+    assert rows["decoding"][2] == "beam, sample, greedy"
+    assert rows["top_p"][2:5] == ["0.01 to 1", "1.0", "0.9"]
+    assert rows["compute"][2] == "missing, seed, all, none"
+    assert guide.table("index") == "This page has no parameters."
+    assert guide.command("no-retention") == 'make chapter NAME=no-retention PARAMS="seed=3"'
+
+
+@pytest.mark.parametrize("name", chapter.names())
+def test_the_guide_s_commands_are_accepted(name: str) -> None:
+    _, _, given = guide.command(name).partition("PARAMS=")
+    chapter.settings(name, "laptop", cli.pairs(given.strip('"').split()))
+
+
+def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "published", lambda: tmp_path)
+    values = chapter.settings("no-retention", "paper", {})
+    paper = Protocol.among(values)
+    assert chapter.recorded(values) == []
+    assert [row.runs for row in index.rows()] == [[]] * 6
+    stand_in = paper.replace(model="smollm2-135m")
+    records.write(make_record(stand_in, scale="paper"), tmp_path)
+    (found,) = chapter.recorded(values)
+    assert found.record.protocol == stand_in
+    assert [len(row.runs) for row in index.rows()] == [1, 0, 0, 0, 0, 0]
+    laptop = Protocol.among(chapter.settings("no-retention", "laptop", {}))
+    assert list(chapter.published("no-retention", laptop)) == ["published, paper scale"]
+    assert chapter.published("no-retention", stand_in) == {}
+    records.write(make_record(paper, scale="paper"), tmp_path)
+    (found,) = chapter.recorded(values)
+    assert found.record.protocol == paper
+    assert chapter.recorded(values | {"model": "tiny"}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("how-much-human-text", {"shares": "[0,1]"}, "must hold 0, 1 and something between"),
+        ("how-much-human-text", {"shares": "[0,0.5,1,1.5]"}, "must hold 0, 1 and something"),
+        ("how-much-human-text", {"mend_after": "[]"}, "must hold 0, the control"),
+        ("how-much-human-text", {"mend_after": "[2]"}, "must hold 0, the control"),
+        ("how-much-human-text", {"mend_blocks": "[]"}, "must hold numbers of blocks"),
+        ("how-much-human-text", {"generations": 2}, "give at least 3"),
+        ("replace-or-accumulate", {"retained": 0}, "leaves no mixture to look at"),
+        ("replace-or-accumulate", {"chains": 0}, "leave nothing to compare"),
+        ("replace-or-accumulate", {"train_blocks": 0}, "train_blocks=0 trains on all of it"),
+    ],
+)
+def test_what_a_chapter_cannot_show_is_refused_before_anything_is_computed(
+    name: str, given: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ProtocolError, match=said):
+        chapter.arms(name, chapter.settings(name, "laptop", given))

@@ -1,0 +1,245 @@
+"""Cards of figures, their citations, and their pages at permanent addresses."""
+
+import dataclasses
+import html
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from datetime import date
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+from pybtex.database import parse_string
+from test_records import make_record
+from test_site import toy_site
+
+from collapse.book import cards, chapter, execution, gallery, registry, site
+from collapse.experiment.assets import ROOT
+from collapse.experiment.loop import Run
+from collapse.experiment.protocol import Protocol
+
+RUNS = [Run(make_record(Protocol(seed=seed)), computed=seed == 1) for seed in (0, 1)]
+TITLE = "Loss of tails & 10 % of {words}"
+CAPTION = f"{TITLE}, by generation. Thin lines are seeds."
+
+
+def card(runs: list[Run] = RUNS, **changes: Any) -> cards.Card:
+    found = cards.facts("fig-toy", CAPTION, 'A "line".', ["test_perplexity", "x"], "toys", runs)
+    return found | {"title": TITLE} | changes
+
+
+class Head(HTMLParser):
+    """What reference managers and link previews read of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.meta: dict[str, str] = {}
+        self.linked: list[dict[str, Any]] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag == "meta" and values.get("content"):
+            name = values.get("name") or values.get("property") or ""
+            self.meta.setdefault(name, str(values["content"]))
+        self.inside = tag == "script" and values.get("type") == "application/ld+json"
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.linked.append(json.loads(data))
+            self.inside = False
+
+
+# -- cards -----------------------------------------------------------------------------------
+
+
+def test_a_title_is_that_of_the_registry() -> None:
+    found = cards.facts("fig-results", CAPTION, "A line.", [], "toys", [])
+    assert found["title"] == registry.read().figures["fig-results"].title
+
+
+def test_a_card_holds_runs_protocols_and_what_columns_mean() -> None:
+    found = card()
+    assert [run["record"] for run in found["runs"]] == [run.record.name for run in RUNS]
+    assert found["runs"][1]["protocol"]["seed"] == 1
+    assert list(found["columns"]) == ["test_perplexity"]
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_a_badge_says_scale_and_whose_run_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cards.badge(card()) == "your rerun, smoke scale"  # computed here, and not published
+    assert cards.badge(card(RUNS[:1])) == "smoke scale"
+    monkeypatch.setattr(cards, "published", lambda: tmp_path)
+    (tmp_path / RUNS[1].record.name).mkdir()
+    assert cards.badge(card()) == "smoke scale"
+    assert cards.badge(card([])) == "computed here"
+
+
+@pytest.mark.parametrize("url", ["", "https://example.org/figures/fig-toy.html"])
+def test_bibtex_is_read_by_a_bibtex_parser(url: str) -> None:
+    [(key, entry)] = parse_string(cards.bibtex(card(), url), "bibtex").entries.items()
+    assert key == "fig-toy" and entry.type == "misc"
+    group = f"{{{cards.AUTHOR}}}"  # in braces, so that nobody takes it for a person
+    assert entry.persons["author"][0].last_names == [group]
+    assert entry.fields["title"] == r"{Loss of tails \& 10 \% of \{words\}}"
+    assert entry.fields["year"] == str(cards.YEAR)
+    assert entry.fields.get("url", "") == url
+
+
+def test_csl_json_and_apa_name_author_title_year_and_figure() -> None:
+    [item] = json.loads(cards.csl(card(), "https://example.org"))
+    assert item["title"] == TITLE and item["URL"] == "https://example.org"
+    assert item["author"] == [{"literal": cards.AUTHOR}]
+    assert item["issued"]["date-parts"] == [[cards.YEAR]]
+    assert cards.apa(card()).startswith(f"{cards.AUTHOR}. ({cards.YEAR}). Loss of tails")
+    assert "[Figure fig-toy]" in cards.apa(card())
+
+
+def test_the_date_and_the_author_are_those_of_the_citation_file() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert str(cited["date-released"]) == cards.DATE and date.fromisoformat(cards.DATE)
+    assert cited["authors"] == [{"name": cards.AUTHOR}] and cited["title"] == cards.BOOK
+
+
+def test_a_card_on_a_page_is_markup_and_nothing_of_the_data_is() -> None:
+    attack = "<script>alert(1)</script>"
+    text = cards.shown(card(origin=attack, title=attack))
+    assert "<script>" not in text and "&lt;script&gt;" in text
+    for suffix in ("svg", "png", "csv", "json"):
+        assert f'href="../figures/fig-toy.{suffix}"' in text
+    assert "make figure ID=fig-toy" in text and RUNS[0].record.name in text
+
+
+def test_the_command_has_what_differs_from_the_usual_one() -> None:
+    assert cards.command(card(scale="laptop")) == "make figure ID=fig-toy"
+    assert cards.command(card(scale="paper")) == "make figure ID=fig-toy SCALE=paper"
+    mine = card(scale="smoke", parameters="seed=3 epochs=1")
+    assert cards.command(mine) == 'make figure ID=fig-toy PARAMS="seed=3 epochs=1" SCALE=smoke'
+
+
+def test_a_value_with_blanks_or_quotes_is_quoted_in_the_command() -> None:
+    own = card(scale="laptop", parameters="'corpus=my text.txt' seed=3")
+    told = cards.command(own)
+    assert told == """make figure ID=fig-toy PARAMS="'corpus=my text.txt' seed=3\""""
+    assert shlex.split(told)[3] == "PARAMS='corpus=my text.txt' seed=3"
+
+
+def test_a_generation_that_runs_begin_with_is_counted_once() -> None:
+    long, other = (make_record(Protocol(seed=0, generations=3, epochs=e)) for e in (5, 4))
+    begins_alike = dataclasses.replace(long.truncated(2), protocol=other.protocol)
+    rows = other.generations.copy()
+    rows.loc[0] = long.generations.loc[0]
+    provenance = other.provenance | {"seconds": [60.0, 120.0, 240.0]}
+    shares = dataclasses.replace(begins_alike, table=rows, provenance=provenance)
+    first = dataclasses.replace(long, provenance=long.provenance | {"seconds": [60.0, 30.0, 30.0]})
+    found = card([Run(first, computed=True), Run(shares, computed=True)])
+    assert found["minutes"] == (60 + 30 + 30 + 120 + 240) / 60
+    assert "took 8 minutes in all" in cards.shown(found)
+
+
+def test_a_card_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    old = json.loads((build / "figures/fig-toy.json").read_text())
+    del old["origin"]
+    (build / "figures/fig-toy.json").write_text(json.dumps(old))
+    with pytest.raises(gallery.GalleryError, match="`book run toy --force`"):
+        site.stage(build, tmp_path)
+
+
+# -- figures ---------------------------------------------------------------------------------
+
+
+def test_a_reader_s_matplotlibrc_changes_no_figure(tmp_path: Path) -> None:
+    code = (
+        "import hashlib; from collapse.book import figures; from matplotlib import pyplot as plt\n"
+        "figures.style(); figure, axes = plt.subplots(); axes.plot([1, 2], [3, 1], label='a')\n"
+        "axes.legend(); kinds = [figures.rendered(figure, kind) for kind in ('svg', 'png')]\n"
+        "print([hashlib.sha256(one).hexdigest() for one in kinds])"
+    )
+    (tmp_path / "matplotlibrc").write_text(
+        "savefig.facecolor: red\nsvg.fonttype: none\nlines.antialiased: False\n"
+        "axes.linewidth: 5\nlegend.loc: center\nsavefig.pad_inches: 1\npath.sketch: (1, 2, 3)\n"
+    )
+    places = [os.environ, os.environ | {"MATPLOTLIBRC": str(tmp_path)}]
+    plain, own = (
+        subprocess.run([sys.executable, "-c", code], env=place, capture_output=True, text=True)
+        for place in places
+    )
+    assert plain.returncode == 0 and plain.stdout == own.stdout
+
+
+def test_what_is_markdown_in_a_name_is_plain_in_a_caption() -> None:
+    text = "my*model_v2*, $a$, [x](y) <b> `c` {d}"
+    assert MarkdownIt().render(cards.in_markdown(text)) == f"<p>{html.escape(text)}</p>\n"
+
+
+# -- pages -----------------------------------------------------------------------------------
+
+
+def test_a_figure_has_a_page_that_reference_managers_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLAPSE_URL", "https://example.org/book/")
+    build = toy_site(tmp_path)
+    folder = site.make(build, tmp_path).parent / "figures"
+    text = (folder / "fig-toy.html").read_text(encoding="utf-8")
+    head = Head(text)
+    address = "https://example.org/book/figures/fig-toy.html"
+    assert head.meta["citation_title"] == "A line of a toy"
+    assert head.meta["citation_author"] == cards.AUTHOR
+    assert head.meta["citation_publication_date"] == cards.DATE.replace("-", "/")
+    assert head.meta["citation_public_url"] == head.meta["og:url"] == address
+    assert head.meta["og:image"] == address.replace(".html", ".png")
+    picture, data = head.linked[0]["@graph"]
+    assert (picture["@type"], data["@type"]) == ("ImageObject", "Dataset")
+    assert data["distribution"][0]["contentUrl"] == address.replace(".html", ".csv")
+    assert 'href="../chapters/toy.html"' in text
+    entry = parse_string((folder / "fig-toy.bib").read_text(), "bibtex").entries["fig-toy"]
+    assert entry.fields["url"] == address
+    [listed] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    assert (listed["id"], listed["chapter"], listed["topics"]) == ("fig-toy", "toy", ["toys"])
+    assert (folder / listed["page"]).exists() and (folder / listed["files"]["svg"]).exists()
+    gone = (folder / "fig-old.html").read_text(encoding="utf-8")
+    assert "Ask Jane." in gone
+    assert "fig-toy.html" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_figure_that_is_not_registered_is_refused(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    (tmp_path / "figures.yml").write_text("figures: {}\n")
+    with pytest.raises(gallery.GalleryError, match="does not know the figure fig-toy of chapter"):
+        site.stage(build, tmp_path)
+    entry = "figures: {fig-toy: {title: A, topics: [a]}}"
+    (tmp_path / "figures.yml").write_text(f"{entry}\ngone: {{fig-toy: Away.}}\n")
+    with pytest.raises(registry.RegistryError, match="names fig-toy under `figures` and under"):
+        site.stage(build, tmp_path)
+    (tmp_path / "figures.yml").write_text("figures: {fig-toy: {title: A}}\n")
+    with pytest.raises(registry.RegistryError, match="must give fig-toy a title and topics"):
+        site.stage(build, tmp_path)
+
+
+def test_a_figure_without_a_card_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    build = toy_site(tmp_path)
+    (build / "figures/fig-toy.json").unlink()
+    with pytest.raises(gallery.GalleryError, match="`book run toy --force`"):
+        site.stage(build, tmp_path)
+
+
+def test_every_figure_of_the_chapters_is_registered_and_no_other() -> None:
+    assert set(execution.figures()) == set(registry.read().figures)
+
+
+def test_every_figure_s_identifier_is_named_where_it_is_discussed() -> None:
+    for id, name in execution.figures().items():
+        text = "\n".join(cell.source for cell in chapter.read(name).cells)
+        assert re.search(rf"{{numref}}`{id}`", text), id

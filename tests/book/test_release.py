@@ -1,0 +1,129 @@
+"""Releases: archives that are the same for the same content, and notebooks that open elsewhere."""
+
+import hashlib
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_markdown_cell, new_notebook
+from test_records import make_record
+from test_site import toy_site
+
+from collapse import cli
+from collapse.book import release, site
+from collapse.experiment import records
+from collapse.experiment.assets import ROOT
+from collapse.experiment.protocol import Protocol
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    build = toy_site(tmp_path)
+    site.make(build, tmp_path)
+    records.write(make_record(Protocol(generations=2)), tmp_path / "records")
+    return build
+
+
+def test_a_release_holds_pages_records_and_checksums_and_is_reproducible(
+    build: Path, tmp_path: Path
+) -> None:
+    made = release.make(build, tmp_path)
+    first = [path.read_bytes() for path in made]
+    assert [path.name for path in made] == ["site.zip", "records.zip", "SHA256SUMS"]
+    sums = dict(reversed(line.split("  ")) for line in made[2].read_text().splitlines())
+    for path in made[:2]:
+        assert sums[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [path.read_bytes() for path in release.make(build, tmp_path)] == first
+    with zipfile.ZipFile(made[0]) as archive:
+        assert archive.read("site/index.html") == (build / "html/index.html").read_bytes()
+        assert archive.testzip() is None
+
+
+def test_nothing_that_file_managers_leave_is_released(build: Path, tmp_path: Path) -> None:
+    record = records.list_records(tmp_path / "records")[0]
+    for folder in (build / "html", tmp_path / "records", record):
+        for name in (".DS_Store", "._x.csv", "Thumbs.db", "desktop.ini"):
+            (folder / name).touch()
+    names = [
+        n for path in release.make(build, tmp_path)[:2] for n in zipfile.ZipFile(path).namelist()
+    ]
+    kept = {
+        "record.json",
+        "gauges.csv",
+        "arrays.npz",
+        "text.npy.xz",
+        "datapackage.json",
+        "index.html",
+    }
+    assert kept <= {name.split("/")[-1] for name in names}
+    left = re.compile(r"(^|/)(\.|Thumbs\.db|desktop\.ini)")
+    assert not [name for name in names if left.search(name)]
+
+
+def test_the_data_package_describes_every_file_with_its_hash(build: Path, tmp_path: Path) -> None:
+    archive = zipfile.ZipFile(release.make(build, tmp_path)[1])
+    package = json.loads(archive.read("datapackage.json"))
+    paths = {one["path"] for one in package["resources"]}
+    assert paths == set(archive.namelist()) - {"datapackage.json"}
+    for one in package["resources"]:
+        content = archive.read(one["path"])
+        assert one["bytes"] == len(content)
+        assert one["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if one["path"].endswith("gauges.csv"):
+            header = content.decode().splitlines()[0].split(",")
+            assert [field["name"] for field in one["schema"]["fields"]] == header
+    names = [one["name"] for one in package["resources"]]
+    assert len(set(names)) == len(names)
+
+
+def test_a_release_without_pages_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(release.ReleaseError, match="run `make book` first"):
+        release.make(tmp_path, tmp_path)
+
+
+def test_links_stand_on_pages_only_where_a_repository_is_named(
+    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = build / "html/chapters/toy.html"
+    assert "colab.research" not in page.read_text(encoding="utf-8")
+    monkeypatch.setenv("COLLAPSE_REPOSITORY", "someone/book")
+    site.make(build, tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert "https://colab.research.google.com/github/someone/book/blob/notebooks/toy.ipynb" in text
+    assert "mybinder.org/v2/gh/someone/book/HEAD?urlpath=lab%2Ftree%2F_build%2Fexecuted" in text
+
+
+def test_notebooks_for_elsewhere_install_the_book_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(release.ReleaseError, match="COLLAPSE_REPOSITORY=owner/name"):
+        release.notebooks(tmp_path)
+    monkeypatch.setenv("COLLAPSE_REPOSITORY", "someone/book")
+    with pytest.raises(release.ReleaseError, match="no chapter has been executed"):
+        release.notebooks(tmp_path)
+    (tmp_path / "executed").mkdir()
+    text = nbformat.writes(new_notebook(cells=[new_markdown_cell("# A")]))
+    (tmp_path / "executed/a.ipynb").write_text(text)
+    made = nbformat.read(release.notebooks(tmp_path) / "a.ipynb", as_version=4)
+    nbformat.validate(made)
+    assert "git clone --depth 1 https://github.com/someone/book" in made.cells[0].source
+    assert made.cells[1].source == "# A"
+
+
+def test_workflows_and_binder_call_commands_that_exist() -> None:
+    files = [*(ROOT / ".github/workflows").glob("*.yml"), ROOT / ".binder/postBuild"]
+    called = [set(re.findall(r"\bbook ([a-z]+)\b", file.read_text("utf-8"))) for file in files]
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for file, names in zip(files, called, strict=True):
+        assert names <= set(cli.main.commands), file.name
+        made = set(re.findall(r"run: make ([a-z]+)", file.read_text("utf-8")))
+        assert made <= targets, file.name
+    assert {"notebooks", "release", "run"} <= set().union(*called)
+    for file in files[:-1]:
+        yaml.safe_load(file.read_text("utf-8"))
+    assert (ROOT / ".binder/requirements.txt").read_text() == "-r ../requirements.txt\n"
+    assert (ROOT / ".binder/postBuild").stat().st_mode & 0o100

@@ -1,0 +1,731 @@
+"""Records: what was written is what is read, and every change to it is found out."""
+
+import dataclasses
+import errno
+import hashlib
+import io
+import json
+import lzma
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from collapse import cli
+from collapse.experiment import assets, derived, packing, provenance, records
+from collapse.experiment.assets import AssetError
+from collapse.experiment.protocol import Protocol
+from collapse.experiment.record import ARRAYS, Record, RecordError
+from collapse.measure import gauges
+from collapse.measure.gauges import COLUMNS
+
+
+def make_record(
+    protocol: Protocol, perplexities: list[float] | None = None, scale: str = "smoke"
+) -> Record:
+    """A record with plausible numbers, the same for the same protocol."""
+    random = np.random.default_rng(protocol.seed)
+    length = protocol.generations
+    rows = pd.DataFrame({name: 1 + random.random(length) for name in COLUMNS})
+    rows["generation"] = range(length)
+    rows["test_perplexity"] = perplexities or [20.0 + n / 3 for n in range(length)]
+    rows["test_perplexity_low"] = rows["test_perplexity"] - 1
+    rows["test_perplexity_high"] = rows["test_perplexity"] + 1
+    nats = {
+        name: random.normal(3, 0.3, (length, 5 if name.startswith("test") else 7))
+        for name, (axes, kind) in ARRAYS.items()
+        if axes == 2
+    }
+    losses = np.log(rows["test_perplexity"].to_numpy())[:, None]
+    nats["test_nll"] += losses - nats["test_nll"].mean(1, keepdims=True)
+    arrays = {
+        "text": random.integers(0, 11, (length, 7, 8)).astype(np.uint16),
+        **{name: array.astype(np.float32) for name, array in nats.items()},
+        "sample_nll": random.normal(3, 0.3, (length, 1, 7)).astype(np.float32),
+        "sample_human_nll": random.normal(3, 0.3, (length, 1, 7)).astype(np.float32),
+        "sample_human": random.integers(0, 11, 8).astype(np.int32),
+        "human_counts": random.integers(1, 9, 11).astype(np.int32),
+        "held_out_counts": random.integers(1, 9, 11).astype(np.int32),
+        "test_writable": np.full(5, 6, np.int32),
+        "test_bytes": np.full(5, 20, np.int32),
+    }
+    history = [{"epoch": 1, "train_nll": 3.5, "valid_nll": 3.25}]
+    sample = {
+        "row": 3,
+        "prompt": "a ☂",
+        "human": "b",
+        "generations": [f"text {n}" for n in range(length)],
+    }
+    return Record(
+        protocol=protocol,
+        arrays=arrays,
+        training=[{"blocks": 7, "human_blocks": n, "history": history} for n in range(length)],
+        samples=[sample],
+        base={
+            "name": "toy", "parameters": 3, "identity": {"sha256": "0"},
+            "zero_shot_perplexity": 99.5,
+        },
+        corpus={
+            "sha256": {"train": "0"},
+            "blocks": {"train": 7, "valid": 5, "test": 5},
+            "human_text": {name: 1.5 for name in gauges.TEXT},
+        },
+        provenance={
+            "scale": scale, "date": "2026-01-01T00:00:00Z", "commit": None, "device": "toy",
+            "threads": 1, "python": "3.11", "versions": {"torch": "0"},
+            "seconds": [1.5] * length,
+        },
+        table=rows,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def record() -> Record:
+    return make_record(Protocol(generations=4, seed=3))
+
+
+def same(one: Record, two: Record) -> None:
+    assert one.protocol == two.protocol
+    pd.testing.assert_frame_equal(one.generations, two.generations, check_exact=True)
+    assert one.arrays.keys() == two.arrays.keys()
+    for name, array in one.arrays.items():
+        assert array.dtype == two.arrays[name].dtype
+        assert np.array_equal(array, two.arrays[name])
+    for part in ("training", "samples", "base", "corpus", "provenance", "name", "fingerprint"):
+        assert getattr(one, part) == getattr(two, part)
+
+
+def test_what_was_written_is_read(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    assert path == tmp_path / record.name
+    assert sorted(file.name for file in path.iterdir()) == [
+        "arrays.npz", "gauges.csv", "record.json", "text.npy.xz",
+    ]  # fmt: skip
+    same(records.read(path), record)
+    assert records.list_records(tmp_path) == [path]
+
+
+def test_numbers_without_a_short_decimal_and_missing_ones_survive(tmp_path: Path) -> None:
+    record = make_record(Protocol(generations=2), [math.pi * 1e17, 1 / 3])
+    record.generations.loc[0, "test_perplexity_low"] = math.nan
+    same(records.read(records.write(record, tmp_path)), record)
+
+
+def test_the_name_tells_the_arm_and_ends_with_the_hash(record: Record) -> None:
+    assert record.name == f"wikitext2-opt-125m-beam5-5ep-0pct-s3-{record.protocol.hash}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"decoding": "sample"}, "sample-5ep"),
+        ({"decoding": "sample", "top_p": 0.9}, "sample-p0.9-5ep"),
+        ({"decoding": "sample", "temperature": 0.7}, "sample-t0.7-5ep"),
+        ({"decoding": "sample", "temperature": 0.7, "top_p": 0.95}, "sample-t0.7-p0.95-5ep"),
+        ({"decoding": "greedy", "temperature": 0.7}, "greedy-5ep"),
+        ({"beams": 3, "repetition_penalty": 1.2}, "beam3-penalty1.2-5ep"),
+        ({"eos": "allow"}, "beam5-eos-5ep"),
+    ],
+)
+def test_the_name_tells_how_the_text_is_written(changes: dict[str, Any], words: str) -> None:
+    protocol = Protocol(generations=2, **changes)
+    name = make_record(protocol).name
+    assert name == f"wikitext2-opt-125m-{words}-0pct-s0-{protocol.hash}" and records.is_name(name)
+
+
+def test_writing_twice_is_writing_once(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path / "records")
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
+    assert records.write(record, tmp_path / "records") == path
+    after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in path.iterdir()}
+    assert after == before
+    assert list((tmp_path / "records").iterdir()) == [path]
+
+
+def test_another_result_of_the_same_protocol_replaces_the_record(tmp_path: Path) -> None:
+    protocol = Protocol(generations=2)
+    records.write(make_record(protocol, [1.0, 2.0]), tmp_path / "records")
+    path = records.write(make_record(protocol, [1.0, 3.0]), tmp_path / "records")
+    assert records.read(path).generations["test_perplexity"].tolist() == [1.0, 3.0]
+    assert list((tmp_path / "records").iterdir()) == [path]
+
+
+def test_a_damaged_record_is_replaced_by_a_whole_one(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    (path / "arrays.npz").write_bytes(b"")
+    records.write(record, tmp_path)
+    same(records.read(path), record)
+
+
+# -- damage ----------------------------------------------------------------------------------
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(RecordError) as caught:
+        records.verify(path)
+    said = str(caught.value)
+    assert path.name in said and "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize("name", ["record.json", "text.npy.xz", "arrays.npz"])
+def test_a_missing_file_is_named(record: Record, tmp_path: Path, name: str) -> None:
+    path = records.write(record, tmp_path)
+    (path / name).unlink()
+    assert f"has no {name}" in refused(path)
+
+
+@pytest.mark.parametrize("name", ["record.json", "text.npy.xz", "arrays.npz"])
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(
+    record: Record, tmp_path: Path, name: str, kept: float
+) -> None:
+    path = records.write(record, tmp_path)
+    content = (path / name).read_bytes()
+    (path / name).write_bytes(content[: int(len(content) * kept)])
+    refused(path)
+
+
+@pytest.mark.parametrize("name", ["record.json", "text.npy.xz", "arrays.npz"])
+def test_a_flipped_bit_is_refused_wherever_it_is(record: Record, tmp_path: Path, name: str) -> None:
+    path = records.write(record, tmp_path)
+    content = (path / name).read_bytes()
+    provenance = content.find(b'"provenance"')  # what follows is of no consequence
+    length = provenance if name == "record.json" else len(content)
+    for place in np.random.default_rng(0).integers(0, length, 60):
+        damaged = bytearray(content)
+        damaged[place] ^= 4
+        (path / name).write_bytes(bytes(damaged))
+        refused(path)
+
+
+def change_head(path: Path, change: dict[str, Any], drop: str = "") -> None:
+    head = json.loads((path / "record.json").read_text())
+    head = {key: value for key, value in {**head, **change}.items() if key != drop}
+    (path / "record.json").write_text(json.dumps(head))
+
+
+def test_a_changed_protocol_base_corpus_or_sample_is_refused(
+    record: Record, tmp_path: Path
+) -> None:
+    for part in (
+        {"protocol": record.protocol.replace(seed=4).to_dict()},
+        {"base": {**record.base, "zero_shot_perplexity": 1.0}},
+        {"corpus": {}},
+        {"samples": []},
+    ):
+        path = records.write(record, tmp_path)
+        change_head(path, part)
+        assert "was changed after it was written" in refused(path)
+
+
+def test_an_unknown_schema_is_refused(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    change_head(path, {"schema": 1})
+    assert "has schema 1; this version reads schema 3" in refused(path)
+
+
+@pytest.mark.parametrize("key", records._KEYS)
+def test_a_head_without_one_of_its_keys_is_refused(
+    record: Record, tmp_path: Path, key: str
+) -> None:
+    path = records.write(record, tmp_path)
+    change_head(path, {}, drop=key)
+    assert f"lacks {key!r}" in refused(path)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_missing_array_or_one_of_another_type_or_length_is_named(
+    record: Record, tmp_path: Path, name: str
+) -> None:
+    changes = [record.arrays[name].astype(np.float64)]
+    if ARRAYS[name][0] > 1:
+        changes.append(record.arrays[name][:-1])
+    others = {key: value for key, value in record.arrays.items() if key != name}
+    for arrays in [others] * (name != "text") + [{**others, name: array} for array in changes]:
+        path = records.write(dataclasses.replace(record, arrays=arrays), tmp_path)
+        assert f"has no array {name!r}" in refused(path)
+
+
+@pytest.mark.parametrize("name", ["text", "test_nll"])
+def test_what_the_checksums_of_files_do_not_see_is_seen_by_verify(
+    record: Record, tmp_path: Path, name: str
+) -> None:
+    path = records.write(record, tmp_path)
+    changed = {**record.arrays, name: record.arrays[name].copy()}
+    changed[name].flat[0] += 1
+    files = packing.pack(changed)
+    for file, content in files.items():
+        (path / file).write_bytes(content)
+    change_head(path, {"files": {k: hashlib.sha256(v).hexdigest() for k, v in files.items()}})
+    records.read(path)
+    assert f"its array {name!r} differs" in refused(path)
+
+
+# -- text, and gauges that are derived ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("vocabulary", [11, 2**16, 2**16 + 1, 250_000])
+def test_a_text_is_packed_without_loss_and_small(vocabulary: int) -> None:
+    shares = 1 / np.arange(1, vocabulary + 1)
+    drawn = np.random.default_rng(0).choice(vocabulary, (3, 64, 32), p=shares / shares.sum())
+    drawn[0, 0, 0] = vocabulary - 1
+    text = packing.tokens(drawn.astype(np.int32), vocabulary)
+    assert text.itemsize == (2 if vocabulary <= 2**16 else 4)
+    files = packing.pack({"text": text, "x": np.arange(3)})
+    unpacked = packing.unpack(files)
+    assert np.array_equal(unpacked["text"], drawn) and unpacked["text"].dtype == text.dtype
+    assert unpacked["x"].tolist() == [0, 1, 2]
+    # Anyone can read it: a NumPy file in an xz archive.
+    plain = np.load(io.BytesIO(lzma.open(io.BytesIO(files[packing.TEXT])).read()))
+    assert np.array_equal(plain, drawn)
+    assert len(files[packing.TEXT]) < text.nbytes
+
+
+def test_contents_do_not_depend_on_the_order_of_bytes_or_of_axes_in_memory() -> None:
+    array = np.arange(12, dtype="<f4").reshape(3, 4)
+    swapped = np.asfortranarray(array)
+    [kind, shape, sha256] = packing.contents({"x": array})["x"]
+    assert packing.contents({"x": swapped})["x"] == [kind, shape, sha256]
+    assert (kind, shape) == ("float32", [3, 4])
+    assert sha256 == hashlib.sha256(array.tobytes()).hexdigest()
+
+
+def test_arrays_are_unpacked_only_when_they_are_asked_for(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, unpacked = records.write(record, tmp_path), []
+    decompress = lzma.decompress
+    monkeypatch.setattr(lzma, "decompress", lambda x: (unpacked.append(1), decompress(x))[1])
+    found = records.read(path)
+    assert found.fingerprint == record.fingerprint and len(found.generations) == 4
+    assert records.find(record.protocol.replace(generations=2), tmp_path) is not None
+    assert unpacked == []
+    assert np.array_equal(found.text, record.text) and np.array_equal(found.text, record.text)
+    assert unpacked == [1]
+
+
+def test_a_head_is_parsed_once_however_many_runs_are_looked_for(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, parsed = records.write(record, tmp_path), []
+    loads = json.loads
+    monkeypatch.setattr(json, "loads", lambda x: (parsed.append(len(x)), loads(x))[1])
+    for seed in range(5):
+        records.find(record.protocol.replace(seed=seed), tmp_path)
+    size = (path / "record.json").stat().st_size
+    assert sum(length > size / 2 for length in parsed) == 1
+    change_head(path, {"schema": 9})  # but one that was changed is seen
+    with pytest.raises(RecordError, match="has schema 9"):
+        records.find(record.protocol, tmp_path)
+
+
+def test_gauges_come_from_the_facts_alone(record: Record, tmp_path: Path) -> None:
+    plain = dataclasses.replace(record, table=None)
+    found = records.read(records.write(plain, tmp_path))
+    pd.testing.assert_frame_equal(found.generations, plain.generations)
+    assert list(found.generations) == list(COLUMNS)
+    nll = record.arrays["test_nll"].astype(float)
+    assert found.generations["test_perplexity"].to_numpy() == pytest.approx(np.exp(nll.mean(1)))
+    writable = record.arrays["test_nll_writable"].astype(float).sum(1) / 30
+    assert found.generations["test_perplexity_no_eos"].to_numpy() == pytest.approx(np.exp(writable))
+    bits = nll.sum(1) * 7 / 100 / math.log(2)  # seven tokens of a block are predicted
+    assert found.generations["bits_per_byte"].to_numpy() == pytest.approx(bits)
+    assert found.generations["human_share"].tolist() == [n / 7 for n in range(4)]
+    assert found.generations["valid_perplexity"].tolist() == pytest.approx([math.exp(3.25)] * 4)
+    distinct = [len(np.unique(text)) for text in record.text]
+    assert found.generations["distinct_tokens"].tolist() == distinct
+
+
+def test_a_gauge_that_is_new_is_computed_from_the_facts_once(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, computed = records.write(record, tmp_path), []
+
+    def longest(of: gauges.Facts) -> float:
+        computed.append(1)
+        return float(of["text"].max())
+
+    new = gauges.Gauge("largest token", "", r"\max", "", "nothing", gauges.NONE, longest)
+    monkeypatch.setitem(gauges.GAUGES, "largest", new)
+    monkeypatch.setattr(gauges, "COLUMNS", COLUMNS | {"largest": "largest token"})
+    for _ in range(2):
+        found = records.read(path).generations
+        assert found["largest"].tolist() == record.text.max((1, 2)).tolist()
+        pd.testing.assert_frame_equal(found[list(COLUMNS)], record.generations)
+    assert len(computed) == 4  # once for each generation, and then kept
+    records.verify(path)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"generation\n0\n", b"\xff\x00"])
+def test_a_damaged_table_is_computed_again_and_said_and_is_no_damaged_record(
+    record: Record, tmp_path: Path, damage: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = dataclasses.replace(record, table=None)
+    path = records.write(whole, tmp_path)
+    written = (path / derived.FILE).read_bytes()
+    if damage is None:
+        (path / derived.FILE).unlink()
+    else:
+        (path / derived.FILE).write_bytes(damage)
+    for _ in range(2):
+        pd.testing.assert_frame_equal(records.verify(path).generations, whole.generations)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 1 and f"gauges.csv of record {path.name} is not there or was" in told[0]
+    records.write(records.read(path), tmp_path)  # to write it again mends it
+    assert (path / derived.FILE).read_bytes() == written
+
+
+# -- fingerprints and finding ----------------------------------------------------------------
+
+
+def test_where_and_when_it_was_computed_is_no_part_of_the_fingerprint(record: Record) -> None:
+    elsewhere = {**record.provenance, "device": "another", "date": "2030-01-01T00:00:00Z"}
+    moved = Record(**{**vars(record), "provenance": elsewhere})
+    assert moved.provenance != record.provenance
+    assert moved.fingerprint == record.fingerprint
+
+
+def test_a_shorter_chain_is_found_in_a_longer_one(tmp_path: Path) -> None:
+    long = make_record(Protocol(generations=5, seed=1))
+    records.write(long, tmp_path)
+    wanted = long.protocol.replace(generations=2)
+    found = records.find(wanted, tmp_path)
+    assert found is not None
+    assert found.protocol == wanted
+    assert found.generations.equals(long.generations.iloc[:2])
+    assert np.array_equal(found.text, long.text[:2])
+    assert np.array_equal(found.text_counts, long.text_counts[:2])
+    assert found.samples[0]["generations"] == ["text 0", "text 1"]
+    assert found.provenance["seconds"] == [1.5, 1.5]
+    same(records.read(records.write(found, tmp_path / "cut")), found)
+
+
+def test_a_longer_chain_another_seed_or_another_arm_is_not_found(tmp_path: Path) -> None:
+    protocol = Protocol(generations=3)
+    records.write(make_record(protocol), tmp_path)
+    assert records.find(protocol, tmp_path) is not None
+    for change in ({"generations": 4}, {"seed": 1}, {"epochs": 10}):
+        assert records.find(protocol.replace(**change), tmp_path) is None
+    assert records.find(protocol, tmp_path / "nowhere") is None
+
+
+def test_a_damaged_record_is_not_found_silently(record: Record, tmp_path: Path) -> None:
+    path = records.write(record, tmp_path)
+    (path / "arrays.npz").write_bytes(b"x")
+    with pytest.raises(RecordError, match=record.name):
+        records.find(record.protocol, tmp_path)
+
+
+def test_of_runs_that_begin_alike_the_longest_is_published(tmp_path: Path) -> None:
+    build, root = tmp_path / "build", tmp_path / "root"
+    long = make_record(Protocol(generations=4, seed=1))
+    other = make_record(Protocol(generations=2, seed=2))
+    records.write(long.truncated(2), root / "records")  # published earlier
+    for record in (long, long.truncated(3), other):
+        records.write(record, build / "records")
+    assert records.publish(build, root) == sorted([long.name, other.name])
+    found = [path.name for path in records.list_records(root / "records")]
+    assert found == sorted([long.name, other.name])
+
+
+# -- replacements, leftovers, and what is none of the book's ------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> tuple[Record, Record, Path]:
+    """Two results of one protocol, the first stored, and the folder."""
+    protocol = Protocol(generations=2)
+    old, new = make_record(protocol, [1.0, 2.0]), make_record(protocol, [1.0, 3.0])
+    records.write(old, tmp_path / "records")
+    return old, new, tmp_path / "records"
+
+
+def test_a_replacement_stopped_between_its_steps_leaves_the_old_one(
+    two: tuple[Record, Record, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, folder = two
+
+    def stopped(*_: object) -> None:
+        assert not (folder / old.name).exists()  # between the two steps
+        raise KeyboardInterrupt
+
+    for reader in (
+        lambda: records.find(old.protocol, folder),
+        lambda: records.read(folder / old.name),
+        lambda: records.read(records.list_records(folder)[0]),
+    ):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(os, "replace", stopped)
+            records.write(new, folder)
+        assert reader().fingerprint == old.fingerprint
+        assert [path.name for path in folder.iterdir()] == [old.name]
+    records.write(new, folder)
+    assert records.read(folder / new.name).fingerprint == new.fingerprint
+    assert [path.name for path in folder.iterdir()] == [new.name]
+
+
+def test_a_replacement_that_the_disk_refuses_is_told_and_leaves_the_old_one(
+    two: tuple[Record, Record, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, folder = two
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(AssetError, match="No space left"):
+        patch.setattr(os, "replace", full)
+        records.write(new, folder)
+    assert records.read(folder / old.name).fingerprint == old.fingerprint
+    assert [path.name for path in folder.iterdir()] == [old.name]
+
+
+def test_who_reads_while_a_record_is_replaced_gets_a_whole_one(
+    two: tuple[Record, Record, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, folder = two
+    replace, readers, found = os.replace, [], []
+
+    def slow(*args: Any) -> None:
+        for read in (
+            lambda: records.find(old.protocol, folder),
+            lambda: records.read(folder / old.name),
+        ):
+            readers.append(threading.Thread(target=lambda read=read: found.append(read())))
+            readers[-1].start()
+        time.sleep(0.5)  # they look now, and find nothing
+        assert not found
+        replace(*args)
+
+    monkeypatch.setattr(os, "replace", slow)
+    records.write(new, folder)
+    for reader in readers:
+        reader.join()
+    assert [record.fingerprint for record in found] == [new.fingerprint] * 2
+
+
+def test_files_and_folders_are_on_the_disk_before_they_have_their_names(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def syncing(number: int) -> None:
+        (name,) = (
+            str(path) for path in (tmp_path, *tmp_path.rglob("*"))
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(number))
+        )  # fmt: skip
+        done.append(Path(name).name)
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", lambda *args: (done.append("renamed"), replace(*args)))
+    records.write(record, tmp_path / "records")
+    before, after = done[: done.index("renamed")], done[done.index("renamed") + 1 :]
+    assert set(before[:-1]) == {"record.json", "gauges.csv", "arrays.npz", "text.npy.xz"}
+    assert before[-1].endswith(".part") and after == ["records"]
+
+
+def test_what_killed_writers_of_this_machine_left_is_removed_and_nothing_else(
+    record: Record, tmp_path: Path
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    folder, node = tmp_path / "records", platform.node()
+    folder.mkdir()
+    left = [f".one.{node}.{gone.pid}.7.part", f".a-file.{node}.{gone.pid}.7.part"]
+    stay = [
+        f".lives.{node}.{os.getpid()}.7.part", f".elsewhere.other-{node}.{gone.pid}.7.part",
+        f".just-now.{node}.{gone.pid}.7.part", ".mine.part", "mine.part",
+    ]  # fmt: skip
+    for name in (*left, *stay):
+        if "file" in name:
+            (folder / name).write_text("half")
+        else:
+            (folder / name).mkdir()
+            (folder / name / "half").write_text("half")
+        if "just-now" not in name:
+            os.utime(folder / name, (0, 0))
+    path = records.write(record, folder)
+    assert sorted(one.name for one in folder.iterdir()) == sorted([*stay, path.name])
+
+
+def test_a_record_that_was_not_yet_in_its_place_is_not_seen(record: Record, tmp_path: Path) -> None:
+    build = tmp_path / "build" / "records"
+    path = records.write(record, build)
+    path.rename(build / f".{path.name}.{platform.node()}.1.2.part")
+    assert records.list_records(build) == []
+    assert records.find(record.protocol, build) is None
+    assert records.publish(tmp_path / "build", tmp_path) == []
+
+
+@pytest.mark.parametrize("damage", ["head", "arrays", "no text"])
+def test_a_damaged_record_of_the_build_is_named_once_and_passed_over(
+    record: Record, tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_record(record.protocol.replace(seed=4))
+    broken, _ = records.write(record, records.built()), records.write(other, records.built())
+    if damage == "no text":
+        (broken / "text.npy.xz").unlink()
+    else:
+        (broken / {"head": "record.json", "arrays": "arrays.npz"}[damage]).write_bytes(b"{")
+    for _ in range(2):
+        same(records.find(other.protocol, records.built()), other)
+        assert records.find(record.protocol, records.built()) is None
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 1 and f"{broken} may be removed" in told[0]
+    # A published one is a mistake, and is computed again by nobody unasked.
+    records.write(record, tmp_path / "published")
+    (tmp_path / "published" / record.name / "arrays.npz").write_bytes(b"{")
+    with pytest.raises(RecordError, match=record.name):
+        records.find(record.protocol, tmp_path / "published")
+
+
+def test_foreign_folders_are_passed_over_and_all_damaged_records_are_named(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "records"
+    monkeypatch.setattr(records, "published", lambda: folder)
+    first, last = (record.protocol.replace(seed=seed) for seed in (1, 9))
+    paths = {
+        seed: records.write(make_record(record.protocol.replace(seed=seed)), folder)
+        for seed in (1, 3, 9)
+    }
+    for name in ("my notes", ".Trash", "a-copy"):
+        (folder / name).mkdir()
+        (folder / name / "record.json").write_text("not one")
+    (folder / "file.txt").write_text("mine")
+    assert records.find(last, folder) is not None
+    done = CliRunner().invoke(cli.main, ["verify"])
+    assert done.exit_code == 0 and "my notes: not a record's name; passed over" in done.output
+    assert done.output.endswith("3 verified\n")
+    for seed in (1, 3):
+        (paths[seed] / "text.npy.xz").unlink()
+    done = CliRunner().invoke(cli.main, ["verify"])
+    assert done.exit_code != 0 and "1 verified" in done.output
+    assert all(f"{paths[seed].name}: record" in done.output for seed in (1, 3))
+    assert records.list_records(folder) == sorted(paths.values())
+    with pytest.raises(RecordError):
+        records.find(first, folder)
+
+
+def test_a_clone_with_windows_line_ends_reads_every_kind_of_file_as_it_was(
+    record: Record, tmp_path: Path
+) -> None:
+    def git(*arguments: str, where: Path) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=true"]
+        subprocess.run(["git", *who, *arguments], cwd=where, check=True, capture_output=True)
+
+    origin = tmp_path / "origin"
+    path = records.write(record, origin / "records")
+    for name in (".gitattributes", "Makefile", "records/bench-cpu.json", "records/results.svg"):
+        (origin / name).write_bytes((assets.ROOT / name).read_bytes())
+    git("init", where=origin)
+    git("add", ".", where=origin)
+    git("commit", "-m", "all", where=origin)
+    git("clone", str(origin), "clone", where=tmp_path)
+    same(records.read(tmp_path / "clone" / "records" / path.name), record)
+    for file in origin.rglob("*"):
+        if file.is_file() and ".git" not in file.parts:
+            assert (tmp_path / "clone" / file.relative_to(origin)).read_bytes() == file.read_bytes()
+
+
+# -- those in the repository, and recoveries -----------------------------------------------------
+
+
+COMMITTED = records.list_records(records.published())
+
+
+def test_committed_records_are_whole_small_and_one_a_run() -> None:
+    found = []
+    for path in COMMITTED:
+        record = records.verify(path)
+        assert path.name == record.name
+        assert sum(file.stat().st_size for file in path.iterdir()) <= 2**20, path.name
+        found.append((record.protocol.arm_hash, record.protocol.seed))
+    assert len(set(found)) == len(found)
+
+
+OLD = [path for path in COMMITTED if (path / "generations.csv").exists()]
+
+
+@pytest.mark.skipif(not OLD, reason="no committed record is of schema 2")
+def test_a_record_of_schema_2_is_read_and_found_under_its_own_name_until_it_is_replaced(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "root" / "records"
+    path = shutil.copytree(OLD[0], folder / OLD[0].name)
+    old = records.verify(path)
+    protocol, head = old.protocol, json.loads((path / "record.json").read_text())
+    assert (old.name, old.fingerprint) == (path.name, head["fingerprint"])
+    stored = pd.read_csv(path / "generations.csv")
+    pd.testing.assert_frame_equal(old.generations[list(stored)], stored)
+    assert set(old.generations) >= set(COLUMNS)
+    found = records.find(protocol.replace(generations=2), folder)
+    assert found is not None and len(found.generations) == 2 == len(found.text_counts)
+    assert np.array_equal(found.text_counts, old.arrays["text_counts"][:2])
+    with pytest.raises(RecordError, match="is of schema 2, which kept no text; compute the run"):
+        _ = old.text
+    new = make_record(protocol)
+    records.write(new, folder)
+    assert type(records.find(protocol, folder)) is Record  # the newer of the two
+    shutil.rmtree(folder / new.name)
+    records.write(new, tmp_path / "build" / "records")
+    assert records.publish(tmp_path / "build", tmp_path / "root") == [new.name]
+    assert records.list_records(folder) == [folder / new.name]
+    shutil.copytree(OLD[0], tmp_path / OLD[0].name)
+    with (tmp_path / OLD[0].name / "generations.csv").open("a") as file:
+        file.write("1\n")
+    assert "cannot be read (its fingerprint differs)" in refused(tmp_path / OLD[0].name)
+
+
+def test_a_recovery_is_recorded_with_its_epochs_and_never_cut_to_length(tmp_path: Path) -> None:
+    plain = Protocol(generations=3, train_blocks=9)
+    mended = plain.replace(recovery=8)
+    record = make_record(mended)
+    arrays = {**record.arrays, "recovery_nll": np.ones(5, np.float32)}
+    with pytest.raises(RecordError, match="has no array 'recovery_nll' of float32 with 1 axes"):
+        records.verify(records.write(record, tmp_path / "without"))
+    record = dataclasses.replace(record, arrays=arrays)
+    path = records.write(record, tmp_path)
+    assert "-mended-8-" in path.name
+    same(records.find(mended, tmp_path), record)
+    assert records.find(mended.replace(generations=2), tmp_path) is None
+    assert records.find(plain, tmp_path) is None
+
+
+def test_publishing_a_recovery_leaves_shorter_ones_alone(tmp_path: Path) -> None:
+    for generations in (2, 3):
+        record = make_record(Protocol(generations=generations, train_blocks=9, recovery=8))
+        record.arrays["recovery_nll"] = np.ones(5, np.float32)
+        records.write(record, tmp_path / "build" / "records")
+    assert len(records.publish(tmp_path / "build", tmp_path)) == 2
+    assert len(records.list_records(tmp_path / "records")) == 2
+    assert len(records.publish(tmp_path / "build", tmp_path)) == 2
+    assert len(records.list_records(tmp_path / "records")) == 2
+
+
+def test_a_copy_inside_another_repository_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    identity = ["-c", "user.name=x", "-c", "user.email=x@y"]
+    made = ["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"]
+    subprocess.run(made, cwd=tmp_path, check=True)
+    inside = tmp_path / "unpacked"
+    inside.mkdir()
+    commit = provenance.commit.__wrapped__  # without its cache
+    for root, known in ((tmp_path, True), (inside, False)):
+        monkeypatch.setattr(provenance, "ROOT", root.resolve())
+        assert (commit() is not None) == known

@@ -1,0 +1,232 @@
+"""A machine that is lent for a while and keeps nothing: what travels is enough, and in time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from test_sweep import fingerprints
+
+import index
+from collapse import cli
+from collapse.book import chapter
+from collapse.experiment import assets, decoding, generations, loop, records
+from collapse.experiment.protocol import Protocol, ProtocolError
+from collapse.sweeps import progress, sweep
+from collapse.sweeps.progress import Limit, OutOfTime
+from collapse.sweeps.sweep import SweepError
+
+Go = Callable[[str], None]
+
+
+@pytest.fixture
+def runs(toy: Protocol) -> list[Protocol]:
+    return [toy.replace(seed=seed) for seed in (0, 1)]
+
+
+@pytest.fixture
+def undisturbed(runs: list[Protocol], elsewhere: Go) -> dict[str, str]:
+    """Fingerprints of the same runs on a machine that keeps what it has."""
+    elsewhere("undisturbed")
+    return {run.hash: loop.run(run).fingerprint for run in runs}
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock on which writing a generation takes 60 seconds and nothing else takes any."""
+    time, generate = [0.0], decoding.generate
+
+    def writing(*args: object) -> object:
+        time[0] += 60
+        return generate(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(progress, "now", lambda: time[0])
+    monkeypatch.setattr(decoding, "generate", writing)
+    return time
+
+
+def test_runs_go_on_from_empty_folder_to_empty_folder_and_end_the_same(
+    runs: list[Protocol],
+    undisturbed: dict[str, str],
+    slow: list[float],
+    elsewhere: Go,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    carry, leases = tmp_path / "carry", []
+    while len(leases) < 9:
+        elsewhere(f"lease {len(leases)}")
+        leases.append(len(list(carry.glob("generations/*"))))
+        try:
+            sweep.sweep(runs, limit=Limit(slow[0] + 150), carry=carry)
+            break
+        except OutOfTime as stopped:
+            assert "a generation takes about 60 s, and about 30 s are left" in str(stopped)
+        assert not list(carry.rglob("weights.pt"))
+    # Two generations fit into each lease: 0, 2 and 4 of the six were there at its start.
+    assert leases == [0, 2, 4]
+    assert fingerprints() == undisturbed
+    carried = [records.read(path) for path in records.list_records(carry / "records")]
+    assert {one.protocol.hash: one.fingerprint for one in carried} == undisturbed
+    assert "carried here: 4 finished generations" in capsys.readouterr().out
+
+
+def test_what_is_finished_is_carried_even_if_the_machine_is_taken_away(
+    runs: list[Protocol],
+    undisturbed: dict[str, str],
+    elsewhere: Go,
+    tmp_path: Path,
+) -> None:
+    carry = tmp_path / "carry"
+    elsewhere("taken away")
+    script = tmp_path / "taken.py"
+    script.write_text(
+        "import json, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from collapse.experiment import decoding\n"
+        "from collapse.sweeps import sweep\n"
+        "from collapse.experiment.protocol import Protocol\n"
+        "generate, calls = decoding.generate, []\n"
+        "def dying(*args):\n"
+        "    calls.append(len(args[1]))\n"
+        "    if calls.count(20) == 2:\n"  # in the middle of generation 1
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return generate(*args)\n"
+        "decoding.generate = dying\n"
+        "run = Protocol.from_dict(json.loads(sys.argv[1]))\n"
+        "sweep.sweep([run], carry=Path(sys.argv[2]))\n"
+    )
+    command = [sys.executable, str(script), json.dumps(runs[0].to_dict()), str(carry)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(list(carry.glob("generations/*"))) == 1
+    elsewhere("another")
+    sweep.sweep(runs, carry=carry)
+    assert fingerprints() == undisturbed
+
+
+def test_nothing_is_started_that_would_not_end_in_time() -> None:
+    limit = Limit(progress.now() + 80)
+    limit.reserve()  # how long a generation takes is not known before one has ended
+    limit.longest = 50
+    limit.reserve()
+    limit.longest = 180
+    with pytest.raises(OutOfTime, match="a generation takes about 3 min, and about 80 s are left"):
+        limit.reserve()
+    with pytest.raises(OutOfTime, match="what is finished is kept, so give the same command again"):
+        limit.reserve()
+
+
+def test_only_a_run_that_hands_on_all_its_weights_is_refused_and_the_others_go_on(
+    toy: Protocol, runs: list[Protocol], elsewhere: Go, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    with pytest.raises(ProtocolError, match="too large to be carried; leave out --carry"):
+        sweep.sweep([toy.replace(init="previous")], carry=tmp_path / "carry")
+    assert not (assets.cache_dir() / "generations").exists()
+    capsys.readouterr()
+    with pytest.raises(ProtocolError, match="init='previous' hands on the weights"):
+        sweep.sweep([toy.replace(init="previous"), runs[0]], carry=tmp_path / "carry")
+    assert list(fingerprints()) == [runs[0].hash]
+    told = capsys.readouterr().out
+    assert told.index("hands on the weights") < told.index("generation 0")
+
+
+def test_a_recovery_is_carried_and_only_the_weights_it_goes_on_from_are_made_again(
+    toy: Protocol, slow: list[float], elsewhere: Go, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    mended, carry = toy.replace(recovery=5), tmp_path / "carry"
+    elsewhere("undisturbed")
+    expected = loop.run(mended).fingerprint
+    elsewhere("first")
+    with pytest.raises(OutOfTime):
+        sweep.sweep([mended], limit=Limit(slow[0] + 130), carry=carry)
+    assert len(list(carry.glob("generations/*"))) == 2
+    computed, compute = [], loop._compute
+    monkeypatch.setattr(
+        loop, "_compute", lambda *args: (computed.append(args[2]), compute(*args))[1]
+    )
+    for name, numbers in (("second", [1, 2]), ("third", [])):
+        elsewhere(name)
+        sweep.sweep([mended], carry=carry)
+        assert computed == numbers
+        assert fingerprints() == {mended.hash: expected}
+        computed.clear()
+    assert not list(carry.rglob("weights.pt"))
+
+
+def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
+    runs: list[Protocol], undisturbed: dict[str, str], elsewhere: Go, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    carry = tmp_path / "carry"
+    elsewhere("first")
+    sweep.sweep(runs[:1], carry=carry)
+    files = {path: path.read_bytes() for path in carry.rglob("*") if path.is_file()}
+    assert {path.name for path in files} >= {"facts.json", "tokens.npy", "record.json"}
+    for number, (path, whole) in enumerate(files.items()):
+        for machine in ("first", f"empty {number}"):  # one that has it whole, one that has not
+            path.write_bytes(whole[: len(whole) // 2])
+            elsewhere(machine)
+            capsys.readouterr()
+            sweep.sweep(runs[:1], carry=carry)
+            said = capsys.readouterr().out
+            # A damaged table of gauges is no damaged record: it is made again from the facts.
+            lost = machine != "first" or "records" in path.parts
+            assert ("it is not" in said) == (lost and path.name != "gauges.csv")
+            assert fingerprints() == {runs[0].hash: undisturbed[runs[0].hash]}
+            for one in carry.glob("records/*"):
+                assert records.read(one).fingerprint == undisturbed[runs[0].hash]
+            for one in carry.glob("generations/*"):
+                generations.read(one)
+            whole = path.read_bytes()
+
+
+def test_a_limit_is_for_runs_that_follow_one_another(runs: list[Protocol], tmp_path: Path) -> None:
+    for given in ({"limit": Limit(1e9)}, {"carry": tmp_path}):
+        with pytest.raises(SweepError, match="leave out either them or the workers"):
+            sweep.sweep(runs, workers=2, **given)  # type: ignore[arg-type]
+
+
+def test_the_command_says_that_time_is_up_and_with_its_exit_status(
+    toy: Protocol, slow: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "gather", lambda *_: [toy])
+    done = CliRunner().invoke(cli.main, ["sweep", "--minutes", "1.5"])
+    assert done.exit_code == 3, done.output
+    assert "time is up: a generation takes about 60 s, and about 30 s are left" in done.output
+
+
+def test_the_settings_of_the_paper_come_first_seed_after_seed() -> None:
+    names = list(index.SETTINGS)
+    runs = sweep.gather(names, "paper", {"compute": "all"})
+    own = [chapter.settings(name, "paper", {}) for name in names]
+    settings = [Protocol.among(values).arm_hash for values in own]
+    assert [run.seed for run in runs[:10]] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert {run.arm_hash for run in runs[:10]} == set(settings)
+    assert not {run.arm_hash for run in runs[10:]} & set(settings)
+    assert [run.seed for run in runs[10:]] == sorted(run.seed for run in runs[10:])
+
+
+def test_only_what_the_runs_of_the_sweep_made_is_carried(
+    runs: list[Protocol], tmp_path: Path
+) -> None:
+    loop.run(runs[1])  # an earlier experiment
+    loop.run(runs[0].replace(generations=2))  # found by the sweep, and part of it
+    earlier = {path.name for path in (assets.cache_dir() / "generations").iterdir()}
+    (assets.cache_dir() / "generations" / ".half-written").mkdir()
+    sweep.sweep(runs[:1], carry=tmp_path / "carry")
+    carried = {path.name for path in tmp_path.glob("carry/generations/*")}
+    assert len(carried) == 3 and len(carried & earlier) == 2
+    assert [path.name for path in tmp_path.glob("carry/records/*")] == [
+        path.name for path in records.list_records(records.built()) if "-s0-" in path.name
+        and records.read(path).protocol.generations == 3
+    ]  # fmt: skip
+    files = {path.name for path in tmp_path.glob("carry/generations/*/*")}
+    assert files == {"facts.json", "arrays.npz", "tokens.npy"}
