@@ -63,7 +63,7 @@ def test_runs_go_on_from_empty_folder_to_empty_folder_and_end_the_same(
         elsewhere(f"lease {len(leases)}")
         leases.append(len(list(carry.glob("generations/*"))))
         try:
-            sweep.sweep(runs, limit=Limit(slow[0] + 150), carry=carry)
+            sweep.sweep(runs, limit=Limit(slow[0] + 150), carried=carry)
             break
         except OutOfTime as stopped:
             assert "a generation takes about 60 s, and about 30 s are left" in str(stopped)
@@ -99,14 +99,14 @@ def test_what_is_finished_is_carried_even_if_the_machine_is_taken_away(
         "    return generate(*args)\n"
         "decoding.generate = dying\n"
         "run = Protocol.from_dict(json.loads(sys.argv[1]))\n"
-        "sweep.sweep([run], carry=Path(sys.argv[2]))\n"
+        "sweep.sweep([run], carried=Path(sys.argv[2]))\n"
     )
     command = [sys.executable, str(script), json.dumps(runs[0].to_dict()), str(carry)]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(list(carry.glob("generations/*"))) == 1
     elsewhere("another")
-    sweep.sweep(runs, carry=carry)
+    sweep.sweep(runs, carried=carry)
     assert fingerprints() == undisturbed
 
 
@@ -127,11 +127,11 @@ def test_only_a_run_that_hands_on_all_its_weights_is_refused_and_the_others_go_o
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     with pytest.raises(ProtocolError, match="too large to be carried; leave out --carry"):
-        sweep.sweep([toy.replace(init="previous")], carry=tmp_path / "carry")
+        sweep.sweep([toy.replace(init="previous")], carried=tmp_path / "carry")
     assert not (assets.cache_dir() / "generations").exists()
     capsys.readouterr()
     with pytest.raises(ProtocolError, match="init='previous' hands on the weights"):
-        sweep.sweep([toy.replace(init="previous"), runs[0]], carry=tmp_path / "carry")
+        sweep.sweep([toy.replace(init="previous"), runs[0]], carried=tmp_path / "carry")
     assert list(fingerprints()) == [runs[0].hash]
     told = capsys.readouterr().out
     assert told.index("hands on the weights") < told.index("generation 0")
@@ -146,7 +146,7 @@ def test_a_recovery_is_carried_and_only_the_weights_it_goes_on_from_are_made_aga
     expected = loop.run(mended).fingerprint
     elsewhere("first")
     with pytest.raises(OutOfTime):
-        sweep.sweep([mended], limit=Limit(slow[0] + 130), carry=carry)
+        sweep.sweep([mended], limit=Limit(slow[0] + 130), carried=carry)
     assert len(list(carry.glob("generations/*"))) == 2
     computed, compute = [], loop._compute
     monkeypatch.setattr(
@@ -154,7 +154,7 @@ def test_a_recovery_is_carried_and_only_the_weights_it_goes_on_from_are_made_aga
     )
     for name, numbers in (("second", [1, 2]), ("third", [])):
         elsewhere(name)
-        sweep.sweep([mended], carry=carry)
+        sweep.sweep([mended], carried=carry)
         assert computed == numbers
         assert fingerprints() == {mended.hash: expected}
         computed.clear()
@@ -167,7 +167,7 @@ def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
 ) -> None:  # fmt: skip
     carry = tmp_path / "carry"
     elsewhere("first")
-    sweep.sweep(runs[:1], carry=carry)
+    sweep.sweep(runs[:1], carried=carry)
     files = {path: path.read_bytes() for path in carry.rglob("*") if path.is_file()}
     assert {path.name for path in files} >= {"facts.json", "tokens.npy", "record.json"}
     for number, (path, whole) in enumerate(files.items()):
@@ -175,7 +175,7 @@ def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
             path.write_bytes(whole[: len(whole) // 2])
             elsewhere(machine)
             capsys.readouterr()
-            sweep.sweep(runs[:1], carry=carry)
+            sweep.sweep(runs[:1], carried=carry)
             said = capsys.readouterr().out
             # A damaged table of gauges is no damaged record: it is made again from the facts.
             lost = machine != "first" or "records" in path.parts
@@ -221,7 +221,7 @@ def test_only_what_the_runs_of_the_sweep_made_is_carried(
     loop.run(runs[0].replace(generations=2))  # found by the sweep, and part of it
     earlier = {path.name for path in (assets.cache_dir() / "generations").iterdir()}
     (assets.cache_dir() / "generations" / ".half-written").mkdir()
-    sweep.sweep(runs[:1], carry=tmp_path / "carry")
+    sweep.sweep(runs[:1], carried=tmp_path / "carry")
     carried = {path.name for path in tmp_path.glob("carry/generations/*")}
     assert len(carried) == 3 and len(carried & earlier) == 2
     assert [path.name for path in tmp_path.glob("carry/records/*")] == [
