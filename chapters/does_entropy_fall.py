@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from collapse.book import figures, results
-from collapse.book.results import Reference
+from collapse.book import figures, ratios
 from collapse.experiment import sources
 from collapse.experiment.loop import Run
-from collapse.measure import gauges, metrics, per_seed
+from collapse.measure import gauges, metrics, verdicts
+from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
+from collapse.measure.verdicts import Phrases, Reference
 
 MOVED = 3.0  # standard errors: so far a gauge must be from its value in generation 0
 CONTEXTS = {
@@ -30,8 +32,20 @@ LABELS = {"test_perplexity": "perplexity on human text"} | {
 GENERAL = Reference(2.5 / 4.2, 2.5 / 4.2, "reported, general: 4.2 → 2.5", -1)
 DOMAIN = Reference(3.3 / 3.5, 3.3 / 3.5, "reported, domain: 3.5 → 3.3", -1)
 HALF = Reference(0.5, 0.5, "claimed: half", -1)
+_IN_WORDS = Phrases("falls to", "stays at", "rises to", "is undecided, at")
 
 Arms = figures.Arms
+
+
+def gauges_table() -> str:
+    """Gauges of predictions and text for a reader, a MyST table: formula, source, warning."""
+    lines = ["| gauge | unit | formula | not to be compared with |", "|---|---|---|---|"]
+    for gauge in (gauges.PREDICTIONS | gauges.TEXT).values():
+        cited = f" {{cite:p}}`{gauge.source}`" if gauge.source else ""
+        lines.append(
+            f"| {gauge.label}{cited} | {gauge.unit} | ${gauge.formula}$ | {gauge.warning} |"
+        )
+    return "\n".join(lines)
 
 
 # -- one run -----------------------------------------------------------------------------------
@@ -52,19 +66,13 @@ def movements(run: Run) -> pd.DataFrame:
             continue
         value, own = rows[name].to_numpy(), rows[f"{name}_se"].to_numpy()
         logarithmic = gauges.GAUGES[name].interval == gauges.LOG
+        part = rows[["generation"]].assign(value=value)
+        part.insert(0, "gauge", name)
         with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.hypot(own, own[0])
+            part["ratio"] = value / value[0]
             change = np.log(value / value[0]) if logarithmic else value - value[0]
-            distance = np.where(change == 0, 0.0, change / error)
-            ratio = value / value[0]
-        found.append(
-            pd.DataFrame(
-                {
-                    "gauge": name, "generation": rows["generation"], "value": value,
-                    "ratio": ratio, "distance": distance,
-                }
-            )
-        )  # fmt: skip
+            part["distance"] = np.where(change == 0, 0.0, change / np.hypot(own, own[0]))
+        found.append(part)
     return pd.concat(found, ignore_index=True)
 
 
@@ -131,12 +139,9 @@ def gauges_figure(runs: list[Run]) -> tuple[Figure, pd.DataFrame]:
         places = np.arange(len(order)) + shift
         x = np.where(never, last + 1, values)
         right.plot(x, places, marker, color=colour, ms=6, ls="", label=f"seed {number}")
-        right.plot(
-            x[never], places[never], marker, mfc="white", color=colour, ms=6, ls=""
-        )  # fmt: skip
-    right.set_xticks(
-        [*range(1, int(last) + 1), int(last) + 1], [*map(str, range(1, int(last) + 1)), "never"]
-    )
+        right.plot(x[never], places[never], marker, mfc="white", color=colour, ms=6, ls="")
+    numbers = range(1, int(last) + 1)
+    right.set_xticks([*numbers, int(last) + 1], [*map(str, numbers), "never"])
     right.tick_params(axis="x", labelsize=9)
     right.set_xlim(0.5, last + 1.5)
     right.set(xlabel="moves in generation")
@@ -159,33 +164,41 @@ def leads(runs: list[Run], first: str, second: str) -> tuple[int, int]:
 # -- several arms ------------------------------------------------------------------------------
 
 
-def ratios(arms: Arms, column: str) -> pd.DataFrame:
-    """A column by arm, seed and generation, with `ratio` to generation 0."""
+def by_arm(arms: Arms, column: str) -> pd.DataFrame:
+    """A column by arm, seed and generation: `value` with `_low`, `_high`, `ratio` to the first."""
     parts = []
     for label, runs in arms.items():
         for run in runs:
             rows = run.record.generations
-            part = rows[["generation", column]].rename(columns={column: "value"})
-            part = part.assign(
-                arm=label,
-                seed=run.record.protocol.seed,
-                column=column,
-                value_low=rows.get(f"{column}_low"),
-                value_high=rows.get(f"{column}_high"),
-                ratio=rows[column] / rows[column].iloc[0],
-            )
-            parts.append(part)
+            part = rows[["generation"]].assign(value=rows[column], arm=label, column=column)
+            part.insert(3, "seed", run.record.protocol.seed)
+            for end in ("low", "high"):
+                part[f"value_{end}"] = rows[f"{column}_{end}"]
+            parts.append(part.assign(ratio=rows[column] / rows[column].iloc[0]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def in_words(found: per_seed.PerSeed) -> str:
+def in_words(found: PerSeed) -> str:
     """`falls to 0.83 [0.80, 0.86]`, or that it rises, hardly changes, or that it is open."""
     if not found.by_seed:
-        return "is not run yet"
-    if per_seed.unknown(found):
+        return f"is {NOT_RUN}"
+    if math.isnan(found.low):
         return f"ends at {found}"
-    told = {"falls": "falls to", "rises": "rises to", "stays": "stays at"}
-    return f"{told.get(per_seed.change(found.low, found.high), 'is undecided, at')} {found}"
+    return f"{verdicts.change(found, _IN_WORDS)} {found}"
+
+
+def always_falls(found: dict[str, PerSeed]) -> str:
+    """The verdict on the claim that something falls under every condition."""
+    told = {name: verdicts.falls(one) for name, one in found.items() if not math.isnan(one.low)}
+    if not told:
+        return next((verdicts.falls(one) for one in found.values()), NOT_RUN)
+    against = [name for name, word in told.items() if word.startswith(verdicts.NOT_REPRODUCED)]
+    if against:
+        return f"{verdicts.NOT_REPRODUCED}, it does not fall with {' and '.join(against)}"
+    open_ = [name for name, word in told.items() if word != verdicts.REPRODUCED]
+    if open_:
+        return f"{verdicts.UNDECIDED}, it may not fall with {' and '.join(open_)}"
+    return verdicts.REPRODUCED
 
 
 def mean_of(runs: list[Run], column: str, generation: int = -1) -> float:
@@ -205,7 +218,7 @@ def contexts_figure(
     figure, grid = plt.subplots(2, 2, figsize=(9.2, 7.6), layout="constrained", sharex=True)
     axes, data = grid.ravel(), []
     for place, (column, words) in enumerate(CONTEXTS.items()):
-        table = ratios(arms, column)
+        table = by_arm(arms, column)
         data.append(table)
         _by_generation(axes[place], table, arms, "value")
         axes[place].set(title=f"Entropy {words}", ylabel="bits a token")
@@ -248,7 +261,7 @@ def decoding_figure(arms: Arms) -> tuple[Figure, pd.DataFrame]:
         for index, (label, runs) in enumerate(arms.items()):
             if not runs:
                 continue
-            found = results.ratio(runs, column)
+            found = ratios.ratio(runs, column)
             rises = found.mean > 1
             colour, marker = (figures.COLOURS[1], ">") if rises else (figures.COLOURS[0], "<")
             figures.seeds_and_interval(ax, index, found, colour, marker)
@@ -279,14 +292,18 @@ def human_vocabulary(run: Run, length: int) -> float:
     return metrics.rarefied_vocabulary(run.record.arrays["human_counts"], length)
 
 
-def vocabulary_ratio(runs: list[Run], length: int) -> per_seed.PerSeed:
+def vocabulary_ratio(runs: list[Run], length: int) -> PerSeed:
     """Vocabulary at a length in the last generation over that in generation 0."""
-    return per_seed.ratios(
-        {
-            run.record.protocol.seed: vocabulary(run, length) / vocabulary(run, length, 0)
-            for run in runs
-        }
+    last, first = (
+        over_seeds(ratios.by_seed(runs, lambda run, n=n: vocabulary(run, length, n)))
+        for n in (-1, 0)
     )
+    return last / first
+
+
+def effective_vocabulary(bits: Any) -> Any:
+    """2^H: how many equally frequent words would have this entropy (Hill 1973, order 1)."""
+    return 2.0**bits
 
 
 def vocabulary_figure(arms: Arms, shown: Run) -> tuple[Figure, pd.DataFrame]:
@@ -312,12 +329,12 @@ def vocabulary_figure(arms: Arms, shown: Run) -> tuple[Figure, pd.DataFrame]:
     figures.plain_numbers(left.yaxis)
     left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     left.legend(fontsize=9)
-    table = ratios(arms, "miller_madow")
+    table = by_arm(arms, "miller_madow")
     for name in ("value", "value_low", "value_high"):
-        table[name] = metrics.effective_vocabulary(table[name])
+        table[name] = effective_vocabulary(table[name])
     _by_generation(right, table, arms, "value")
     for run in {run.record.protocol.corpus: run for runs in arms.values() for run in runs}.values():
-        human_types = metrics.effective_vocabulary(run.record.corpus["human_text"]["miller_madow"])
+        human_types = effective_vocabulary(run.record.corpus["human_text"]["miller_madow"])
         right.axhline(human_types, color="black", lw=1.2, ls=":")
         right.annotate(
             f"human text of {sources.label(run.record.protocol.corpus)}", (0.99, human_types),

@@ -37,7 +37,7 @@ def trial(types: int, lengths: list[int], samples: int, seed: int) -> pd.DataFra
             found = metrics.counts(tokens, types)
             values = {name: estimate(found) for name, estimate in ENTROPIES.items()}
             values |= {
-                "type-token ratio": metrics.type_token_ratio(tokens),
+                "type-token ratio": np.count_nonzero(found) / length,
                 "types in 500 tokens": metrics.rarefied_vocabulary(found, 500) / 500,
                 "moving type-token ratio": metrics.moving_type_token_ratios(
                     tokens[: length // 500 * 500].reshape(-1, 500)

@@ -2,21 +2,26 @@
 
 An arm is compared with the one whose share is 0, seed by seed and generation by generation: that
 one trains on the same human blocks again and again, so that what is left is the effect of the
-share and not of another training.
+share and not of another training. Then recovery: a collapsed model trained further on human text
+that no generation has seen. At the end, what others claim.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import optimize
 
+from collapse.book import ratios
 from collapse.experiment.loop import Run
-from collapse.measure import per_seed
-from collapse.measure.per_seed import MARGIN, PerSeed
+from collapse.laws import drift
+from collapse.measure import verdicts
+from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
+from collapse.measure.verdicts import MARGIN, NOT_READ, Claim, Phrases
 
 Doses = Mapping[float, list[Run]]  # synthetic share -> runs that differ by seed alone
+Mended = dict[tuple[int, int], list[Run]]  # rounds of collapse before, human blocks -> runs
 
 CERTAINTY = 0.90  # of the interval of an equivalence test at 5 %: two one-sided tests
 COLUMNS = {
@@ -25,6 +30,10 @@ COLUMNS = {
     "tail_coverage": "rare human tokens still written",
     "moving_type_token_ratio": "moving type-token ratio",
 }
+PRESS = "“AI Self-Poisoning”, AINews, May 2026"
+WITHIN = "within the margin"
+_MARGINS = Phrases("below the margin", WITHIN, "above the margin", verdicts.UNDECIDED)
+_PACE = Phrases("it slows", "its pace is steady", "it accelerates", "its pace may be steady or not")
 
 
 def grid(doses: Doses) -> pd.DataFrame:
@@ -52,7 +61,10 @@ def grid(doses: Doses) -> pd.DataFrame:
 def change(found: pd.DataFrame, share: float, generation: int, column: str) -> PerSeed:
     """One cell of the grid: the ratio to share 0, over seeds."""
     rows = found[(found["share"] == share) & (found["generation"] == generation)]
-    return per_seed.ratios(dict(zip(rows["seed"], rows[f"{column}_change"], strict=True)))
+    return over_seeds(dict(zip(rows["seed"], rows[f"{column}_change"], strict=True)), ratio=True)
+
+
+# -- equivalence -------------------------------------------------------------------------------
 
 
 def equivalence(found: pd.DataFrame, column: str = "test_perplexity") -> pd.DataFrame:
@@ -66,57 +78,24 @@ def equivalence(found: pd.DataFrame, column: str = "test_perplexity") -> pd.Data
     `within the margin`, `above the margin`, `below the margin`, `undecided` and why.
     """
     bound, rows = math.log1p(MARGIN), []
+    columns = ["share", "generation", "seeds", "change", "low", "high", "verdict"]
     for (share, generation), cell in found.groupby(["share", "generation"]):
         if share == 0 or generation == 0:
             continue
-        logs = np.log(cell[f"{column}_change"].to_numpy())
-        low = high = math.nan
-        if len(logs) > 1:
-            error = logs.std(ddof=1) / math.sqrt(len(logs))
-            half = stats.t.ppf(0.5 + CERTAINTY / 2, len(logs) - 1) * error
-            low, high = logs.mean() - half, logs.mean() + half
-        rows.append(
-            {
-                "share": share,
-                "generation": generation,
-                "seeds": len(logs),
-                "change": 100 * math.expm1(logs.mean()),
-                "low": 100 * math.expm1(low),
-                "high": 100 * math.expm1(high),
-                "verdict": _verdict(low, high, bound),
-            }
-        )
-    columns = ["share", "generation", "seeds", "change", "low", "high", "verdict"]
+        logs = dict(zip(cell["seed"], np.log(cell[f"{column}_change"]), strict=True))
+        mean = over_seeds(logs, confidence=CERTAINTY)
+        percents = (100 * math.expm1(end) for end in (mean.mean, mean.low, mean.high))
+        verdict = verdicts.judge(mean, -bound, bound, _MARGINS)
+        rows.append((share, generation, len(logs), *percents, verdict))
     return pd.DataFrame(rows, columns=columns)
-
-
-def _verdict(low: float, high: float, bound: float) -> str:
-    if math.isnan(low):
-        return "undecided, one seed gives no interval"
-    if -bound <= low and high <= bound:
-        return "within the margin"
-    if low > bound:
-        return "above the margin"
-    return "below the margin" if high < -bound else "undecided"
-
-
-def cell(tested: pd.DataFrame, share: float, generation: int) -> pd.Series | None:
-    """The row of one cell; None where it was not run."""
-    rows = tested[(tested["share"] == share) & (tested["generation"] == generation)]
-    return rows.iloc[0] if len(rows) else None
-
-
-def margin(tested: pd.DataFrame, share: float, generation: int) -> str:
-    """The verdict on one cell."""
-    row = cell(tested, share, generation)
-    return "not run yet" if row is None else str(row["verdict"])
 
 
 def told(tested: pd.DataFrame, share: float, generation: int) -> str:
     """The change in one cell with its 90 % interval, in per cent."""
-    row = cell(tested, share, generation)
-    if row is None:
-        return "not run yet"
+    rows = tested[(tested["share"] == share) & (tested["generation"] == generation)]
+    if rows.empty:
+        return NOT_RUN
+    row = rows.iloc[0]
     if math.isnan(row["low"]):
         return f"{row['change']:+.1f} % (one seed, no interval)"
     return f"{row['change']:+.1f} % [{row['low']:+.1f}, {row['high']:+.1f}]"
@@ -153,10 +132,13 @@ def certain_up_to(tested: pd.DataFrame, generation: int) -> float:
     found = math.nan
     rows = tested[tested["generation"] == generation]
     for _, row in rows.sort_values("share").iterrows():
-        if row["verdict"] != "within the margin":
+        if row["verdict"] != WITHIN:
             break
         found = float(row["share"])
     return found
+
+
+# -- pace --------------------------------------------------------------------------------------
 
 
 def increments(runs: list[Run]) -> pd.DataFrame:
@@ -184,32 +166,162 @@ def increments(runs: list[Run]) -> pd.DataFrame:
 
 def acceleration(runs: list[Run], column: str = "nats") -> PerSeed:
     """By how much increments grow in each generation, least squares: above 0 decay accelerates."""
-    by_seed = {}
-    for run in runs:
-        steps = increments([run])[column].to_numpy()
-        if len(steps) > 1:
-            slope = np.polyfit(np.arange(len(steps)), steps, 1)[0]
-            by_seed[run.record.protocol.seed] = float(slope)
-    return per_seed.values(by_seed)
+    steps = ratios.by_seed(runs, lambda run: increments([run])[column].to_numpy())
+    return over_seeds(
+        {
+            seed: float(np.polyfit(np.arange(len(one)), one, 1)[0])
+            for seed, one in steps.items()
+            if len(one) > 1
+        }
+    )
 
 
 def pace_in_words(measured: PerSeed) -> str:
     """What a slope of increments says; one within `MARGIN` of 0 is none."""
-    if why := per_seed.unknown(measured):
-        return why
-    if measured.low > MARGIN:
-        return "it accelerates"
-    if measured.high < -MARGIN:
-        return "it slows"
-    steady = -MARGIN <= measured.low and measured.high <= MARGIN
-    return "its pace is steady" if steady else "its pace may be steady or not"
+    return verdicts.judge(measured, -MARGIN, MARGIN, _PACE)
 
 
 def best_human_share(doses: Doses) -> dict[int, float]:
     """By seed, the human share with the lowest perplexity in the last generation."""
     ends: dict[int, dict[float, float]] = {}
     for share, runs in doses.items():
-        for run in runs:
-            value = float(run.record.generations["test_perplexity"].iloc[-1])
-            ends.setdefault(run.record.protocol.seed, {})[1 - share] = value
+        for seed, value in ratios.by_seed(runs, _end).items():
+            ends.setdefault(seed, {})[1 - share] = value
     return {seed: min(values, key=values.__getitem__) for seed, values in sorted(ends.items())}
+
+
+def _end(run: Run) -> float:
+    return float(run.record.generations["test_perplexity"].iloc[-1])
+
+
+# -- recovery ----------------------------------------------------------------------------------
+
+
+def curve(run: Run) -> pd.DataFrame:
+    """Perplexity on human validation text by epoch of the recovery; epoch 0 is before it.
+
+    Columns: `epoch`, `perplexity`.
+    """
+    before = float(run.record.generations["valid_perplexity"].iloc[-2])
+    after = np.exp(run.record.arrays["recovery_nll"].astype(np.float64))
+    values = np.concatenate([[before], after])
+    return pd.DataFrame({"epoch": np.arange(len(values)), "perplexity": values})
+
+
+def regained(runs: list[Run]) -> PerSeed:
+    """The share of the lost loss on human test text that a recovery brings back, over seeds.
+
+    1 is the loss of generation 0. A seed that had lost nothing is left out.
+    """
+    losses = ratios.by_seed(runs, lambda run: np.log(run.record.generations["test_perplexity"]))
+    ends = {seed: loss.to_numpy()[[0, -2, -1]] for seed, loss in losses.items()}
+    return over_seeds(
+        {
+            seed: float((before - after) / (before - first))
+            for seed, (first, before, after) in ends.items()
+            if before > first
+        }
+    )
+
+
+def epochs_back(runs: list[Run]) -> dict[int, int | None]:
+    """By seed, the epochs after which validation loss is that of generation 0; None if never."""
+
+    def of(run: Run) -> int | None:
+        rows = curve(run)
+        original = float(run.record.generations["valid_perplexity"].iloc[0])
+        there = rows["epoch"][rows["perplexity"] <= original]
+        return None if there.empty else int(there.iloc[0])
+
+    return ratios.by_seed(runs, of)
+
+
+def beside(runs: list[Run], others: list[Run]) -> PerSeed:
+    """Last test perplexity of one arm over another's, seed by seed."""
+    return over_seeds(ratios.by_seed(runs, _end)) / over_seeds(ratios.by_seed(others, _end))
+
+
+def enough(mended: Mended, rounds: int) -> int | None:
+    """The least number of blocks after which all seeds are back at generation 0's loss."""
+    for (before, blocks), runs in sorted(mended.items()):
+        if before == rounds and min(regained(runs).by_seed.values(), default=0) >= 1:
+            return blocks
+    return None
+
+
+# -- claims ------------------------------------------------------------------------------------
+
+
+def best_mixture(doses: Doses, tested: pd.DataFrame, end: int) -> str:
+    """Whether any mixture is better than human text alone, at equal length of text."""
+    ends = tested[tested["generation"] == end]
+    if not best_human_share(doses) or ends.empty:
+        return NOT_RUN
+    if ends["low"].isna().all():
+        return "undecided, as one seed gives no interval"
+    better = ends[ends["high"] < 0]
+    if len(better):
+        return f"better with {100 * (1 - better['share'].iloc[0]):g} % human text than with all"
+    return "no mixture tried is better than human text alone"
+
+
+def claims(doses: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
+    """The claims about how much synthetic text does harm, and how much human text is needed.
+
+    Args:
+        tested: as `equivalence` gives it for perplexity.
+        end: the last generation.
+    """
+    found = grid(doses)
+    small = [share for share in sorted(doses) if 0 < share <= 0.1]
+    repetition = equivalence(found, "moving_type_token_ratio")
+    half = min((s for s in doses if 0 < s < 1), key=lambda s: abs(s - 0.5))
+
+    def cell(share: float, generation: int, column: str = "test_perplexity") -> PerSeed:
+        return change(found, share, generation, column)
+
+    by_share = cell(1.0, 1) / cell(half, 1)
+    by_generation = cell(1.0, end) / cell(1.0, 1)
+    least = optimize.minimize_scalar(drift.weighed_variance, bounds=(0.1, 1), method="bounded").x
+    pace = {column: acceleration(doses[1.0], column) for column in ("nats", "points")}
+
+    def each(words: Callable[[float], str]) -> str:
+        return "; ".join(f"{100 * share:g} %: {words(share)}" for share in small) or NOT_RUN
+
+    return [
+        Claim(
+            "even small percentages of synthetic data raise error", PRESS,
+            "change of perplexity by synthetic share, last generation",
+            each(lambda share: told(tested, share, end)), NOT_READ,
+        ),
+        Claim(
+            "and cut lexical diversity", PRESS,
+            "distinct tokens by synthetic share, ÷ those with none, last generation",
+            each(lambda share: str(cell(share, end, "distinct_tokens"))), NOT_READ,
+        ),
+        Claim(
+            "two per cent of synthetic text led to “toxic repetition”", PRESS,
+            "change of the moving type-token ratio, which repetition lowers, 2 % synthetic",
+            told(repetition, 0.02, end), NOT_READ,
+        ),
+        Claim(
+            "scores fall (a table in which generation and share rise together)", PRESS,
+            f"perplexity: all ÷ {100 * half:g} % synthetic, generation 1; "
+            "last generation ÷ 1, all synthetic",
+            f"{by_share}; {by_generation}", NOT_READ,
+        ),
+        Claim(
+            "degradation is not linear, it accelerates", PRESS,
+            "growth from generation to generation, synthetic text alone: of loss, nats; of "
+            "perplexity ÷ that of generation 0",
+            f"{pace['nats']}; {pace['points']}", NOT_READ,
+        ),
+        Claim(
+            "the best weight of human data is 0.618", "He et al. 2025; half human, half synthetic",
+            "variance at which a chain settles, least at a weight of",
+            f"{least:.3f} by the law",
+            "reproduced, for a mean, as a weight and not as a share"
+            if abs(least - drift.GOLDEN) < 0.001
+            else "not reproduced",
+        ),
+    ]  # fmt: skip

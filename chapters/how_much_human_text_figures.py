@@ -1,4 +1,4 @@
-"""The figures of dose and response; the numbers come from `dose`."""
+"""The figures of dose, response and recovery; their numbers come from `how_much_human_text`."""
 
 import math
 
@@ -8,11 +8,12 @@ import seaborn as sns
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import how_much_human_text as dose
 from collapse.book import figures
 from collapse.experiment.loop import Run
-from collapse.laws import regression
+from collapse.laws import drift
 
 
 def grid_figure(doses: dose.Doses) -> tuple[Figure, pd.DataFrame]:
@@ -119,8 +120,8 @@ def weight_figure(doses: dose.Doses, chains: int, seed: int) -> tuple[Figure, pd
     made, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.6), layout="constrained")
     weights = np.linspace(0.05, 1, 96)
     laws = {
-        "fresh human data in every generation": regression.settled(weights),
-        "one generation, a perfect model before": regression.weighted(weights, 0.0),
+        "fresh human data in every generation": drift.weighed_variance(weights),
+        "one generation, a perfect model before": drift.weighed_variance(weights, 0.0),
     }
     parts = []
     for index, (label, values) in enumerate(laws.items()):
@@ -129,15 +130,10 @@ def weight_figure(doses: dose.Doses, chains: int, seed: int) -> tuple[Figure, pd
         parts.append(pd.DataFrame({"law": label, "human": weights, "value": values}))
     random = np.random.default_rng(seed)
     for weight in (0.2, 0.4, 0.618, 0.8, 1.0):
-        found = regression.simulate_weighted(weight, 4, 40, chains, random)
-        error = 1.96 * found.std(ddof=1) / math.sqrt(chains)
-        left.errorbar(weight, found.mean(), error, marker="o", color=figures.COLOURS[0], capsize=3)
-        point = {
-            "law": "simulated",
-            "human": [weight],
-            "value": found.mean(),
-            "error": error / 1.96,
-        }
+        found = 4 * drift.weigh(weight, 4, 40, chains, random) ** 2
+        mean, reach = found.mean(), 1.96 * found.std(ddof=1) / math.sqrt(chains)
+        left.errorbar(weight, mean, reach, marker="o", color=figures.COLOURS[0], capsize=3)
+        point = {"law": "simulated", "human": [weight], "value": mean, "error": reach / 1.96}
         parts.append(pd.DataFrame(point))
     left.set(ylim=(0.3, 2.2), xlabel="weight of the human half of the data",
              ylabel="variance ÷ that of the human half", title="A mean, in a law")  # fmt: skip
@@ -159,7 +155,7 @@ def weight_figure(doses: dose.Doses, chains: int, seed: int) -> tuple[Figure, pd
               ylabel="perplexity ÷ that with human text",
               title="A language model, measured")  # fmt: skip
     for axes in (left, right):
-        for place, label in ((0.5, "½"), (regression.GOLDEN, "0.618")):
+        for place, label in ((0.5, "½"), (drift.GOLDEN, "0.618")):
             axes.axvline(place, color=figures.BAND, lw=1.4, ls=(0, (4, 2)), zorder=0)
             axes.annotate(label, (place, 0.01), xycoords=("data", "axes fraction"), va="bottom",
                           ha="right" if place == 0.5 else "left", fontsize=10)  # fmt: skip
@@ -181,10 +177,44 @@ def pace_figure(arms: dict[str, list[Run]]) -> tuple[Figure, pd.DataFrame]:
     for axes in panels:
         axes.axhline(0, color="#333333", lw=1)
         axes.set_xlabel("generation")
-        axes.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].set(ylabel="growth since the generation before (nats)", title="Loss")
     panels[1].set(ylabel="growth ÷ perplexity of generation 0", title="Perplexity")
     if parts:
         panels[0].legend(fontsize=9)
     figures.sign(made, [run for runs in arms.values() for run in runs])
+    return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def recovery_figure(mended: dose.Mended) -> tuple[Figure, pd.DataFrame]:
+    """Perplexity by epoch of the recovery, a panel for each number of rounds before it."""
+    figures.style()
+    rounds = sorted({before for before, _ in mended})
+    amounts = sorted({blocks for _, blocks in mended})
+    made, panels = plt.subplots(
+        1, max(len(rounds), 1), figsize=(10, 4.8), layout="constrained", sharey=True, squeeze=False
+    )
+    parts = []
+    for axes, before in zip(panels[0], rounds, strict=False):
+        originals: list[float] = []
+        for index, blocks in enumerate(amounts):
+            runs = mended.get((before, blocks), [])
+            place = (index, len(amounts))
+            rows = [dose.curve(run).assign(seed=run.record.protocol.seed) for run in runs]
+            if not rows:
+                continue
+            data = pd.concat(rows, ignore_index=True)
+            label = f"{blocks:,} blocks"
+            figures.seeds_and_mean(axes, data, "perplexity", place, label, by="epoch")
+            parts.append(data.assign(rounds=before, blocks=blocks))
+            originals += [float(r.record.generations["valid_perplexity"].iloc[0]) for r in runs]
+        if originals:
+            axes.axhline(np.mean(originals), color="black", lw=1.2, ls=":", label="generation 0")
+        words = "before any collapse" if before == 0 else f"after {before} rounds of collapse"
+        axes.set(title=f"Human text {words}", xlabel="epochs on human text")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[0, 0].set_ylabel("perplexity on human validation text")
+    if parts:
+        panels[0, -1].legend(fontsize=9)
+    figures.sign(made, [run for runs in mended.values() for run in runs])
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()

@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 from IPython.display import HTML
 
-from collapse.book import chapter, figures, results
-from collapse.book.results import Reference
+import retention
+from collapse.book import chapter, figures, ratios
+from collapse.experiment import arms
 from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
+from collapse.measure.verdicts import Reference
 
 # Chapter -> the range that the paper gives for its setting.
 SETTINGS = {
-    "no-retention": results.NOTHING_RETAINED,
-    "ten-percent-retention": results.MINOR_DEGRADATION,
+    "no-retention": retention.NOTHING_RETAINED,
+    "ten-percent-retention": retention.MINOR_DEGRADATION,
 }
 
 
@@ -35,8 +37,8 @@ def rows() -> list[Row]:
         for name, reference in SETTINGS.items():
             values = chapter.settings(name, scale, {})
             protocol = Protocol.among(values)
-            setting = results.label(protocol)
-            found.append(Row(scale, setting, protocol, reference, chapter.recorded(values)))
+            runs = chapter.recorded(values)
+            found.append(Row(scale, arms.label(protocol), protocol, reference, runs))
     return found
 
 
@@ -45,6 +47,7 @@ def table(overview: list[Row]) -> HTML:
     shown = []
     for row in overview:
         p, runs = row.protocol, row.runs
+        ratio = ratios.ratio(runs)
         shown.append(
             {
                 "setting": row.setting,
@@ -52,9 +55,9 @@ def table(overview: list[Row]) -> HTML:
                 "model": runs[0].record.base["name"] if runs else p.model,
                 "models in the chain": p.generations,
                 "seeds": ", ".join(str(r.record.protocol.seed) for r in runs) or "none",
-                "last ÷ first perplexity": str(results.ratio(runs)) if runs else "not run yet",
+                "last ÷ first perplexity": str(ratio),
                 "read from the paper": f"{row.reference.low:.2f} to {row.reference.high:.2f}",
-                "verdict": results.verdict(results.ratio(runs), row.reference),
+                "verdict": verdicts.beside(ratio, row.reference),
             }
         )
     return figures.table(shown, verdicts.RULE)

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from IPython.display import HTML
 
-from collapse.book import figures, results
+from collapse.book import figures
 from collapse.experiment import models
+from collapse.experiment.arms import describe
 from collapse.experiment.assets import AssetError, atomic, build_dir
 from collapse.experiment.loop import Run
 from collapse.measure import metrics
@@ -182,7 +183,7 @@ def show(run: Run, sample: int, id: str) -> HTML:
     made = script(replace(texts, samples=[first, *others]), id)
     with atomic(build_dir() / "figures" / f"{id}.js") as temporary:
         temporary.write_text(made, encoding="ascii")
-    told = f"Seed {run.record.protocol.seed} ({results.describe([run])})."
+    told = f"Seed {run.record.protocol.seed} ({describe([run])})."
     return HTML(frame(strip, id, len(texts.distinct) - 1, told))
 
 

@@ -1,4 +1,4 @@
-"""What the chapter on replacing and accumulating computes and draws of regression.
+"""What the chapter on replacing and accumulating computes of regression, and what others claim.
 
 The laws themselves are in `regression`; the language model's runs are drawn by `figures`.
 """
@@ -14,19 +14,24 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
-from collapse.book import figures
+from collapse.book import figures, ratios
+from collapse.experiment.loop import Run
 from collapse.laws import regression
 from collapse.laws.regression import REGIMES, Task
+from collapse.measure import verdicts
+from collapse.measure.per_seed import PerSeed
+from collapse.measure.verdicts import Claim, Phrases, falls, rises, stays
 
 SHARES = (0.0, 0.01, 0.1, 0.3, 1.0)  # synthetic labels, in the scan over the number of rows
 ROWS = (300, 1000, 3000, 10_000, 30_000)
 FEW = Task(np.ones(10), np.full(10, 0.5), rows=100, noise=1.0)  # whose fit makes these labels
+GERSTGRASSER = "Gerstgrasser et al. 2024"
+KAZDAN = "Kazdan et al. 2024"
 LABELS = {
     "replace": "replaced",
     "accumulate": "accumulated",
     "accumulate-subsample": "accumulated, as many drawn",
 }
-
 
 PLAIN = Task(np.ones(20), np.full(20, 0.5), rows=1000, noise=1.0)
 RIDGE = Task(np.geomspace(4, 0.25, 20), np.full(20, 0.5), rows=1000, noise=1.0, penalty=0.2)
@@ -139,3 +144,108 @@ def _by_regime(axes: Axes, data: pd.DataFrame, title: str) -> None:
     axes.set(yscale="log", xlabel="generation (0 = fitted to human labels)", title=title)
     figures.plain_numbers(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+# -- claims ----------------------------------------------------------------------------------
+
+
+def claims(
+    found: dict[str, list[Run]], laws: pd.DataFrame, risks: pd.DataFrame, percent: str
+) -> list[Claim]:
+    """The claims about replacing, accumulating and how human text enters.
+
+    Args:
+        found: the arms of the chapter.
+        laws: the left panel of `linear_figure`.
+        risks: as `scan` gives it.
+        percent: the human share of the arms that retain, in words.
+    """
+    steps, epochs = found["accumulated, equal steps"], found["accumulated, equal epochs"]
+    drawn, replaced = found["accumulated, as many drawn"], found["replaced"]
+    slower = ratios.paired(replaced, steps)
+    between, under = ratios.paired(drawn, steps), ratios.paired(replaced, drawn)
+    anchored = ratios.paired(replaced, found["fixed"])
+    held = ratios.paired(found["fixed"], found["fresh"])
+    diversity = ratios.ratio(found["fixed"], "distinct_tokens")
+    return [
+        _law(laws, "accumulated", "with accumulated data, error stays below π²/6 of the first"),
+        _law(laws, "replaced", "with replaced data, error grows linearly"),
+        *(
+            Claim(
+                "accumulating avoids collapse", f"{GERSTGRASSER}, language models",
+                f"perplexity, last ÷ first and last ÷ the one before, equal {name}",
+                *_stable(runs),
+            )
+            for name, runs in (("steps", steps), ("epochs", epochs))
+        ),
+        Claim(
+            "replacing is worse than accumulating", f"{GERSTGRASSER}, {KAZDAN}",
+            "factor, replaced ÷ accumulated at equal steps", str(slower),
+            rises(slower),
+        ),
+        Claim(
+            "a sample of constant size from the pool lies above accumulation", KAZDAN,
+            "factor, drawn ÷ accumulated at equal steps", str(between),
+            rises(between),
+        ),
+        Claim(
+            "and below replacement", KAZDAN, "factor, replaced ÷ drawn", str(under),
+            rises(under),
+        ),
+        _floor(risks),
+        Claim(
+            "a fixed human set keeps the loop stable",
+            "Bertrand et al. 2023, if the first model is good and the human share large enough",
+            f"perplexity, last ÷ first and last ÷ the one before, {percent} fixed",
+            *_stable(found["fixed"]),
+        ),
+        Claim(
+            "a fixed human set helps", "the same", "factor, nothing retained ÷ fixed",
+            str(anchored), rises(anchored),
+        ),
+        Claim(
+            "without fresh human data diversity falls", "Alemohammad et al. 2023",
+            f"distinct tokens, last ÷ first, {percent} fixed", str(diversity), falls(diversity),
+        ),
+        Claim(
+            "fresh human data do better than fixed ones", "the same",
+            "factor of perplexity, fixed ÷ fresh", str(held), rises(held),
+        ),
+    ]  # fmt: skip
+
+
+def _law(laws: pd.DataFrame, regime: str, claim: str) -> Claim:
+    rows = laws[laws["regime"] == regime]
+    last = rows.iloc[-1]
+    agrees = obeyed(rows)
+    return Claim(
+        claim, f"{GERSTGRASSER}, least squares",
+        f"this chapter's regression, {int(last['generation'])} rounds",
+        f"{last['measured']:.2f} ± {1.96 * last['error']:.2f}, by the law {last['law']:.2f}",
+        "reproduced, all generations obey the law" if agrees else "not reproduced, they leave it",
+    )  # fmt: skip
+
+
+def _floor(risks: pd.DataFrame) -> Claim:
+    """Risk with the most rows over that with a third of them: 1/3 where scaling goes on."""
+    share = 0.3
+    rows = risks[risks["share"] == share].set_index("rows")
+    most, fewer = sorted(rows.index)[-1], sorted(rows.index)[-2]
+    value = rows["measured"][most] / rows["measured"][fewer]
+    error = value * math.hypot(*(rows["error"][n] / rows["measured"][n] for n in (most, fewer)))
+    measured = PerSeed({0: value}, value, value - 1.96 * error, value + 1.96 * error)
+    off = f"{verdicts.REPRODUCED}, it levels off"
+    phrases = Phrases(off, verdicts.NOT_REPRODUCED, off, verdicts.CLAIM.across)
+    return Claim(
+        "with a constant share of synthetic data scaling stops", "Dohmatob et al. 2024",
+        f"risk with {most:,} rows ÷ with {fewer:,}, {100 * share:g} % synthetic; "
+        f"{fewer / most:.2f} if scaling went on",
+        f"{value:.2f} ± {1.96 * error:.2f}",
+        verdicts.size(measured, fewer / most, fewer / most, phrases),
+    )  # fmt: skip
+
+
+def _stable(runs: list[Run]) -> tuple[str, str]:
+    """Result and verdict on the claim that a chain is stable, over its length and at its end."""
+    whole, step = ratios.ratio(runs), ratios.ratio(runs, over=-2)
+    return f"{whole}; {step}", f"whole chain: {stays(whole)}; last step: {stays(step)}"

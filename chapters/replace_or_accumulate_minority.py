@@ -19,8 +19,7 @@ from collapse.book import figures
 from collapse.experiment import corpus, models, sources
 from collapse.experiment.loop import Run
 from collapse.experiment.records import RecordError
-from collapse.measure import per_seed
-from collapse.measure.per_seed import PerSeed
+from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
 
 WOMEN = ("she", "her", "hers", "herself")
 MEN = ("he", "him", "his", "himself")
@@ -126,7 +125,7 @@ def human_rate(run: Run, seen: Lens) -> float:
 def in_words(runs: list[Run], seen: Lens) -> str:
     """How many tokens of human text tell of women, and how many of men."""
     if not runs:
-        return "not run yet"
+        return NOT_RUN
     counts = runs[0].record.arrays["human_counts"]
     women, men = (int(counts[tokens].sum()) for tokens in (seen.women, seen.men))
     return f"{women} tokens for women and {men} for men"
@@ -135,7 +134,7 @@ def in_words(runs: list[Run], seen: Lens) -> str:
 def kept(rows: pd.DataFrame) -> PerSeed:
     """Of one arm, tokens of women in a thousand in the last generation, over seeds."""
     picked = rows[rows["generation"] == rows["generation"].max()]
-    found = per_seed.values(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
+    found = over_seeds(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
     return replace(found, low=max(found.low, 0.0))  # Student's interval does not know of the 0
 
 
@@ -144,13 +143,10 @@ def lost_more(rows: pd.DataFrame) -> PerSeed:
 
     Above 1 the model has unlearnt more of text about women.
     """
-    by_seed = {}
-    for seed, one in rows.groupby("seed"):
-        ordered = one.sort_values("generation")
-        grown = ordered[["loss_women", "loss_others"]].iloc[-1]
-        grown = grown - ordered[["loss_women", "loss_others"]].iloc[0]
-        by_seed[int(seed)] = float(np.exp(grown["loss_women"] - grown["loss_others"]))
-    return per_seed.ratios(by_seed)
+    losses = rows.sort_values("generation").groupby("seed")[["loss_women", "loss_others"]]
+    growth = losses.last() - losses.first()
+    ratio = np.exp(growth["loss_women"] - growth["loss_others"])
+    return over_seeds(ratio.to_dict(), ratio=True)
 
 
 def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""What the chapter on vanishing tails computes and draws. The laws themselves are in `theory`."""
+"""Gaussians, mixtures and digits of the chapter on vanishing tails; the laws are in `laws`."""
 
 import numpy as np
 import pandas as pd
@@ -8,50 +8,6 @@ from scipy import stats
 
 from collapse.book import figures
 from collapse.laws import autoencoder, drift, gaussian_mixture
-
-# -- cats ------------------------------------------------------------------------------------
-
-
-def cats_figure(
-    blue: int, draws: int, generations: int, chains: int, seed: int
-) -> tuple[Figure, pd.DataFrame]:
-    """A few herds, and the share of very many herds without a blue cat, beside the exact law."""
-    figures.style()
-    shares = drift.resample_one(
-        blue / draws, draws, generations, chains, np.random.default_rng(seed)
-    )
-    law = drift.counts_law(blue, draws, generations)
-    data = pd.DataFrame(
-        {
-            "generation": np.arange(generations + 1),
-            "no_blue": (shares == 0).mean(1),
-            "law_no_blue": law[:, 0],
-            "all_blue": (shares == 1).mean(1),
-            "law_all_blue": law[:, -1],
-            "mean_share": shares.mean(1),
-        }
-    )
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.9), layout="constrained")
-    left.plot(100 * shares[:, :25], lw=0.8, color=figures.COLOURS[0], alpha=0.6)
-    left.plot(100 * data["mean_share"], lw=2.5, color="black", ls="--", label="mean of all herds")
-    left.set(xlabel="generation", ylabel="blue cats in a hundred", ylim=(-2, 102))
-    left.legend(loc="upper left")
-    paths = pd.DataFrame(shares[:, :25]).rename_axis("generation").reset_index()
-    paths = paths.melt("generation", var_name="herd", value_name="blue_share")
-    every = slice(0, None, max(1, generations // 20))
-    for column, label, colour, marker in (
-        ("no_blue", "no blue cat", figures.COLOURS[0], "o"),
-        ("all_blue", "only blue cats", figures.COLOURS[1], "s"),
-    ):
-        right.plot(data["generation"], data[f"law_{column}"], color=colour, lw=1)
-        right.plot(data["generation"][every], data[column][every], marker, mfc="white",
-                   color=colour, label=label)  # fmt: skip
-    for level in (1 - blue / draws, blue / draws):
-        right.axhline(level, color="#666666", ls=":")
-    right.set(xlabel="generation", ylabel="share of the herds", ylim=(0, 1))
-    right.legend(loc="center right")
-    return figure, figures.panels(left=paths, right=data)
-
 
 # -- Gaussians -------------------------------------------------------------------------------
 
@@ -175,7 +131,7 @@ def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figur
         axis.set_title(name, fontsize=12)
         axis.set(xlabel="x", ylim=(0, 0.85))
         rows += [
-            {"error": name, "generation": n, "variance": one.variance(),
+            {"error": name, "generation": n, "variance": one.covariance()[0, 0],
              "squared_difference": gaussian_mixture.difference(one, gaussian_mixture.TRUTH)}
             for n, one in enumerate(chain)
         ]  # fmt: skip

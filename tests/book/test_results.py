@@ -12,11 +12,11 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+from collapse.book.results import Reference
 from matplotlib import pyplot as plt
 from test_records import make_record
 
 from collapse.book import figures, results
-from collapse.book.results import Reference
 from collapse.experiment import assets
 from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol

@@ -1,11 +1,11 @@
 """Claims of others beside runs that are made up: what is said must follow from the numbers."""
 
+import claims
 import pandas as pd
 import pytest
 from test_dose import DOSES, dosed
 from test_results import runs_of
 
-import claims
 import how_much_human_text as dose
 import replace_or_accumulate as regimes
 from collapse.experiment.loop import Run

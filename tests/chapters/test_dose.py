@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import how_much_human_text_recovery as recovery
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,7 +13,6 @@ from test_results import runs_of
 
 import how_much_human_text as dose
 import how_much_human_text_figures as dose_figures
-import how_much_human_text_recovery as recovery
 import replace_or_accumulate_minority as minority
 from collapse.book import figures
 from collapse.experiment.loop import Run

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from collapse.book.results import Reference
 from matplotlib import pyplot as plt
 from test_records import make_record
 from test_results import texts_in
@@ -13,7 +14,6 @@ from test_results import texts_in
 import does_entropy_fall as entropy
 import does_entropy_fall_estimators as estimators
 from collapse.book import results
-from collapse.book.results import Reference
 from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts

@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, stats
-
 import why_tails_vanish_herd as herd
 import why_tails_vanish_words as words
+from scipy import integrate, stats
+
 from collapse.laws import autoencoder, blob, drift, gaussian_mixture
 from collapse.laws.gaussian_mixture import TRUTH, Mixture
 

@@ -25,11 +25,13 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from collapse.book import cards, results
-from collapse.book.results import Reference
+from collapse.book import cards, ratios
+from collapse.experiment.arms import describe
 from collapse.experiment.assets import atomic, build_dir
 from collapse.experiment.loop import Run
+from collapse.measure import metrics
 from collapse.measure.per_seed import PerSeed
+from collapse.measure.verdicts import Reference
 
 # Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
@@ -78,14 +80,14 @@ def perplexity(
     for index, (label, runs) in enumerate(arms.items()):
         if not runs:
             continue
-        rows = results.table(runs)
+        rows = ratios.table(runs)
         rows.insert(0, "arm", label)
         data.append(rows)
         place = (index, len(arms))
         seeds_and_mean(left, rows, "test_perplexity", place, label, intervals=True)
         seeds_and_mean(right, rows, "ratio", place, label)
     for index, (label, runs) in enumerate((background or {}).items()):
-        rows = results.table(runs)
+        rows = ratios.table(runs)
         rows.insert(0, "arm", label)
         data.append(rows)
         mean = rows.groupby("generation")[["test_perplexity", "ratio"]].agg(
@@ -171,7 +173,7 @@ def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
     edges = np.linspace(nll.min() / np.log(10), nll.max() / np.log(10), 41)
     centres = 10 ** ((edges[1:] + edges[:-1]) / 2)
     shades = sns.color_palette("viridis", len(nll))
-    tails = results.tails(run)
+    tails = metrics.tails(run.record.arrays["text_nll"])
     parts = []
     for number, row in enumerate(nll):
         share = np.histogram(row / np.log(10), edges)[0] / len(row)
@@ -252,7 +254,7 @@ def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figur
     for index, (label, runs) in enumerate(arms.items()):
         if not runs:
             continue
-        ratio = results.ratio(runs)
+        ratio = ratios.ratio(runs)
         seeds_and_interval(axes, index, ratio, COLOURS[index % 4], MARKERS[index % 4])
         found = {"seed": list(ratio.by_seed), "ratio": list(ratio.by_seed.values())}
         data.append(pd.DataFrame({"arm": label, **found}))
@@ -273,7 +275,7 @@ def panels(**data: pd.DataFrame) -> pd.DataFrame:
 
 def sign(figure: Figure, runs: list[Run]) -> None:
     """Write below the figure what it shows, as the records tell it, no wider than the figure."""
-    lines = textwrap.fill(results.describe(runs), width=int(11 * figure.get_figwidth()))
+    lines = textwrap.fill(describe(runs), width=int(11 * figure.get_figwidth()))
     figure.supxlabel(lines, fontsize=10, color="#444444")
 
 
@@ -298,7 +300,7 @@ def show(
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    shown = origin or results.describe(list(runs))
+    shown = origin or describe(list(runs))
     caption = f"{caption} *Shown: {cards.in_markdown(shown)}.*"
     card = cards.facts(id, caption, alt, list(data), shown, runs)
     files = {
@@ -346,7 +348,7 @@ def strip(run: Run, sample: int) -> HTML:
     seed = run.record.protocol.seed
     return HTML(
         f'<table class="strip"><caption>Continuations of one prompt, seed {seed} '
-        f"({html.escape(results.describe([run]))})</caption>{body}</table>"
+        f"({html.escape(describe([run]))})</caption>{body}</table>"
     )
 
 

@@ -15,6 +15,7 @@ from numpy.random import Generator
 from scipy import integrate, special, stats
 
 Array = np.ndarray
+GOLDEN = (math.sqrt(5) - 1) / 2  # 0.618..., one over the golden ratio
 
 
 # -- discrete distributions ------------------------------------------------------------------
@@ -234,11 +235,38 @@ def mixed_variance(
     With n None the value that it settles at, 1 / (M (1 - r)); without human data it is n / M.
     """
     ratio = (1 - human) ** 2
-    if generation is None:
-        return math.inf if ratio == 1 else 1 / (draws * (1 - ratio))
-    if ratio == 1:
-        return np.asarray(generation) / draws
-    return (1 - ratio ** np.asarray(generation)) / (1 - ratio) / draws
+    n = np.asarray(math.inf if generation is None else generation)
+    return n / draws if ratio == 1 else (1 - ratio**n) / (1 - ratio) / draws
+
+
+def weigh(weight: float, draws: int, generations: int, chains: int, random: Generator) -> Array:
+    """The last means of chains with fresh human data, M human and M synthetic draws at a time.
+
+    The mean of the human ones has weight w, that of the others, from N(last mean, 1), 1 - w.
+
+    Returns:
+        (chains,).
+    """
+    means = np.zeros(chains)
+    for _ in range(generations):
+        human = random.standard_normal((draws, chains)).mean(0)
+        synthetic = means + random.standard_normal((draws, chains)).mean(0)
+        means = weight * human + (1 - weight) * synthetic
+    return means
+
+
+def weighed_variance(weight: Array, before: float | None = None) -> Array:
+    """Variance of a mean in `weigh`, in units of 1 / M: w^2 + (1 - w)^2 (1 + v).
+
+    Args:
+        weight: w of the human half, any shape.
+        before: v, of the model that wrote the synthetic half. None is what the chain settles at,
+            which is least where w is one over the golden ratio, as He, Xu and Cheng found (arXiv
+            2502.18049): noise of variance w^2 + (1 - w)^2 in each round, and `mix`'s law.
+    """
+    rest = (1 - weight) ** 2
+    noise = weight**2 + rest
+    return noise / (1 - rest) if before is None else noise + rest * before
 
 
 def select(kept: int, drawn: int, generations: int, chains: int, random: Generator) -> Array:

@@ -12,7 +12,6 @@ predictions for rows like those of X, less the noise that nothing can predict: t
 coordinates of e times squared bias plus variance.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,6 @@ from numpy.random import Generator
 
 Array = np.ndarray
 REGIMES = ("replace", "accumulate", "accumulate-subsample")
-GOLDEN = (math.sqrt(5) - 1) / 2  # 0.618..., one over the golden ratio
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ def risk(task: Task, regime: str, generations: int) -> Array:
     pool for each row, it is the leading term in d / T: that the labels of a row differ by what the
     generations believe, and not by noise alone, is left out.
 
-    Without a penalty these are, in units of s^2 d / T, n + 1 for `replace` and the sum of 1 / i^2
-    for i to n + 1 for `accumulate`, at most pi^2 / 6.
+    Without a penalty these are, in units of s^2 d / T, the laws of the mean of a Gaussian in
+    `drift`: n + 1 for `replace`, and that of `accumulated_variance` for `accumulate`.
     """
     z = task.noise**2 / (task.rows * task.eigenvalues)
     grows = regime == "accumulate"
@@ -150,47 +148,3 @@ def simulate_floor(share: float, rows: int, task: Task, chains: int, random: Gen
         labels = labels + task.noise * random.standard_normal(rows)
         found[chain] = ((np.linalg.lstsq(x, labels)[0] - task.truth) ** 2).sum()
     return found
-
-
-# -- how much weight human data should have ----------------------------------------------------
-
-
-def weighted(weight: Array, before: float) -> Array:
-    """Variance of a mean over human and synthetic data of equal number, in units of one sample.
-
-    The human sample has weight w and variance 1, the synthetic one 1 - w and variance 1 + v, where
-    v is that of the model which drew it.
-
-    Args:
-        weight: w, from 0 to 1, any shape.
-        before: v.
-    """
-    return weight**2 + (1 - weight) ** 2 * (1 + before)
-
-
-def settled(weight: Array) -> Array:
-    """The variance at which a chain with fresh human data settles: v = `weighted(w, v)`.
-
-    (w^2 + (1 - w)^2) / (1 - (1 - w)^2); least where w is one over the golden ratio, as He, Xu and
-    Cheng found (arXiv 2502.18049).
-
-    Args:
-        weight: above 0.
-    """
-    rest = (1 - weight) ** 2
-    return (weight**2 + rest) / (1 - rest)
-
-
-def simulate_weighted(
-    weight: float, draws: int, generations: int, chains: int, random: Generator
-) -> Array:
-    """Variance of the mean after many generations of a chain, in units of one sample: (chains,).
-
-    Squares of single chains, whose mean is the variance: the true mean is 0.
-    """
-    means = np.zeros(chains)
-    for _ in range(generations):
-        human = random.standard_normal((draws, chains)).mean(0)
-        synthetic = means + random.standard_normal((draws, chains)).mean(0)
-        means = weight * human + (1 - weight) * synthetic
-    return draws * means**2

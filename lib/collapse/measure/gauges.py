@@ -270,14 +270,3 @@ def code() -> str:
     """SHA-256 of the code that makes a table of gauges."""
     files = [Path(one.__file__) for one in (sys.modules[__name__], facts, metrics)]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-
-
-def table() -> str:
-    """Gauges of predictions and text for a reader, a MyST table: formula, source, warning."""
-    lines = ["| gauge | unit | formula | not to be compared with |", "|---|---|---|---|"]
-    for gauge in (PREDICTIONS | TEXT).values():
-        cited = f" {{cite:p}}`{gauge.source}`" if gauge.source else ""
-        lines.append(
-            f"| {gauge.label}{cited} | {gauge.unit} | ${gauge.formula}$ | {gauge.warning} |"
-        )
-    return "\n".join(lines)

@@ -4,9 +4,9 @@ Logarithms are natural where a result is in nats (`nll`), to base 2 where it is 
 """
 
 import math
-from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
@@ -22,22 +22,9 @@ def perplexity(nll: np.ndarray) -> float:
     return float(np.exp(np.mean(nll, dtype=np.float64)))
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float]:
-    """95 % Student t interval of the mean of independent values; nan with fewer than two.
-
-    Args:
-        values: one number a seed, or a block, (values,).
-    """
-    values = np.asarray(values, np.float64)
-    if len(values) < 2:
-        return math.nan, math.nan
-    half = quantile(len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
-    return float(values.mean() - half), float(values.mean() + half)
-
-
-def quantile(freedom: int) -> float:
-    """How many standard errors a 95 % interval reaches to either side: Student's t."""
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom)) if freedom > 0 else math.nan
+def quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
+    """How many standard errors an interval reaches to either side: Student's t."""
+    return float(stats.t.ppf(0.5 + confidence / 2, freedom)) if freedom > 0 else math.nan
 
 
 def jackknife_error(whole: float, without: np.ndarray, sizes: np.ndarray) -> float:
@@ -110,11 +97,6 @@ def unigram_entropy(token_counts: np.ndarray) -> float:
     return float(max(0.0, -(p * np.log2(p)).sum()))
 
 
-def share_above(values: np.ndarray, threshold: float) -> float:
-    """The share of values above a threshold: the weight of a right tail."""
-    return float(np.mean(np.asarray(values) > threshold))
-
-
 def share_interval(share: float, count: int) -> tuple[float, float]:
     """95 % Wilson score interval of a share that was measured on `count` values (Wilson 1927)."""
     test = stats.binomtest(round(share * count), count)
@@ -122,9 +104,25 @@ def share_interval(share: float, count: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def share_below(values: np.ndarray, threshold: float) -> float:
-    """The share of values below a threshold: the weight of a left tail."""
-    return float(np.mean(np.asarray(values) < threshold))
+def tails(nll: np.ndarray) -> pd.DataFrame:
+    """Both tails of the perplexity of texts, by the generation that wrote them.
+
+    Args:
+        nll: of each block under generation 0, nats a token, (generations, blocks).
+
+    Returns:
+        columns `generation`; `below` and `above`, the shares of blocks outside the central 98 % of
+        generation 0's own text, each with its 95 % interval `_low`, `_high`; `median`, the
+        perplexity.
+    """
+    nll = nll.astype(np.float64)
+    low, high = np.quantile(nll[0], [0.01, 0.99])
+    shares = {"below": (nll < low).mean(1), "above": (nll > high).mean(1)}
+    table = pd.DataFrame({"generation": np.arange(len(nll)), **shares})
+    for name, values in shares.items():
+        ends = [share_interval(value, nll.shape[1]) for value in values]
+        table[[f"{name}_low", f"{name}_high"]] = ends
+    return table.assign(median=np.exp(np.median(nll, axis=1)))
 
 
 # -- entropy of words, and what corrects its bias ---------------------------------------------
@@ -154,15 +152,6 @@ def chao_shen(token_counts: np.ndarray) -> float:
     p = coverage * seen / total
     seen_at_all = -np.expm1(total * np.log1p(-np.minimum(p, 1 - 1e-15)))
     return float(max(0.0, -(p * np.log2(p) / seen_at_all).sum()))
-
-
-def effective_vocabulary(bits_of_entropy: Any) -> Any:
-    """2^H: how many equally frequent words would have this entropy (Hill 1973, order 1).
-
-    Args:
-        bits_of_entropy: a number, or an array or a column of numbers.
-    """
-    return 2.0**bits_of_entropy
 
 
 def ngrams(blocks: np.ndarray, order: int) -> np.ndarray:
@@ -216,12 +205,6 @@ def rarefied_vocabulary(token_counts: np.ndarray, length: int) -> float:
         raise ValueError(f"{total} tokens are fewer than the length {length} asked for")
     missed = stats.hypergeom.pmf(0, total, seen, length)
     return float((1 - missed).sum())
-
-
-def type_token_ratio(tokens: np.ndarray) -> float:
-    """Types divided by tokens; falls with length, so compare equal lengths only."""
-    flat = np.ravel(tokens)
-    return len(np.unique(flat)) / len(flat)
 
 
 def moving_type_token_ratios(blocks: np.ndarray, window: int = 50) -> np.ndarray:

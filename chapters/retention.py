@@ -1,0 +1,103 @@
+"""The two settings of the paper: the ranges that it gives, and what the pages say of their runs.
+
+The paper's own two sets of numbers disagree: 34 in the text against "20 to 28".
+"""
+
+from collapse.book import ratios
+from collapse.experiment.loop import Run
+from collapse.measure import metrics, verdicts
+from collapse.measure.per_seed import NOT_RUN, over_seeds
+from collapse.measure.verdicts import Phrases, Reference
+
+# Shumailov et al. 2024, p. 757-758 and the axes of Fig. 1b and 1c, as ratios of the last model's
+# perplexity to that of model 0; the arithmetic is ours.
+FROM_20_TO_28 = Reference(1.40, 1.40, "paper: 20 → 28")  # 28 / 20
+# (34 + 20) / 34 and (34 + 28) / 34
+LOSING_20_TO_28 = Reference(1.59, 1.82, "paper: 34 + 20 … 34 + 28")
+# 42 / 34; "minor degradation" claims no rise
+MINOR_DEGRADATION = Reference(1.0, 1.24, "paper: up to the axis end of Fig. 1c", direction=0)
+NOTHING_RETAINED = Reference(1.40, 1.82, "two readings of the paper")
+
+_STEADY = "has not measurably changed"
+_TAIL = Phrases("has shrunk", _STEADY, "has grown", _STEADY)
+_MASS = Phrases("moves to the left", "stays", "moves to the right", "does not clearly move")
+MEANS = {
+    "test": "test_perplexity", "no_eos": "test_perplexity_no_eos",
+    "distinct": "distinct_tokens", "unigram": "unigram_entropy",
+    "predictive": "predictive_entropy", "text": "text_perplexity_median",
+}  # fmt: skip
+
+
+def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
+    """Numbers for the prose of a chapter, named `prefix` + what they are.
+
+    Perplexities, entropies and token counts are means over seeds, in generation 0 (`first`) and in
+    the last one (`last`).
+    """
+    rows = ratios.table(runs)
+    end = int(rows["generation"].max())
+    values: dict[str, float | str] = {
+        "seeds": len(runs),
+        "end": end,
+        "zero_shot": sum(run.record.base["zero_shot_perplexity"] for run in runs) / len(runs),
+        "ratio": str(ratios.ratio(runs)),
+    }
+    means = rows.groupby("generation")[list(MEANS.values())].mean()
+    for name, column in MEANS.items():
+        values[f"{name}_first"], values[f"{name}_last"] = map(float, means[column].loc[[0, end]])
+    return {prefix + name: value for name, value in values.items()}
+
+
+def epochs_chosen(runs: list[Run]) -> str:
+    """The range of the epochs whose checkpoints were taken after generation 0."""
+    chosen = ratios.table(runs).query("generation >= 1")["best_epoch"]
+    return f"{chosen.min():.0f} to {chosen.max():.0f}" if len(chosen) else NOT_RUN
+
+
+def tail_in_words(runs: list[Run], side: str) -> str:
+    """What became of a tail, `below` or `above`, that holds 1 % of generation 0's blocks.
+
+    A share a seed, with Student's interval over seeds; a share is not below 0, whatever that says.
+    """
+    if not runs:
+        return NOT_RUN
+    shares = ratios.by_seed(runs, lambda run: metrics.tails(run.record.arrays["text_nll"])[side])
+    first = over_seeds({seed: share.iloc[0] for seed, share in shares.items()}).mean
+    last = over_seeds({seed: share.iloc[-1] for seed, share in shares.items()})
+    each = ", ".join(f"{100 * share:.1f}" for share in last.by_seed.values())
+    if len(runs) == 1:
+        return f"holds {each} % (one seed, no interval)"
+    ends = f"[{100 * max(last.low, 0):.1f}, {100 * last.high:.1f}]"
+    word = verdicts.judge(last, first, first, _TAIL)
+    return f"{word} and holds {100 * last.mean:.1f} % {ends} (by seed: {each})"
+
+
+def mass_in_words(runs: list[Run]) -> str:
+    """Where the text's median perplexity under generation 0 goes, over seeds."""
+    moved = ratios.ratio(runs, "text_perplexity_median")
+    word = verdicts.change(moved, _MASS) if len(runs) > 1 else _MASS.across
+    return f"{word} (last ÷ first median: {moved})"
+
+
+def why_sampled(runs: list[Run], beam: list[Run]) -> str:
+    """Why a page samples where the paper searches with beams, from a run of each."""
+    if runs and runs[0].record.protocol.decoding == "beam":
+        return "They are written by beam search, as in the paper."
+    if not beam:
+        return (
+            "They are not written by beam search as in the paper; how that does with this model "
+            "is not run yet."
+        )
+    counts = [
+        " and ".join(
+            f"{n:.0f}" for n in ratios.table(arm).groupby("generation").distinct_tokens.mean()[:2]
+        )
+        for arm in (runs, beam)
+    ]
+    return (
+        "They are sampled, not searched with beams, for a measured reason. Sampling writes "
+        f"{counts[0]} different tokens in generations 0 and 1; five beams write {counts[1]} with "
+        "the same model, which leaves little to learn from. What is sampled is cut to the most "
+        "likely tokens that together carry the probability top-p, so each generation loses its "
+        "tail, as it does with beam search, which looks for likely text."
+    )

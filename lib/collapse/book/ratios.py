@@ -1,0 +1,56 @@
+"""What the runs of an arm say, over seeds: ratios between generations, and between arms.
+
+Absolute perplexities cannot be compared with those of another model, corpus size or tokeniser. What
+can be compared is the ratio of a later generation's perplexity to that of generation 0.
+"""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from collapse.measure.per_seed import PerSeed, over_seeds
+
+if TYPE_CHECKING:
+    from collapse.experiment.loop import Run
+
+
+def by_seed(runs: "list[Run]", number: "Callable[[Run], float]") -> dict[int, float]:
+    """A number of each run, by its seed."""
+    return {run.record.protocol.seed: number(run) for run in runs}
+
+
+def table(runs: "list[Run]") -> pd.DataFrame:
+    """The rows of several runs under each other, with columns `seed` and `ratio` added."""
+    parts = []
+    for run in runs:
+        part = run.record.generations.copy()
+        part.insert(0, "seed", run.record.protocol.seed)
+        part["ratio"] = part["test_perplexity"] / part["test_perplexity"].iloc[0]
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def ratio(
+    runs: "list[Run]", column: str = "test_perplexity", generation: int = -1, over: int = 0
+) -> PerSeed:
+    """A column's value in a generation, by default the last, over that in another, the first."""
+
+    def of(run: "Run") -> float:
+        values = run.record.generations[column]
+        below = float(values.iloc[over])
+        return float(values.iloc[generation]) / below if below else math.nan
+
+    return over_seeds(by_seed(runs, of), ratio=True)
+
+
+def paired(above: "list[Run]", below: "list[Run]", column: str = "test_perplexity") -> PerSeed:
+    """Growth factor of one arm over that of another, seed by seed: above 1 = it grew more."""
+    return ratio(above, column) / ratio(below, column)
+
+
+def minutes(runs: "list[Run]") -> str:
+    """The shortest and the longest time that one of the runs took, in minutes."""
+    times = [sum(run.record.provenance["seconds"]) / 60 for run in runs]
+    return f"{min(times):.0f} to {max(times):.0f}" if times else "not run yet"
