@@ -1,23 +1,21 @@
-"""Dose and response, recovery and minority: numbers by hand, and tests that can say no."""
+"""Dose and response, recovery, and claims on both: numbers by hand, and tests that can say no."""
 
 import dataclasses
 import math
 
-import how_much_human_text_recovery as recovery
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from test_ratios import runs_of
 from test_records import make_record
-from test_results import runs_of
 
 import how_much_human_text as dose
 import how_much_human_text_figures as dose_figures
-import replace_or_accumulate_minority as minority
 from collapse.book import figures
 from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
-from replace_or_accumulate_minority import Lens
+from collapse.measure import verdicts
 
 
 def dosed(ends: dict[float, dict[int, list[float]]]) -> dict[float, list[Run]]:
@@ -158,20 +156,20 @@ def mended(
 
 def test_a_recovery_is_measured_from_the_collapsed_model_to_generation_0() -> None:
     run = mended([11.0, 15.0, 22.0, 12.5], [14.0, 9.5, 9.0], valid=[10.0, 15.0, 20.0, 9.0])
-    rows = recovery.curve(run)
+    rows = dose.curve(run)
     assert rows["epoch"].tolist() == [0, 1, 2, 3]
     assert rows["perplexity"].tolist() == pytest.approx([20, 14, 9.5, 9])
-    assert recovery.regained([run]).by_seed[0] == pytest.approx(math.log(22 / 12.5) / math.log(2))
+    assert dose.regained([run]).by_seed[0] == pytest.approx(math.log(22 / 12.5) / math.log(2))
     never = mended([10.0, 20.0, 12.0], [14.0, 12.0], seed=1)
-    assert recovery.epochs_back([run, never]) == {0: 2, 1: None}
+    assert dose.epochs_back([run, never]) == {0: 2, 1: None}
     other = mended([10.0, 9.0], [9.0])
-    assert recovery.beside([run, never], [other]).by_seed == pytest.approx({0: 12.5 / 9})
+    assert dose.beside([run, never], [other]).by_seed == pytest.approx({0: 12.5 / 9})
 
 
 def test_a_chain_that_has_lost_nothing_cannot_regain_it() -> None:
     healthy = mended([10.0, 9.5, 9.0], [9.0])
-    assert recovery.regained([healthy]).by_seed == {}
-    assert recovery.enough({(1, 8): [healthy]}, 1) is None
+    assert dose.regained([healthy]).by_seed == {}
+    assert dose.enough({(1, 8): [healthy]}, 1) is None
 
 
 def test_enough_is_the_least_amount_that_brings_every_seed_back() -> None:
@@ -181,59 +179,43 @@ def test_enough_is_the_least_amount_that_brings_every_seed_back() -> None:
         (1, 16): [mended(back, [9.9]), mended(back, [9.0], 1)],
         (1, 32): [mended(back, [8.0]), mended(back, [9.0], 1)],
     }
-    assert recovery.enough(runs, 1) == 16
-    assert recovery.enough({key: runs[key] for key in [(1, 8)]}, 1) is None
-    figure, data = recovery.figure(runs)
+    assert dose.enough(runs, 1) == 16
+    assert dose.enough({key: runs[key] for key in [(1, 8)]}, 1) is None
+    figure, data = dose_figures.recovery_figure(runs)
     assert set(data["blocks"]) == {8, 16, 32}
     assert figures.rendered(figure, "svg")
-    assert figures.rendered(recovery.figure({(0, 8): []})[0], "svg")
+    assert figures.rendered(dose_figures.recovery_figure({(0, 8): []})[0], "svg")
 
 
-# -- minority ----------------------------------------------------------------------------------
-
-LENS = Lens(
-    np.array([1, 2]), np.array([3]), ("she", "her", "he"),
-    blocks=np.array([1, 0, 0, 1, 0]) == 1, others=np.array([0, 1, 1, 0, 0]) == 1,
-)  # fmt: skip
+# -- claims ------------------------------------------------------------------------------------
 
 
-def test_what_is_said_of_women_is_counted_and_what_is_unlearnt_of_it_is_compared() -> None:
-    record = make_record(Protocol(generations=2))
-    counts = np.zeros((2, 11), np.int32)
-    counts[0, [0, 1, 2, 3]], counts[1, [0, 3]] = [90, 4, 2, 4], [99, 1]
-    nll = np.array([[3, 2, 2, 3, 9], [4, 2.5, 2.5, 4, 0]], np.float32)
-    text = np.stack([np.repeat(np.arange(11), one) for one in counts])[:, None]
-    arrays = {**record.arrays, "text": text, "test_nll": nll}
-    rows = minority.table({"a": [Run(dataclasses.replace(record, arrays=arrays), False)]}, LENS)
-    assert rows["per_thousand"].tolist() == [60, 0]
-    assert rows["men"].tolist() == [4, 1]
-    assert rows["loss_women"].tolist() == [3, 4] and rows["loss_others"].tolist() == [2, 2.5]
-    assert minority.kept(rows).by_seed == {0: 0}
-    assert minority.lost_more(rows).by_seed[0] == pytest.approx(math.exp(1 - 0.5))
+def test_claims_of_doses_follow_from_the_runs() -> None:
+    tested = dose.equivalence(dose.grid(DOSES))
+    rows = {row.claim: row for row in dose.claims(DOSES, tested, 2)}
+    small = rows["even small percentages of synthetic data raise error"]
+    # 21.1/21, 10.05/10 and 40.2/40: half a per cent more, all of them.
+    assert small.result.startswith("10 %: +0.5 % [")
+    weight = rows["the best weight of human data is 0.618"]
+    assert weight.result.startswith("0.618")
+    table = rows["scores fall (a table in which generation and share rise together)"]
+    assert table.result.count("[") == 2
+    # Nobody can look up the article: no verdict is given on it.
+    assert {row.verdict for row in (small, table)} == {verdicts.NOT_READ}
 
 
-def test_only_words_that_are_whole_tokens_tell() -> None:
-    class Split:
-        unk_token_id = 0
-
-        def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
-            known = {" she": [7], " her": [8], " He": [9], " hers": [8, 5], " herself": [0]}
-            return {"input_ids": known.get(text, [1, 2])}
-
-    assert minority.whole(Split(), minority.WOMEN) == {
-        "she": 7,
-        "her": 8,
-    }
-    assert minority.whole(Split(), minority.MEN) == {"He": 9}
-
-
-def test_a_model_without_these_words_gives_a_figure_all_the_same() -> None:
-    nobody = dataclasses.replace(
-        LENS, women=LENS.women[:0], words=(), blocks=np.zeros(5, bool), others=np.zeros(5, bool)
-    )
-    runs = runs_of({0: [20.0, 24.0], 1: [20.0, 25.0]})
-    figure, data = minority.figure({"a": runs, "not run": []}, nobody)
-    assert (data["women"] == 0).all() and data["loss_women"].isna().all()
-    assert figures.rendered(figure, "svg")
-    assert minority.in_words([], nobody) == "not run yet"
-    assert math.isnan(minority.lost_more(data).mean)
+def test_a_mixture_that_is_better_is_named() -> None:
+    human = {seed: [20.0, 20.0, 30.0 + seed / 10] for seed in range(3)}
+    mixed = {seed: [20.0, 20.0, 25.0 + seed / 10] for seed in range(3)}
+    doses = dosed({0.0: human, 0.5: mixed, 1.0: human})
+    tested = dose.equivalence(dose.grid(doses))
+    assert dose.best_mixture(doses, tested, 2) == "better with 50 % human text than with all"
+    one = {share: runs[:1] for share, runs in doses.items()}
+    said = dose.best_mixture(one, dose.equivalence(dose.grid(one)), 2)
+    assert said.startswith("undecided")
+    nothing: dict[float, list[Run]] = {0.0: [], 0.5: [], 1.0: []}
+    empty = dose.equivalence(dose.grid(nothing))
+    assert dose.best_mixture(nothing, empty, 2) == "not run yet"
+    rows = dose.claims(nothing, empty, 2)
+    assert sum("not run yet" in row.result for row in rows) == 5
+    assert not any("reproduced" in row.verdict for row in rows if "a mean" not in row.verdict)

@@ -6,18 +6,17 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from collapse.book.results import Reference
 from matplotlib import pyplot as plt
+from test_figures import texts_in
 from test_records import make_record
-from test_results import texts_in
 
 import does_entropy_fall as entropy
 import does_entropy_fall_estimators as estimators
-from collapse.book import results
+from collapse.book import figures
 from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
-from collapse.measure import verdicts
-from collapse.measure.per_seed import PerSeed
+from collapse.measure import gauges, verdicts
+from collapse.measure.per_seed import PerSeed, over_seeds
 
 
 def run_with(seed: int = 0, generations: int = 4, **columns: list[float]) -> Run:
@@ -89,7 +88,7 @@ def test_runs_in_which_one_gauge_leads_are_counted() -> None:
 
 def test_a_table_of_arms_holds_values_intervals_and_ratios() -> None:
     arms = {"a": [run_with(0, predictive_entropy=[8.0, 6.0, 4.0, 2.0]), run_with(1)], "b": []}
-    table = entropy.ratios(arms, "predictive_entropy")
+    table = entropy.by_arm(arms, "predictive_entropy")
     assert sorted(set(table["seed"])) == [0, 1] and set(table["arm"]) == {"a"}
     mine = table[table["seed"] == 0]
     assert mine["ratio"].tolist() == [1.0, 0.75, 0.5, 0.25]
@@ -153,36 +152,29 @@ def test_the_points_of_the_gauges_figure_are_the_distances() -> None:
 # -- verdicts --------------------------------------------------------------------------------
 
 
-def ratio(low: float, high: float) -> PerSeed:
-    return PerSeed({0: low, 1: high}, (low + high) / 2, low, high)
-
-
-NOTHING = PerSeed({}, math.nan, math.nan, math.nan)
-ONE = PerSeed({0: 0.5}, 0.5, math.nan, math.nan)
-TO_60 = Reference(0.6, 0.6, "", -1)
-
-
-@pytest.mark.parametrize(
-    ("measured", "said"),
-    [
-        (NOTHING, "not run yet"),
-        (ONE, "undecided, one seed gives no interval"),
-        (ratio(1.1, 1.2), "direction: not reproduced, it rises; size: not reproduced, it is more"),
-        (ratio(0.9, 1.2), "direction: undecided, less and more than 0.98 are both possible; size:"),
-        (ratio(0.7, 0.9), "direction: reproduced; size: not reproduced, it is more"),
-        (ratio(0.2, 0.5), "direction: reproduced; size: not reproduced, it is less"),
-        (ratio(0.5, 0.9), "direction: reproduced; size: undecided, less and more than 0.59"),
-    ],
-)
-def test_a_verdict_on_a_fall_names_direction_and_size(measured: PerSeed, said: str) -> None:
-    assert results.verdict(measured, TO_60).startswith(said)
+def test_always_names_where_it_does_not_fall() -> None:
+    cases = {"falls": (0.8, 0.9), "rises": (1.1, 1.2), "open": (0.9, 1.1)}
+    one = {name: PerSeed({0: low, 1: high}, 1.0, low, high) for name, (low, high) in cases.items()}
+    falls = {"a": one["falls"], "b": one["falls"]}
+    assert entropy.always_falls(falls) == "reproduced"
+    said = "not reproduced, it does not fall with b"
+    assert entropy.always_falls(falls | {"b": one["rises"]}) == said
+    said = "undecided, it may not fall with c"
+    assert entropy.always_falls(falls | {"c": one["open"]}) == said
+    assert entropy.always_falls({"a": over_seeds({})}) == "not run yet"
 
 
 def test_a_table_of_claims_is_safe_markup() -> None:
     claim = verdicts.Claim("<b>", "a & b", "x < 1", "0.5", "reproduced")
-    html = verdicts.table([claim]).data
+    html = figures.table([claim], verdicts.RULE).data
     assert "<b>" not in html and "&lt;b&gt;" in html and "a &amp; b" in html
     assert html.count("</tr>") == 2
+
+
+def test_gauges_become_a_table_with_a_row_for_each() -> None:
+    lines = entropy.gauges_table().splitlines()
+    assert len(lines) == 2 + len(gauges.PREDICTIONS | gauges.TEXT)
+    assert all(line.count("|") == 5 for line in lines)  # no formula breaks the table
 
 
 # -- estimators ------------------------------------------------------------------------------

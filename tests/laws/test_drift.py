@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
 from collapse.laws import drift
 
@@ -36,7 +36,7 @@ def test_the_loss_of_one_step_is_that_of_missing_every_draw(random: np.random.Ge
 
 
 def test_in_the_end_a_kind_is_lost_with_one_minus_its_share(random: np.random.Generator) -> None:
-    shares = drift.resample_one(0.1, 20, 400, 10**5, random)  # 20 half-lives: all are decided
+    shares = drift.resample_one(0.1, 20, 400, 50_000, random)  # 20 half-lives: all are decided
     assert set(np.unique(shares[-1])) == {0.0, 1.0}
     lost = (shares[-1] == 0).astype(float)
     assert agrees(lost, drift.lost_in_the_end(0.1))
@@ -83,7 +83,7 @@ def test_times_to_loss_are_those_of_chains_that_lose(random: np.random.Generator
     draws = 20
     exact = drift.loss_times(draws)
     for count in (1, 4):
-        shares = drift.resample_one(count / draws, draws, 600, 10**5, random)
+        shares = drift.resample_one(count / draws, draws, 300, 50_000, random)
         lost = shares[:, shares[-1] == 0]
         assert agrees((lost > 0).sum(0).astype(float), exact[count])
         assert not agrees((lost > 0).sum(0) + 1.0, exact[count])
@@ -130,7 +130,7 @@ def test_refitting_is_fitting_drawn_points(random: np.random.Generator) -> None:
 def test_the_mean_variance_stays_or_falls_as_the_estimator_has_it(
     random: np.random.Generator, biased: bool
 ) -> None:
-    _, variances = drift.refit(20, 10, 10**6, random, biased)
+    _, variances = drift.refit(20, 10, 200_000, random, biased)
     for generation in (1, 4, 10):
         assert agrees(variances[generation], float(drift.mean_variance(20, generation, biased)))
         twin = float(drift.mean_variance(20, generation, not biased))
@@ -154,8 +154,8 @@ def test_the_median_variance_halves_in_its_half_life(random: np.random.Generator
 
 @pytest.mark.parametrize("draws", [5, 50])
 def test_the_distance_grows_by_its_law(random: np.random.Generator, draws: int) -> None:
-    means, variances = drift.refit(draws, 12, 10**6, random)
-    twin_means, twins = drift.refit(draws, 12, 10**6, random, biased=True)
+    means, variances = drift.refit(draws, 12, 200_000, random)
+    twin_means, twins = drift.refit(draws, 12, 200_000, random, biased=True)
     for generation in (1, 3, 12):
         expected = float(drift.expected_distance(draws, generation))
         assert agrees(drift.distance(means[generation], variances[generation]), expected)
@@ -201,6 +201,31 @@ def test_mixed_means_vary_by_a_geometric_sum(random: np.random.Generator, human:
 def test_mixed_means_settle_unless_nothing_is_human() -> None:
     assert drift.mixed_variance(0.1, 10) == pytest.approx(drift.mixed_variance(0.1, 10, 500))
     assert drift.mixed_variance(0.0, 10) == math.inf
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5, 1.0, 7.0])
+def test_the_best_weight_is_at_least_one_half(before: float) -> None:
+    found = optimize.minimize_scalar(
+        lambda w: drift.weighed_variance(w, before), bounds=(0, 1), method="bounded"
+    )
+    assert (1 + before) / (2 + before) == pytest.approx(found.x, abs=1e-5)
+
+
+def test_a_chain_settles_best_at_one_over_the_golden_ratio() -> None:
+    found = optimize.minimize_scalar(drift.weighed_variance, bounds=(0.1, 1), method="bounded")
+    assert found.x == pytest.approx(2 / (1 + math.sqrt(5)), abs=1e-5)
+    assert found.fun == pytest.approx(drift.GOLDEN, abs=1e-9)
+    assert (1 + found.fun) / (2 + found.fun) == pytest.approx(found.x, abs=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.2, drift.GOLDEN, 0.9])
+def test_simulated_chains_settle_where_the_law_says(weight: float) -> None:
+    chains = 4000
+    found = 5 * drift.weigh(weight, 5, 40, chains, np.random.default_rng(2)) ** 2
+    error = found.std(ddof=1) / math.sqrt(chains)
+    assert abs(found.mean() - drift.weighed_variance(weight)) < 4 * error
+    # After one round only it would be less; near a weight of 1 by next to nothing.
+    assert not agrees(found, drift.weighed_variance(weight, 0.0)) or weight == 0.9
 
 
 @pytest.mark.parametrize(("kept", "drawn"), [(1, 2), (3, 10), (10, 10)])

@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import optimize
 
 from collapse.laws import regression
-from collapse.laws.regression import GOLDEN, REGIMES, Task, risk
+from collapse.laws.regression import REGIMES, Task, risk
 
 FLAT = Task(np.ones(10), np.linspace(-1, 1, 10), rows=400, noise=0.5)
 STEEP = Task(np.geomspace(4, 0.25, 8), np.ones(8), rows=600, noise=1.0, penalty=0.2)
@@ -77,26 +76,3 @@ def test_a_constant_share_of_synthetic_labels_leaves_a_floor(share: float) -> No
     assert abs(found.mean() - law) < 4 * error + law * 2 * len(FLAT.truth) / rows
     own = FLAT.noise**2 * 10 / (FLAT.rows - 11)
     assert regression.floor(share, 10**12, FLAT) == pytest.approx(share**2 * own, abs=1e-9)
-
-
-@pytest.mark.parametrize("before", [0.0, 0.5, 1.0, 7.0])
-def test_the_best_weight_is_at_least_one_half(before: float) -> None:
-    found = optimize.minimize_scalar(
-        lambda w: regression.weighted(w, before), bounds=(0, 1), method="bounded"
-    )
-    assert (1 + before) / (2 + before) == pytest.approx(found.x, abs=1e-5)
-
-
-def test_a_chain_settles_best_at_one_over_the_golden_ratio() -> None:
-    found = optimize.minimize_scalar(regression.settled, bounds=(0.1, 1), method="bounded")
-    assert found.x == pytest.approx(2 / (1 + math.sqrt(5)), abs=1e-5)
-    assert found.fun == pytest.approx(GOLDEN, abs=1e-9)
-    assert (1 + found.fun) / (2 + found.fun) == pytest.approx(found.x, abs=1e-5)
-
-
-@pytest.mark.parametrize("weight", [0.2, GOLDEN, 0.9])
-def test_simulated_chains_settle_where_the_law_says(weight: float) -> None:
-    chains = 4000
-    found = regression.simulate_weighted(weight, 5, 40, chains, np.random.default_rng(2))
-    error = found.std(ddof=1) / math.sqrt(chains)
-    assert abs(found.mean() - regression.settled(weight)) < 4 * error

@@ -194,9 +194,3 @@ def test_self_bleu_is_nltk_s(shape: tuple[int, int], tokens: int) -> None:
         for i, row in enumerate(rows)
     ]
     assert metrics.self_bleu(blocks) == pytest.approx(expected)
-
-
-def test_gauges_become_a_table_with_a_row_for_each() -> None:
-    lines = gauges.table().splitlines()
-    assert len(lines) == 2 + len(gauges.PREDICTIONS | gauges.TEXT)
-    assert all(line.count("|") == 5 for line in lines)  # no formula breaks the table

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from collapse.measure import per_seed
-from collapse.measure.per_seed import PerSeed
-from collapse.measure.verdicts import Claim, always_falls
+from collapse.measure import verdicts
+from collapse.measure.per_seed import PerSeed, over_seeds
+from collapse.measure.verdicts import Claim, Phrases, Reference
 
 
 def interval(low: float, high: float) -> PerSeed:
@@ -17,14 +17,14 @@ def interval(low: float, high: float) -> PerSeed:
 
 def test_ratios_have_student_s_interval_of_their_logarithms() -> None:
     numbers = [1.2, 1.5, 1.9]
-    found = per_seed.ratios(dict(enumerate(numbers)))
+    found = over_seeds(dict(enumerate(numbers)), ratio=True)
     expected = stats.t.interval(0.95, 2, np.log(numbers).mean(), stats.sem(np.log(numbers)))
     assert found.mean == pytest.approx(stats.gmean(numbers))
     assert (found.low, found.high) == pytest.approx(tuple(np.exp(expected)))
 
 
 def test_a_ratio_and_its_inverse_say_the_same() -> None:
-    above, below = (per_seed.values(dict(enumerate(x))) for x in ([3.0, 3.3, 4.0], [2.0, 2.5, 2.4]))
+    above, below = (over_seeds(dict(enumerate(x))) for x in ([3.0, 3.3, 4.0], [2.0, 2.5, 2.4]))
     one, other = above / below, below / above
     assert (1 / other.mean, 1 / other.high, 1 / other.low) == pytest.approx(
         (one.mean, one.low, one.high)
@@ -34,20 +34,20 @@ def test_a_ratio_and_its_inverse_say_the_same() -> None:
 
 def test_values_have_student_s_interval() -> None:
     numbers = [-0.2, 0.1, 0.4]
-    found = per_seed.values(dict(enumerate(numbers)))
+    found = over_seeds(dict(enumerate(numbers)))
     expected = stats.t.interval(0.95, 2, np.mean(numbers), stats.sem(numbers))
     assert (found.mean, found.low, found.high) == pytest.approx((0.1, *expected))
 
 
 def test_what_has_no_interval_says_why() -> None:
-    assert str(per_seed.ratios({})) == per_seed.unknown(per_seed.ratios({})) == "not run yet"
-    one = per_seed.ratios({3: 1.5})
+    assert str(over_seeds({}, True)) == verdicts.rises(over_seeds({}, True)) == "not run yet"
+    one = over_seeds({3: 1.5}, ratio=True)
     assert str(one) == "1.50 (one seed, no interval)"
-    assert per_seed.rises(one) == "undecided, one seed gives no interval"
-    gone = per_seed.ratios({0: 0.0, 1: 0.5})
+    assert verdicts.rises(one) == "undecided, one seed gives no interval"
+    gone = over_seeds({0: 0.0, 1: 0.5}, ratio=True)
     assert str(gone) == "0.00 (a seed at 0, no interval)"
-    assert per_seed.falls(gone) == "undecided, a seed at 0 leaves no interval"
-    assert math.isnan(per_seed.ratios({0: math.nan, 1: 1.0}).mean)
+    assert verdicts.falls(gone) == "undecided, a seed at 0 leaves no interval"
+    assert math.isnan(over_seeds({0: math.nan, 1: 1.0}, ratio=True).mean)
 
 
 @pytest.mark.parametrize(
@@ -67,33 +67,73 @@ def test_one_margin_decides_on_every_direction(
     """The case of 1.00 to 1.03 was once called reproduced."""
     measured = interval(low, high)
     for found, expected in (
-        (per_seed.rises(measured), rises),
-        (per_seed.falls(measured), falls),
-        (per_seed.stays(measured), stays),
+        (verdicts.rises(measured), rises),
+        (verdicts.falls(measured), falls),
+        (verdicts.stays(measured), stays),
     ):
         assert found.startswith(expected) and (expected != "not reproduced" or found == expected)
 
 
 def test_arms_swapped_flip_the_verdict() -> None:
     above, below = ({0: 3.0, 1: 3.2, 2: 3.1}, {0: 2.0, 1: 2.1, 2: 2.0})
-    ratio = per_seed.values(above) / per_seed.values(below)
-    swapped = per_seed.values(below) / per_seed.values(above)
-    assert per_seed.rises(ratio) == per_seed.falls(swapped) == "reproduced"
-    assert per_seed.rises(swapped).startswith("not reproduced")
+    ratio = over_seeds(above) / over_seeds(below)
+    swapped = over_seeds(below) / over_seeds(above)
+    assert verdicts.rises(ratio) == verdicts.falls(swapped) == "reproduced"
+    assert verdicts.rises(swapped).startswith("not reproduced")
 
 
 def test_a_size_is_widened_by_the_margin() -> None:
-    assert per_seed.size(interval(1.38, 1.83), 1.40, 1.82) == "reproduced"
-    assert per_seed.size(interval(1.30, 1.83), 1.40, 1.82).startswith("undecided")
-    assert per_seed.size(interval(1.90, 2.00), 1.40, 1.82) == "not reproduced"
+    assert verdicts.size(interval(1.38, 1.83), 1.40, 1.82) == "reproduced"
+    assert verdicts.size(interval(1.30, 1.83), 1.40, 1.82).startswith("undecided")
+    assert verdicts.size(interval(1.90, 2.00), 1.40, 1.82) == "not reproduced"
 
 
-def test_always_names_where_it_does_not_fall() -> None:
-    falls, rises, open_ = interval(0.8, 0.9), interval(1.1, 1.2), interval(0.9, 1.1)
-    assert always_falls({"a": falls, "b": falls}) == "reproduced"
-    assert always_falls({"a": falls, "b": rises}) == "not reproduced, it does not fall with b"
-    assert always_falls({"a": falls, "c": open_}) == "undecided, it may not fall with c"
-    assert always_falls({"a": per_seed.ratios({})}) == "not run yet"
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (1.45, 1.7, "direction: reproduced; size: reproduced"),
+        (2.0, 2.2, "direction: reproduced; size: not reproduced, it is more"),
+        (1.1, 1.2, "direction: reproduced; size: not reproduced, it is less"),
+        (1.3, 1.5, "direction: reproduced; size: undecided, less and more than 1.37"),
+        (0.99, 1.01, "direction: not reproduced, it stays within 2 %; size: not reproduced"),
+        (0.5, 0.9, "direction: not reproduced, it falls; size: not reproduced, it is less"),
+        (0.9, 1.6, "direction: undecided, less and more than 1.02 are both possible; size: und"),
+        (math.nan, math.nan, "undecided, one seed gives no interval"),
+    ],
+)
+def test_a_verdict_is_on_direction_and_size(low: float, high: float, said: str) -> None:
+    measured = PerSeed({0: 1.0}, (low + high) / 2, low, high)
+    assert verdicts.beside(measured, Reference(1.4, 1.8, "")).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (1.1, 1.2, "direction: not reproduced, it rises; size: not reproduced, it is more"),
+        (0.9, 1.2, "direction: undecided, less and more than 0.98 are both possible; size:"),
+        (0.7, 0.9, "direction: reproduced; size: not reproduced, it is more"),
+        (0.2, 0.5, "direction: reproduced; size: not reproduced, it is less"),
+        (0.5, 0.9, "direction: reproduced; size: undecided, less and more than 0.59"),
+    ],
+)
+def test_a_verdict_on_a_fall_names_direction_and_size(low: float, high: float, said: str) -> None:
+    assert verdicts.beside(interval(low, high), Reference(0.6, 0.6, "", -1)).startswith(said)
+
+
+def test_one_function_says_where_an_interval_lies() -> None:
+    words = Phrases("below", "within", "above", "across {end:g}")
+    cases = {(0, 1): "below", (2, 3): "within", (2.5, 2.6): "within", (4, 5): "above",
+             (1, 2.5): "across 2", (2.5, 4): "across 3", (1, 4): "across 2"}  # fmt: skip
+    for (low, high), said in cases.items():
+        assert verdicts.judge(interval(low, high), 2, 3, words) == said
+    assert verdicts.judge(over_seeds({}), 2, 3, words) == "not run yet"
+
+
+def test_an_interval_of_another_confidence_is_scipy_s() -> None:
+    numbers = [-0.2, 0.1, 0.4]
+    found = over_seeds(dict(enumerate(numbers)), confidence=0.9)
+    expected = stats.t.interval(0.9, 2, np.mean(numbers), stats.sem(numbers))
+    assert (found.low, found.high) == pytest.approx(expected)
 
 
 def test_a_claim_takes_the_four_verdicts_and_no_other_words() -> None:

@@ -1,16 +1,21 @@
-"""Claims of others beside runs that are made up: what is said must follow from the numbers."""
+"""Replacing and accumulating: claims beside made-up runs, and a minority counted by hand."""
 
-import claims
+import dataclasses
+import math
+
+import numpy as np
 import pandas as pd
 import pytest
-from test_dose import DOSES, dosed
-from test_results import runs_of
+from test_ratios import runs_of
+from test_records import make_record
 
-import how_much_human_text as dose
 import replace_or_accumulate as regimes
+import replace_or_accumulate_minority as minority
+from collapse.book import figures
 from collapse.experiment.loop import Run
-from collapse.measure import verdicts
+from collapse.experiment.protocol import Protocol
 from collapse.measure.verdicts import Claim
+from replace_or_accumulate_minority import Lens
 
 ARMS = {  # perplexity by seed; the second half of each chain is its last step
     "replaced": [20.0, 30.0, 45.0],
@@ -51,7 +56,7 @@ def by_claim(rows: list[Claim]) -> dict[str, list[Claim]]:
 
 def test_claims_of_regimes_follow_from_the_runs(linear: pd.DataFrame, scan: pd.DataFrame) -> None:
     found = {name: arm(values) for name, values in ARMS.items()}
-    rows = by_claim(claims.of_regimes(found, linear, scan, "10 %"))
+    rows = by_claim(regimes.claims(found, linear, scan, "10 %"))
     steps, epochs = rows["accumulating avoids collapse"]
     # 22/20 and 22/22; 21.1/20 and 21.1/21, each within a fifth of a per cent.
     assert steps.verdict == "whole chain: not reproduced, it rises; last step: reproduced"
@@ -71,7 +76,7 @@ def test_a_law_that_is_left_is_not_reproduced(linear: pd.DataFrame, scan: pd.Dat
     assert regimes.obeyed(linear)
     bent = linear.assign(law=linear["law"] * 1.5)
     assert not regimes.obeyed(bent)
-    rows = claims.of_regimes({name: [] for name in ARMS}, bent, scan, "10 %")
+    rows = regimes.claims({name: [] for name in ARMS}, bent, scan, "10 %")
     assert rows[0].verdict == "not reproduced, they leave it"
     assert rows[2].verdict == "whole chain: not run yet; last step: not run yet"
 
@@ -86,36 +91,55 @@ def test_scaling_stops_only_where_risk_levels_off(scan: pd.DataFrame) -> None:
          for r in ("replaced", "accumulated")]
     )  # fmt: skip
     for data, verdict in ((falling, "not reproduced"), (flat, "reproduced, it levels off")):
-        (row,) = by_claim(claims.of_regimes(arms, linear, data, "10 %"))[claim]
+        (row,) = by_claim(regimes.claims(arms, linear, data, "10 %"))[claim]
         assert row.verdict == verdict
 
 
-def test_claims_of_doses_follow_from_the_runs() -> None:
-    tested = dose.equivalence(dose.grid(DOSES))
-    rows = by_claim(claims.of_doses(DOSES, tested, 2))
-    (small,) = rows["even small percentages of synthetic data raise error"]
-    # 21.1/21, 10.05/10 and 40.2/40: half a per cent more, all of them.
-    assert small.result.startswith("10 %: +0.5 % [")
-    (weight,) = rows["the best weight of human data is 0.618"]
-    assert weight.result.startswith("0.618")
-    (table,) = rows["scores fall (a table in which generation and share rise together)"]
-    assert table.result.count("[") == 2
-    # Nobody can look up the article: no verdict is given on it.
-    assert {row.verdict for row in (small, table)} == {verdicts.NOT_READ}
+# -- minority ----------------------------------------------------------------------------------
+
+LENS = Lens(
+    np.array([1, 2]), np.array([3]), ("she", "her", "he"),
+    blocks=np.array([1, 0, 0, 1, 0]) == 1, others=np.array([0, 1, 1, 0, 0]) == 1,
+)  # fmt: skip
 
 
-def test_a_mixture_that_is_better_is_named() -> None:
-    human = {seed: [20.0, 20.0, 30.0 + seed / 10] for seed in range(3)}
-    mixed = {seed: [20.0, 20.0, 25.0 + seed / 10] for seed in range(3)}
-    doses = dosed({0.0: human, 0.5: mixed, 1.0: human})
-    tested = dose.equivalence(dose.grid(doses))
-    assert claims.best_mixture(doses, tested, 2) == "better with 50 % human text than with all"
-    one = {share: runs[:1] for share, runs in doses.items()}
-    said = claims.best_mixture(one, dose.equivalence(dose.grid(one)), 2)
-    assert said.startswith("undecided")
-    nothing: dict[float, list[Run]] = {0.0: [], 0.5: [], 1.0: []}
-    empty = dose.equivalence(dose.grid(nothing))
-    assert claims.best_mixture(nothing, empty, 2) == "not run yet"
-    rows = claims.of_doses(nothing, empty, 2)
-    assert sum("not run yet" in row.result for row in rows) == 5
-    assert not any("reproduced" in row.verdict for row in rows if "a mean" not in row.verdict)
+def test_what_is_said_of_women_is_counted_and_what_is_unlearnt_of_it_is_compared() -> None:
+    record = make_record(Protocol(generations=2))
+    counts = np.zeros((2, 11), np.int32)
+    counts[0, [0, 1, 2, 3]], counts[1, [0, 3]] = [90, 4, 2, 4], [99, 1]
+    nll = np.array([[3, 2, 2, 3, 9], [4, 2.5, 2.5, 4, 0]], np.float32)
+    text = np.stack([np.repeat(np.arange(11), one) for one in counts])[:, None]
+    arrays = {**record.arrays, "text": text, "test_nll": nll}
+    rows = minority.table({"a": [Run(dataclasses.replace(record, arrays=arrays), False)]}, LENS)
+    assert rows["per_thousand"].tolist() == [60, 0]
+    assert rows["men"].tolist() == [4, 1]
+    assert rows["loss_women"].tolist() == [3, 4] and rows["loss_others"].tolist() == [2, 2.5]
+    assert minority.kept(rows).by_seed == {0: 0}
+    assert minority.lost_more(rows).by_seed[0] == pytest.approx(math.exp(1 - 0.5))
+
+
+def test_only_words_that_are_whole_tokens_tell() -> None:
+    class Split:
+        unk_token_id = 0
+
+        def __call__(self, text: str, add_special_tokens: bool) -> dict[str, list[int]]:
+            known = {" she": [7], " her": [8], " He": [9], " hers": [8, 5], " herself": [0]}
+            return {"input_ids": known.get(text, [1, 2])}
+
+    assert minority.whole(Split(), minority.WOMEN) == {
+        "she": 7,
+        "her": 8,
+    }
+    assert minority.whole(Split(), minority.MEN) == {"He": 9}
+
+
+def test_a_model_without_these_words_gives_a_figure_all_the_same() -> None:
+    nobody = dataclasses.replace(
+        LENS, women=LENS.women[:0], words=(), blocks=np.zeros(5, bool), others=np.zeros(5, bool)
+    )
+    runs = runs_of({0: [20.0, 24.0], 1: [20.0, 25.0]})
+    figure, data = minority.figure({"a": runs, "not run": []}, nobody)
+    assert (data["women"] == 0).all() and data["loss_women"].isna().all()
+    assert figures.rendered(figure, "svg")
+    assert minority.in_words([], nobody) == "not run yet"
+    assert math.isnan(minority.lost_more(data).mean)

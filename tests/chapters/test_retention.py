@@ -1,0 +1,88 @@
+"""The two settings of the paper: its ranges, and what is said of the runs beside them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_ratios import GROWING, runs_of
+
+import retention
+from collapse.book import ratios
+from collapse.experiment.loop import Run
+from collapse.measure import verdicts
+from collapse.measure.per_seed import PerSeed
+from collapse.measure.verdicts import Reference
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.9, 1.1, "reproduced"), (1.1, 1.4, "undecided, "), (1.3, 1.5, "not reproduced")],
+)
+def test_minor_degradation_is_an_upper_bound(low: float, high: float, said: str) -> None:
+    measured = PerSeed({0: 1.0, 1: 1.0}, (low + high) / 2, low, high)
+    assert verdicts.beside(measured, retention.MINOR_DEGRADATION).startswith(said)
+
+
+def test_a_tail_is_told_by_seed_and_not_by_pooled_blocks() -> None:
+    """Two of three seeds shrink, one grows a lot: blocks together say grown, seeds do not."""
+    runs = []
+    for seed, outside in enumerate((2, 30, 2)):
+        made = runs_of({seed: [20.0, 24.0]})[0].record
+        first = np.linspace(1.0, 2.0, 500)
+        last = np.where(np.arange(500) < outside, 0.5, 1.5)
+        text = np.stack([first, last]).astype(np.float16)
+        arrays = {**made.arrays, "text_nll": text}
+        runs.append(Run(dataclasses.replace(made, arrays=arrays), False))
+    said = retention.tail_in_words(runs, "below")
+    assert said.startswith("has not measurably changed and holds 2.3 % [0.0, 10.3]")
+    assert "(by seed: 0.4, 6.0, 0.4)" in said
+    steady = [runs[1]] * 2 + [runs[1]]
+    again = [
+        Run(dataclasses.replace(r.record, protocol=r.record.protocol.replace(seed=s)), False)
+        for s, r in enumerate(steady)
+    ]
+    assert retention.tail_in_words(again, "below").startswith("has grown and holds 6.0 %")
+    assert "one seed, no interval" in retention.tail_in_words(runs[:1], "below")
+
+
+def test_nothing_run_has_no_verdict() -> None:
+    assert verdicts.beside(ratios.ratio([]), retention.NOTHING_RETAINED) == "not run yet"
+
+
+@pytest.mark.parametrize(
+    ("reference", "low", "high"),
+    [
+        (retention.FROM_20_TO_28, 28 / 20, 28 / 20),
+        (retention.LOSING_20_TO_28, (34 + 20) / 34, (34 + 28) / 34),
+        (retention.MINOR_DEGRADATION, 1, 42 / 34),
+        (retention.NOTHING_RETAINED, 28 / 20, (34 + 28) / 34),
+    ],
+)
+def test_the_paper_s_ranges_follow_from_its_numbers(
+    reference: Reference, low: float, high: float
+) -> None:
+    assert (reference.low, reference.high) == pytest.approx((low, high), abs=0.005)
+
+
+def test_a_summary_holds_means_over_seeds() -> None:
+    runs = runs_of(GROWING)
+    found = retention.summary(runs, "lost_")
+    assert found["lost_seeds"] == 3 and found["lost_end"] == 2
+    assert found["lost_test_first"] == pytest.approx(70 / 3)
+    assert found["lost_test_last"] == pytest.approx(104 / 3)
+    assert found["lost_ratio"] == str(ratios.ratio(runs))
+    assert all(name.startswith("lost_") for name in found)
+
+
+def test_the_bulk_moves_where_the_whole_interval_says_so() -> None:
+    runs = runs_of({seed: [20.0, 24.0] for seed in range(3)})
+    for run, end in zip(runs, (0.80, 0.82, 0.81), strict=True):
+        run.record.generations["text_perplexity_median"] = [1.0, end]
+    said = retention.mass_in_words(runs)
+    assert said.startswith("moves to the left (last ÷ first median: 0.81 [0.79, 0.8")
+    for run in runs:  # first and last swapped
+        run.record.generations["text_perplexity_median"] = run.record.generations[
+            "text_perplexity_median"
+        ].to_numpy()[::-1]
+    assert retention.mass_in_words(runs).startswith("moves to the right")
+    assert retention.mass_in_words(runs[:1]).startswith("does not clearly move")
