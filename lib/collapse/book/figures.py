@@ -329,10 +329,10 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def table(rows: list[dict[str, Any]], note: str = "") -> HTML:
-    """Rows as a table for a page, no text cut short, with a note below it."""
+def table(rows: Sequence[Any], note: str = "") -> HTML:
+    """Rows, each a dictionary or dataclass, as a table for a page, uncut, with a note below it."""
     with pd.option_context("display.max_colwidth", None):
-        shown = pd.DataFrame(rows).to_html(index=False, classes="overview", border=0)
+        shown = pd.DataFrame(list(rows)).to_html(index=False, classes="overview", border=0)
     return HTML(shown + (f'<p class="note">{html.escape(note)}</p>' if note else ""))
 
 

@@ -77,20 +77,14 @@ def train(source: Tensor | Autoencoder, steps: int, random: torch.Generator) -> 
     return Autoencoder(encoder.eval(), decoder.eval())
 
 
-@torch.no_grad()
-def spread(judge: Autoencoder, pictures: Tensor) -> float:
-    """Standard deviation of the latents that an encoder gives to pictures, mean over latents."""
-    return float(judge.latents(pictures).std(0).mean())
-
-
 def chain(
     generations: int, steps: int, seed: int, shown: int = 10
 ) -> tuple[list[float], list[np.ndarray]]:
     """Generations of autoencoders, the first one trained on the digits.
 
     Returns:
-        the spread, by the first encoder, of what each generation draws; and some pictures of each,
-        (shown, 8, 8).
+        the standard deviation, mean over latents, of those that the first encoder gives to what
+        each generation draws; and some of its pictures, (shown, 8, 8).
     """
     random = torch.Generator().manual_seed(seed)
     threads = torch.get_num_threads()
@@ -103,7 +97,7 @@ def chain(
                 model = train(model, steps, random)
             with torch.no_grad():
                 drawn = model.draw(2000, random)
-            spreads.append(spread(first, drawn))
+                spreads.append(float(first.latents(drawn).std(0).mean()))
             pictures.append(drawn[:shown].reshape(-1, 8, 8).numpy())
     finally:
         torch.set_num_threads(threads)

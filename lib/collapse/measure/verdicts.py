@@ -16,11 +16,11 @@ REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecid
 VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN)
 NOT_READ = "source not read"  # in the place of a verdict on what cannot be looked up
 RULE = (
-    "One rule decides. A "
-    f"ratio that changes by less than {MARGIN:.0%} counts as unchanged; that margin is "
-    "ours. A claim is reproduced where the whole interval over seeds lies where the claim puts it, "
-    "not reproduced where none of the interval does, and undecided otherwise. A reported size is "
-    "widened by the same margin. A source that could not be looked up gets no verdict."
+    f"One rule decides. A ratio that changes by less than {MARGIN:.0%} counts as unchanged; that "
+    "margin is ours. A claim is reproduced where the whole interval over seeds lies where the "
+    "claim puts it, not reproduced where none of the interval does, and undecided otherwise. A "
+    "reported size is widened by the same margin. A source that could not be looked up gets no "
+    "verdict."
 )
 _PART = re.compile(rf"(?:[\w %]+: )?(?:{'|'.join((*VERDICTS, NOT_READ))})(?:, .*)?")
 
