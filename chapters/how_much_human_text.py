@@ -118,24 +118,18 @@ def where(tested: pd.DataFrame, generation: int) -> str:
 
 def certain_from(tested: pd.DataFrame, generation: int, margin: float = MARGIN) -> float:
     """The least share from which on each has its interval above a margin; nan where none has."""
-    found = math.nan
-    rows = tested[tested["generation"] == generation]
-    for _, row in rows.sort_values("share", ascending=False).iterrows():
-        if not row["low"] > 100 * margin:
-            break
-        found = float(row["share"])
-    return found
+    rows = tested[tested["generation"] == generation].sort_values("share", ascending=False)
+    return _last(rows[(rows["low"] > 100 * margin).cummin()])
 
 
 def certain_up_to(tested: pd.DataFrame, generation: int) -> float:
     """The largest share up to which every tested one is within the margin; nan where none is."""
-    found = math.nan
-    rows = tested[tested["generation"] == generation]
-    for _, row in rows.sort_values("share").iterrows():
-        if row["verdict"] != WITHIN:
-            break
-        found = float(row["share"])
-    return found
+    rows = tested[tested["generation"] == generation].sort_values("share")
+    return _last(rows[(rows["verdict"] == WITHIN).cummin()])
+
+
+def _last(rows: pd.DataFrame) -> float:
+    return float(rows["share"].iloc[-1]) if len(rows) else math.nan
 
 
 # -- pace --------------------------------------------------------------------------------------
@@ -147,21 +141,14 @@ def increments(runs: list[Run]) -> pd.DataFrame:
     Columns: `seed`, `generation` from 1; `nats`, of loss a token; `points`, of perplexity divided
     by that of generation 0.
     """
-    parts = []
-    for run in runs:
-        perplexity = run.record.generations["test_perplexity"].to_numpy()
-        parts.append(
-            pd.DataFrame(
-                {
-                    "seed": run.record.protocol.seed,
-                    "generation": np.arange(1, len(perplexity)),
-                    "nats": np.diff(np.log(perplexity)),
-                    "points": np.diff(perplexity / perplexity[0]),
-                }
-            )
-        )
-    columns = ["seed", "generation", "nats", "points"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    rows = ratios.table(runs)
+    if rows.empty:
+        return pd.DataFrame(columns=["seed", "generation", "nats", "points"])
+    losses = np.log(rows["test_perplexity"]).groupby(rows["seed"])
+    steps = rows[["seed", "generation"]].assign(
+        nats=losses.diff(), points=rows.groupby("seed")["ratio"].diff()
+    )
+    return steps[steps["generation"] > 0].reset_index(drop=True)
 
 
 def acceleration(runs: list[Run], column: str = "nats") -> PerSeed:

@@ -14,6 +14,7 @@ import how_much_human_text as dose
 from collapse.book import figures
 from collapse.experiment.loop import Run
 from collapse.laws import drift
+from collapse.measure.per_seed import PerSeed
 
 
 def grid_figure(doses: dose.Doses) -> tuple[Figure, pd.DataFrame]:
@@ -85,25 +86,17 @@ def equivalence_figure(
         1, 2, figsize=(10, 1.7 + 0.5 * len(shares)), layout="constrained", sharey=True
     )
     for axes, number in zip(panels, generations, strict=True):
-        axes.axvspan(
-            -100 * dose.MARGIN,
-            100 * dose.MARGIN,
-            color=figures.BAND,
-            alpha=0.25,
-            lw=0,
-            zorder=0,
-        )
+        margin = 100 * dose.MARGIN
+        axes.axvspan(-margin, margin, color=figures.BAND, alpha=0.25, lw=0, zorder=0)
         axes.axvline(0, color="#333333", lw=1)
         for _, row in tested[tested["generation"] == number].iterrows():
-            place = shares.index(row["share"])
-            known = {"within the margin": (2, "o"), "undecided": (3, "s")}
-            index, marker = known.get(row["verdict"].partition(":")[0], (1, "D"))
-            colour = figures.COLOURS[index]
+            known = {dose.WITHIN: (2, "o"), "undecided": (3, "s")}
+            index, marker = known.get(row["verdict"].partition(",")[0], (1, "D"))
             cell = found[(found["share"] == row["share"]) & (found["generation"] == number)]
             seeds = 100 * (cell["test_perplexity_change"] - 1)
-            axes.plot(seeds, [place - 0.16] * len(seeds), "o", ms=5, mfc="none", color="#333333")
-            axes.plot([row["low"], row["high"]], [place + 0.08] * 2, lw=2.4, color=colour)
-            axes.plot(row["change"], place + 0.08, marker=marker, ms=9, color=colour)
+            measured = PerSeed(seeds.to_dict(), row["change"], row["low"], row["high"])
+            place, colour = shares.index(row["share"]), figures.COLOURS[index]
+            figures.seeds_and_interval(axes, place, measured, colour, marker)
         axes.set_xscale("symlog", linthresh=5)
         axes.set_xticks([-5, -2, 0, 2, 5, 20, 100], ["−5", "−2", "0", "2", "5", "20", "100"])
         axes.set(title=f"Generation {number}", xlabel="change of perplexity (%)")

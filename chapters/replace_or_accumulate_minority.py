@@ -95,18 +95,14 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
         for run in runs:
             counts, nll = run.record.text_counts, run.record.arrays["test_nll"]
             women = counts[:, seen.women].sum(1)
+            part = pd.DataFrame({"arm": arm, "seed": run.record.protocol.seed, "women": women})
+            part.insert(2, "generation", np.arange(len(counts)))
             parts.append(
-                pd.DataFrame(
-                    {
-                        "arm": arm,
-                        "seed": run.record.protocol.seed,
-                        "generation": np.arange(len(counts)),
-                        "women": women,
-                        "men": counts[:, seen.men].sum(1),
-                        "per_thousand": 1000 * women / counts.sum(1),
-                        "loss_women": _mean(nll, seen.blocks),
-                        "loss_others": _mean(nll, seen.others),
-                    }
+                part.assign(
+                    men=counts[:, seen.men].sum(1),
+                    per_thousand=1000 * women / counts.sum(1),
+                    loss_women=_mean(nll, seen.blocks),
+                    loss_others=_mean(nll, seen.others),
                 )
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
