@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -43,8 +44,6 @@ class Autoencoder:
 
 def load() -> Tensor:
     """The digits, (1797, 64), from 0 to 1."""
-    from sklearn.datasets import load_digits
-
     return torch.from_numpy(load_digits().data.astype(np.float32) / 16)
 
 

@@ -22,14 +22,12 @@ GOLDEN = (math.sqrt(5) - 1) / 2  # 0.618..., one over the golden ratio
 
 
 def resample(shares: Array, draws: int, generations: int, random: Generator) -> Array:
-    """Chains of Wright-Fisher resampling: each generation is M draws from the one before.
+    """Chains of Wright-Fisher resampling: shares, (generations + 1, *shares.shape).
+
+    Each generation is M draws from the one before.
 
     Args:
         shares: of generation 0, (kinds,) for one chain or (chains, kinds).
-        draws: M, the sample size.
-
-    Returns:
-        shares, (generations + 1, *shares.shape).
     """
     chain = [np.asarray(shares, float)]
     for _ in range(generations):
@@ -75,11 +73,7 @@ def diversity(shares: Array, draws: int, generation: int | Array) -> float | Arr
 
 
 def counts_law(count: int, draws: int, generations: int) -> Array:
-    """The exact distribution of a kind's count after 0, 1, ..., n generations.
-
-    Returns:
-        (generations + 1, draws + 1): probabilities of the counts 0 to M.
-    """
+    """The exact probabilities of a kind's counts, 0 to M, after each generation: (n + 1, M + 1)."""
     counts = np.arange(draws + 1)
     steps = stats.binom.pmf(counts[None, :], draws, counts[:, None] / draws)
     law = np.zeros((generations + 1, draws + 1))
@@ -90,14 +84,12 @@ def counts_law(count: int, draws: int, generations: int) -> Array:
 
 
 def lost_by(count: int | Array, generations: int) -> Array:
-    """Probability that a rare kind is lost by each generation, in the limit of many draws.
+    """Probability that a rare kind is lost by each generation: (generations + 1, *count.shape).
 
-    Each copy then has a Poisson number of successors with mean 1, independently of the others. A
-    line of one is extinct by generation n with probability f_n = exp(f_{n-1} - 1), f_0 = 0, and all
-    of them with f_n^count (Galton and Watson; Harris 1963, ch. I).
-
-    Returns:
-        (generations + 1, *shape of count).
+    In the limit of many draws.     Each copy then has a Poisson number of successors with mean 1,
+    independently of the others. A line of one is extinct by generation n with probability
+    f_n = exp(f_{n-1} - 1), f_0 = 0, and all of them with f_n^count (Galton and Watson; Harris 1963,
+    ch. I).
     """
     line = [0.0]
     for _ in range(generations):
@@ -106,15 +98,12 @@ def lost_by(count: int | Array, generations: int) -> Array:
 
 
 def loss_times(draws: int) -> Array:
-    """Expected generations until a kind is lost, given that it is lost, for each starting count.
+    """Expected generations until a kind is lost, given that it is, from counts 0 to M - 1: (M,).
 
     Exact: the chain of counts, conditioned on ending at 0, has transition probabilities P(i, j)
     (1 - j/M) / (1 - i/M), and its expected time t to get there solves t = 1 + P t. Takes memory
     and time of M^2 and M^3; the diffusion limit is -2 M q log(q) / (1 - q) (Kimura and Ohta 1969,
     Genetics 63, 701-709).
-
-    Returns:
-        (M,): for counts 0, 1, ..., M - 1.
     """
     counts = np.arange(draws)
     inside = counts[1:]
@@ -137,14 +126,12 @@ def refit(
 ) -> tuple[Array, Array]:
     """Means and variances of Gaussians fitted to samples of the one before, from N(0, 1) on.
 
-    No points are drawn: the mean of M draws from N(m, v) is N(m, v/M), their sum of squares is v
-    times chi-square with M - 1 degrees of freedom, and the two are independent.
+    Both are (generations + 1, chains).     No points are drawn: the mean of M draws from N(m, v) is
+    N(m, v/M), their sum of squares is v times chi-square with M - 1 degrees of freedom, and the two
+    are independent.
 
     Args:
         biased: divide by M, as maximum likelihood does, and not by M - 1.
-
-    Returns:
-        both (generations + 1, chains).
     """
     means, variances = np.zeros((2, generations + 1, chains))
     variances[0] = 1.0
@@ -195,10 +182,9 @@ def expected_distance(draws: int, generation: int | Array) -> float | Array:
 
 
 def accumulate(draws: int, generations: int, chains: int, random: Generator) -> Array:
-    """Means fitted to all draws so far, each generation adding M from N(last mean, 1).
+    """Means fitted to all draws so far, each generation adding M: (generations + 1, chains).
 
-    Returns:
-        (generations + 1, chains); generation 0 is the true mean, 0.
+    The draws are from N(last mean, 1); generation 0 is the true mean, 0.
     """
     means = np.zeros((generations + 1, chains))
     for n in range(generations):
@@ -213,12 +199,9 @@ def accumulated_variance(draws: int, generation: int) -> float:
 
 
 def mix(human: float, draws: int, generations: int, chains: int, random: Generator) -> Array:
-    """Means fitted to M draws, a share of them from N(0, 1) afresh, the rest from the last fit.
+    """Means fitted to M draws, a share of them human: (generations + 1, chains).
 
-    All variances are known to be 1.
-
-    Returns:
-        (generations + 1, chains).
+    The human ones are from N(0, 1) afresh, the rest from N(last mean, 1).
     """
     means = np.zeros((generations + 1, chains))
     for n in range(generations):
@@ -240,12 +223,9 @@ def mixed_variance(
 
 
 def weigh(weight: float, draws: int, generations: int, chains: int, random: Generator) -> Array:
-    """The last means of chains with fresh human data, M human and M synthetic draws at a time.
+    """The last means of chains with M human and M synthetic draws at a time, (chains,).
 
     The mean of the human ones has weight w, that of the others, from N(last mean, 1), 1 - w.
-
-    Returns:
-        (chains,).
     """
     means = np.zeros(chains)
     for _ in range(generations):
@@ -270,12 +250,9 @@ def weighed_variance(weight: Array, before: float | None = None) -> Array:
 
 
 def select(kept: int, drawn: int, generations: int, chains: int, random: Generator) -> Array:
-    """Variances where of n draws from N(0, v) the k likeliest are kept, and v is fitted to those.
+    """Variances fitted to the k likeliest of n draws from N(0, v): (generations + 1, chains).
 
     The mean is known to be 0, so that the likeliest are the ones nearest to 0.
-
-    Returns:
-        (generations + 1, chains).
     """
     variances = np.ones((generations + 1, chains))
     for n in range(generations):

@@ -8,10 +8,11 @@ expectations that they converge to.
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
 
 Array = np.ndarray
 APART = 2.0  # the true components lie at -2 and 2, with standard deviation 1 and equal weights
@@ -85,8 +86,8 @@ def fitted(source: Mixture, draws: int, random: Generator) -> Mixture:
 
     EM is run to its end from the source itself, which is the best start that there is.
     """
-    model = _learner(
-        len(source.weights), tol=1e-6, reg_covar=1e-12, weights_init=source.weights,
+    model = GaussianMixture(
+        len(source.weights), max_iter=2000, tol=1e-6, reg_covar=1e-12, weights_init=source.weights,
         means_init=source.means, precisions_init=np.linalg.inv(source.covariances),
     )  # fmt: skip
     return _fit(model, source.draw(draws, random))
@@ -114,7 +115,9 @@ def shared_blob(draws: int, generations: int, seed: int) -> list[Mixture]:
     """
     random = np.random.default_rng(seed)
     points, found = random.standard_normal((draws, 2)), []
-    model = _learner(2, tol=1e-5, reg_covar=1e-9, random_state=seed, warm_start=True)
+    model = GaussianMixture(
+        2, max_iter=2000, tol=1e-5, reg_covar=1e-9, random_state=seed, warm_start=True
+    )
     for _ in range(generations + 1):
         found.append(_fit(model, points))
         points = found[-1].draw(draws, random)
@@ -138,15 +141,7 @@ def difference(one: Mixture, two: Mixture) -> float:
     return product(one, one) - 2 * product(one, two) + product(two, two)
 
 
-def _learner(components: int, **settings: Any) -> Any:
-    from sklearn.mixture import GaussianMixture
-
-    return GaussianMixture(components, max_iter=2000, **settings)
-
-
-def _fit(model: Any, points: Array) -> Mixture:
-    from sklearn.exceptions import ConvergenceWarning
-
+def _fit(model: GaussianMixture, points: Array) -> Mixture:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(points)
