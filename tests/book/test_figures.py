@@ -16,7 +16,6 @@ import retention
 from collapse.book import figures, ratios
 from collapse.experiment import assets
 from collapse.experiment.arms import describe
-from collapse.measure import gauges
 
 
 def test_a_description_names_scale_model_corpus_decoding_seeds_and_origins() -> None:
@@ -156,10 +155,6 @@ def test_a_strip_shows_text_and_never_markup() -> None:
     heads = [cell.text for cell in table.iter("th")]
     assert heads == ["prompt", "human author", "generation 0", "generation 1"]
     assert "seed 4" in "".join(table.find("caption").itertext())  # type: ignore[union-attr]
-
-
-def test_the_columns_of_a_record_are_documented() -> None:
-    assert all(text and not text.endswith(".") for text in gauges.COLUMNS.values())
 
 
 def test_a_long_description_does_not_widen_a_figure() -> None:

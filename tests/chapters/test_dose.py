@@ -120,7 +120,7 @@ def test_a_path_through_the_grid_grows_in_both_directions() -> None:
     assert path == [(0, 0), (2, 1), (4, 2)]
 
 
-@pytest.mark.parametrize("doses", [DOSES, {}, {0.0: [], 1.0: []}], ids=["three", "none", "not run"])
+@pytest.mark.parametrize("doses", [DOSES, {0.0: [], 1.0: []}], ids=["three", "not run"])
 def test_the_figures_are_drawn_with_and_without_runs(doses: dict[float, list[Run]]) -> None:
     for figure, _ in (
         dose_figures.grid_figure(doses), dose_figures.equivalence_figure(doses, (1, 2)),

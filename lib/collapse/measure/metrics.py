@@ -87,20 +87,9 @@ def counts(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     return np.bincount(np.ravel(tokens), minlength=vocabulary).astype(np.int32)
 
 
-def unigram_entropy(token_counts: np.ndarray) -> float:
-    """Plug-in entropy of the token frequencies, in bits; biased low, so compare equal N only.
-
-    H = - sum p log2 p with p = count / N. Its bias is about -(K - 1) / (2 N ln 2) with K the
-    number of types (Miller 1955).
-    """
-    p = token_counts[token_counts > 0] / token_counts.sum()
-    return float(max(0.0, -(p * np.log2(p)).sum()))
-
-
 def share_interval(share: float, count: int) -> tuple[float, float]:
     """95 % Wilson score interval of a share that was measured on `count` values (Wilson 1927)."""
-    test = stats.binomtest(round(share * count), count)
-    interval = test.proportion_ci(CONFIDENCE, method="wilson")
+    interval = stats.binomtest(round(share * count), count).proportion_ci(CONFIDENCE, "wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -126,6 +115,16 @@ def tails(nll: np.ndarray) -> pd.DataFrame:
 
 
 # -- entropy of words, and what corrects its bias ---------------------------------------------
+
+
+def unigram_entropy(token_counts: np.ndarray) -> float:
+    """Plug-in entropy of the token frequencies, in bits; biased low, so compare equal N only.
+
+    H = - sum p log2 p with p = count / N. Its bias is about -(K - 1) / (2 N ln 2) with K the
+    number of types (Miller 1955).
+    """
+    p = token_counts[token_counts > 0] / token_counts.sum()
+    return float(max(0.0, -(p * np.log2(p)).sum()))
 
 
 def miller_madow(token_counts: np.ndarray) -> float:
