@@ -6,7 +6,7 @@ can be compared is the ratio of a later generation's perplexity to that of gener
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collapse.experiment.loop import Run
 
 
-def by_seed(runs: "list[Run]", number: "Callable[[Run], float]") -> dict[int, float]:
+T = TypeVar("T")
+
+
+def by_seed(runs: "list[Run]", number: "Callable[[Run], T]") -> dict[int, T]:
     """A number of each run, by its seed."""
     return {run.record.protocol.seed: number(run) for run in runs}
 
