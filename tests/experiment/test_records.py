@@ -23,7 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from collapse import cli
-from collapse.experiment import assets, derived, packing, provenance, records
+from collapse.experiment import assets, packing, provenance, records
 from collapse.experiment.assets import AssetError
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import ARRAYS, Record, RecordError
@@ -374,17 +374,17 @@ def test_a_damaged_table_is_computed_again_and_said_and_is_no_damaged_record(
 ) -> None:
     whole = dataclasses.replace(record, table=None)
     path = records.write(whole, tmp_path)
-    written = (path / derived.FILE).read_bytes()
+    written = (path / records.TABLE).read_bytes()
     if damage is None:
-        (path / derived.FILE).unlink()
+        (path / records.TABLE).unlink()
     else:
-        (path / derived.FILE).write_bytes(damage)
+        (path / records.TABLE).write_bytes(damage)
     for _ in range(2):
         pd.testing.assert_frame_equal(records.verify(path).generations, whole.generations)
     told = capsys.readouterr().out.splitlines()
     assert len(told) == 1 and f"gauges.csv of record {path.name} is not there or was" in told[0]
     records.write(records.read(path), tmp_path)  # to write it again mends it
-    assert (path / derived.FILE).read_bytes() == written
+    assert (path / records.TABLE).read_bytes() == written
 
 
 # -- fingerprints and finding ----------------------------------------------------------------

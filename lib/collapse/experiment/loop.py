@@ -222,43 +222,53 @@ def _alone(key: str, number: int) -> AbstractContextManager[None]:
 
 
 def _weights(chain: _Chain, number: int) -> dict[str, torch.Tensor]:
-    """What an earlier generation's training ended with; made again where it was not kept."""
-    path, device = generations.folder(chain.keys[number]), models.device()
-    with _alone(chain.keys[number], number):
-        state = generations.weights(path, device)
+    """What an earlier generation's training ended with; trained again where it was not kept."""
+    key, net = chain.keys[number], chain.base.model
+    path = generations.folder(key)
+    with _alone(key, number):
+        state = generations.weights(path, models.device())
         if devices.agreed(state is None):
-            train = training_blocks(chain.blocks, _texts(chain, number), chain.protocol)
-            _compute(chain, train, number, chain.keys[number])
-            state = generations.weights(path, device)
+            texts = _texts(chain, number)
+            _train(chain, training_blocks(chain.blocks, texts, chain.protocol), number)
+            state = copy.deepcopy(net.state_dict())
+            if devices.rank() == 0:
+                generations.write(path, chain.done[number], state)
+            devices.agreed(None)  # not before the first process has stored it
     assert state is not None
     return state
+
+
+def _train(chain: _Chain, train: np.ndarray, number: int) -> list[dict[str, float]]:
+    """Train the network as a generation is trained; return the history of the epochs."""
+    p, net, valid = chain.protocol, chain.base.model, chain.blocks.valid
+    start = _weights(chain, number - 1) if starts_from_previous(p, number) else chain.pretrained
+    net.load_state_dict(start)
+    seed, tell = seed_of(p, number, "training"), chain.observer.during_generation
+    an_epoch, name = _an_epoch(chain, train), f"generation {number}"
+    return training.fine_tune(net, train, valid, p, seed, tell, an_epoch, name)
 
 
 def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     """Train, evaluate and write one generation, then store it in one step."""
     p, net, blocks, observer = chain.protocol, chain.base.model, chain.blocks, chain.observer
-    chained = starts_from_previous(p, number)
-    start = _weights(chain, number - 1) if chained else chain.pretrained
-    first = _weights(chain, 0) if number else None
     observer.before_generation(number)
     started = time.perf_counter()
-    net.load_state_dict(start)
-    name, tell = f"generation {number}", observer.during_generation
-    seed, an_epoch = seed_of(p, number, "training"), _an_epoch(chain, train)
-    history = training.fine_tune(net, train, blocks.valid, p, seed, tell, an_epoch, name)
+    first = _weights(chain, 0) if number else None
+    history = _train(chain, train, number)
     prompts = {
         "human": blocks.train,
         "synthetic": blocks.train if mends(p, number) else train[-len(blocks.train) :],
         "bos": np.full((len(blocks.train), 1), chain.base.tokenizer.bos_token_id or 0),
     }[p.prompts]
     eos, seed = chain.base.tokenizer.eos_token_id, seed_of(p, number, "writing")
+    tell = observer.during_generation
     text = decoding.generate(net, prompts, p.block_length, p, eos, seed, tell)
     rows = observation.sample_rows(blocks)
     read = {"test": blocks.test, "own": text, "sample_human": blocks.following[rows]}
     if number:
         read["reference"] = chain.done[0].arrays["text"]
     scores = {what: scoring.score(net, tokens, p) for what, tokens in read.items()}
-    kept = number == 0 or _passes_on(p, number)
+    kept = number == 0 or starts_from_previous(p, number + 1)
     state = copy.deepcopy(net.state_dict()) if kept else None
     if first is None:
         scores["reference"] = scores["text"] = scores["own"]
@@ -267,8 +277,9 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
         scores["text"] = scoring.score(net, text, p)
     allowed = observation.writable(blocks.test[:, 1:], chain.base, p)
     arrays = {"text": text, **observation.of_generation(scores, allowed, rows)}
-    for array, words in (("test_nll", "test perplexity"), ("text_nll", "perplexity of the text")):
-        training.check_finite(metrics.perplexity(arrays[array]), f"{words} of {name}", p)
+    for what, words in (("test", "test perplexity"), ("text", "perplexity of the text")):
+        value = metrics.perplexity(scores[what].nll)
+        training.check_finite(value, f"{words} of generation {number}", p)
     if devices.rank() == 0:
         human = observation.human_blocks(train, np.concatenate([blocks.train, blocks.unseen]))
         facts = {"blocks": len(train), "human_blocks": human, "history": history}
@@ -282,13 +293,6 @@ def _an_epoch(chain: _Chain, train: np.ndarray) -> int:
     """Blocks of an epoch: where steps are held equal, at most as many as generation 0 has."""
     most = len(chain.blocks.train) if chain.protocol.budget == "steps" else len(train)
     return min(len(train), most)
-
-
-def _passes_on(protocol: Protocol, number: int) -> bool:
-    """Whether the generation after this one starts from its weights."""
-    if protocol.init == "previous":
-        return True  # of the last generation, too: the chain may be made longer
-    return number + 1 < protocol.generations and starts_from_previous(protocol, number + 1)
 
 
 def _record(chain: _Chain, zero_shot: float, scale: str) -> Record:
