@@ -34,10 +34,6 @@ DAMAGE = (
     ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError,
     zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
-_KEYS = (
-    "schema", "protocol", "base", "corpus", "training", "samples", "provenance", "arrays", "files",
-    "fingerprint", "gauges",
-)  # fmt: skip
 
 
 def published() -> Path:
@@ -148,6 +144,8 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise _damaged(path, f"has no {Path(error.filename).name}") from error
+    except KeyError as error:
+        raise _damaged(path, f"lacks {error}") from error
     except DAMAGE as error:
         raise _damaged(path, f"cannot be read ({error})") from error
 
@@ -188,19 +186,20 @@ def _table(path: Path, sha256: str) -> pd.DataFrame | None:
         if hashlib.sha256(content).hexdigest() == sha256:
             return pd.read_csv(io.BytesIO(content))
     _say(
+        path,
         f"{TABLE} of record {path.name} is not there or was changed after it was written; its "
-        "gauges are computed again from its facts"
+        "gauges are computed again from its facts",
     )
     return None
 
 
 @functools.cache  # said once
-def _say(text: str) -> None:
+def _say(_about: Path, text: str) -> None:
     print(text, flush=True)
 
 
 def _head(path: Path) -> tuple[dict[str, Any], Protocol]:
-    """What `record.json` says, with all its keys and a known schema; not to be changed."""
+    """What `record.json` says, of a known schema and not to be changed; and its protocol."""
     file = path / "record.json"
     with _reading(path):
         state = file.stat()
@@ -212,14 +211,11 @@ def _parsed(file: Path, *_state: int) -> tuple[dict[str, Any], Protocol]:
     from collapse.experiment import records_schema2
 
     head = json.loads(file.read_bytes().decode("utf-8"))
-    known = {SCHEMA: _KEYS, records_schema2.SCHEMA: records_schema2.KEYS}
-    schema = head.get("schema", SCHEMA)
-    if schema not in known:
+    if head["schema"] not in (SCHEMA, records_schema2.SCHEMA):
         raise RecordError(
-            f"record {file.parent.name} has schema {schema!r}; this version reads schema {SCHEMA}"
+            f"record {file.parent.name} has schema {head['schema']!r}; this version reads schema "
+            f"{SCHEMA}"
         )
-    if lacking := [key for key in known[schema] if key not in head]:
-        raise _damaged(file.parent, f"lacks {lacking[0]!r}")
     return head, Protocol.from_dict(head["protocol"])
 
 
@@ -283,7 +279,7 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
         except RecordError as error:
             if folder != built():
                 raise
-            _say(f"{error}; passed over, and {path} may be removed")
+            _say(path, f"{error}; passed over, and {path} may be removed")
     return None
 
 
@@ -297,18 +293,17 @@ def named(name: str) -> Record:
     """
     if (Path(name) / "record.json").exists():
         return read(Path(name))
-    paths = [*list_records(published()), *list_records(built())]
-    exact = [path for path in paths if path.name == name]
-    found = exact or [path for path in paths if name and path.name.startswith(name)]
-    several = sorted({path.name for path in found})
-    if len(several) > 1:
+    paths = [*list_records(built()), *list_records(published())]
+    found = {path.name: path for path in paths if name and path.name.startswith(name)}
+    if len(found) > 1 and name not in found:
+        one, two, *_ = sorted(found)
         raise RecordError(
-            f"{len(several)} records begin with {name!r}, {several[0]} and {several[1]} among "
-            "them; give more of the name"
+            f"{len(found)} records begin with {name!r}, {one} and {two} among them; give more of "
+            "the name"
         )
     if not found:
         raise RecordError(
             f"there is no record {name!r}, here, in records/ or in the build folder; "
             "`book records` lists the published ones"
         )
-    return read(found[0])
+    return read(found.get(name) or min(found.values()))
