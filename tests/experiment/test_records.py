@@ -180,21 +180,16 @@ def refused(path: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["record.json", "text.npy.xz", "arrays.npz"])
-def test_a_missing_file_is_named(record: Record, tmp_path: Path, name: str) -> None:
-    path = records.write(record, tmp_path)
-    (path / name).unlink()
-    assert f"has no {name}" in refused(path)
-
-
-@pytest.mark.parametrize("name", ["record.json", "text.npy.xz", "arrays.npz"])
-@pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
-def test_a_truncated_file_is_refused(
-    record: Record, tmp_path: Path, name: str, kept: float
+def test_a_missing_file_is_named_and_a_truncated_one_refused(
+    record: Record, tmp_path: Path, name: str
 ) -> None:
     path = records.write(record, tmp_path)
     content = (path / name).read_bytes()
-    (path / name).write_bytes(content[: int(len(content) * kept)])
-    refused(path)
+    for kept in (0.0, 0.3, 0.9, 0.999):
+        (path / name).write_bytes(content[: int(len(content) * kept)])
+        refused(path)
+    (path / name).unlink()
+    assert f"has no {name}" in refused(path)
 
 
 @pytest.mark.parametrize("name", ["record.json", "text.npy.xz", "arrays.npz"])
@@ -246,7 +241,7 @@ def test_a_head_without_one_of_its_keys_is_refused(record: Record, tmp_path: Pat
         assert f"lacks {key!r}" in refused(path)
 
 
-@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("name", ["text", "test_nll", "sample_nll", "human_counts"])
 def test_a_missing_array_or_one_of_another_type_or_length_is_named(
     record: Record, tmp_path: Path, name: str
 ) -> None:
