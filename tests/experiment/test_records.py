@@ -122,13 +122,10 @@ def test_numbers_without_a_short_decimal_and_missing_ones_survive(tmp_path: Path
     same(records.read(records.write(record, tmp_path)), record)
 
 
-def test_the_name_tells_the_arm_and_ends_with_the_hash(record: Record) -> None:
-    assert record.name == f"wikitext2-opt-125m-beam5-5ep-0pct-s3-{record.protocol.hash}"
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"seed": 3}, "beam5-5ep"),
         ({"decoding": "sample"}, "sample-5ep"),
         ({"decoding": "sample", "top_p": 0.9}, "sample-p0.9-5ep"),
         ({"decoding": "sample", "temperature": 0.7}, "sample-t0.7-5ep"),
@@ -138,10 +135,13 @@ def test_the_name_tells_the_arm_and_ends_with_the_hash(record: Record) -> None:
         ({"eos": "allow"}, "beam5-eos-5ep"),
     ],
 )
-def test_the_name_tells_how_the_text_is_written(changes: dict[str, Any], words: str) -> None:
+def test_the_name_tells_the_arm_and_how_the_text_is_written_and_ends_with_the_hash(
+    changes: dict[str, Any], words: str
+) -> None:
     protocol = Protocol(generations=2, **changes)
     name = make_record(protocol).name
-    assert name == f"wikitext2-opt-125m-{words}-0pct-s0-{protocol.hash}" and records.is_name(name)
+    assert name == f"wikitext2-opt-125m-{words}-0pct-s{protocol.seed}-{protocol.hash}"
+    assert records.is_name(name)
 
 
 def test_writing_twice_is_writing_once(record: Record, tmp_path: Path) -> None:
