@@ -179,7 +179,7 @@ def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: cor
 
 def _generation(chain: _Chain, number: int) -> None:
     """Find or compute the next generation."""
-    train = training_blocks(chain.blocks, _texts(chain, number), chain.protocol)
+    train = _training_blocks(chain, number)
     key = _key(chain, train, number)
     with _alone(key, number):
         path = generations.folder(key)
@@ -193,9 +193,9 @@ def _generation(chain: _Chain, number: int) -> None:
     chain.observer.after_generation(number, None if found else made.seconds, key, perplexity)
 
 
-def _texts(chain: _Chain, number: int) -> list[np.ndarray]:
-    """What the generations before one wrote."""
-    return [generation.arrays["text"] for generation in chain.done[:number]]
+def _training_blocks(chain: _Chain, number: int) -> np.ndarray:
+    written = [generation.arrays["text"] for generation in chain.done[:number]]
+    return training_blocks(chain.blocks, written, chain.protocol)
 
 
 def _key(chain: _Chain, train: np.ndarray, number: int) -> str:
@@ -228,8 +228,7 @@ def _weights(chain: _Chain, number: int) -> dict[str, torch.Tensor]:
     with _alone(key, number):
         state = generations.weights(path, models.device())
         if devices.agreed(state is None):
-            texts = _texts(chain, number)
-            _train(chain, training_blocks(chain.blocks, texts, chain.protocol), number)
+            _train(chain, _training_blocks(chain, number), number)
             state = copy.deepcopy(net.state_dict())
             if devices.rank() == 0:
                 generations.write(path, chain.done[number], state)
