@@ -9,7 +9,7 @@ import pandas as pd
 import how_much_human_text as dose
 import replace_or_accumulate as regimes
 from collapse.book import results
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.laws import regression
 from collapse.measure import per_seed
 from collapse.measure.per_seed import PerSeed, falls, rises, stays

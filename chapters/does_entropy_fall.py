@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from collapse.book import figures, results
 from collapse.book.results import Reference
 from collapse.experiment import sources
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.measure import gauges, metrics, per_seed
 
 MOVED = 3.0  # standard errors: so far a gauge must be from its value in generation 0

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.measure import per_seed
 from collapse.measure.per_seed import MARGIN, PerSeed
 

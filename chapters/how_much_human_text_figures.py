@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import how_much_human_text as dose
 from collapse.book import figures
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.laws import regression
 
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from collapse.book import figures
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.measure import per_seed
 from collapse.measure.per_seed import PerSeed
 

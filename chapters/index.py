@@ -6,7 +6,7 @@ from IPython.display import HTML
 
 from collapse.book import chapter, figures, results
 from collapse.book.results import Reference
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
 

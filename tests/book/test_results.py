@@ -18,7 +18,7 @@ from test_records import make_record
 from collapse.book import figures, results
 from collapse.book.results import Reference
 from collapse.experiment import assets
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import gauges
 from collapse.measure.per_seed import PerSeed

@@ -8,7 +8,7 @@ from test_results import runs_of
 import claims
 import how_much_human_text as dose
 import replace_or_accumulate as regimes
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.measure import verdicts
 from collapse.measure.verdicts import Claim
 

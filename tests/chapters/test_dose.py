@@ -15,7 +15,7 @@ import how_much_human_text_figures as dose_figures
 import how_much_human_text_recovery as recovery
 import replace_or_accumulate_minority as minority
 from collapse.book import figures
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from replace_or_accumulate_minority import Lens
 

@@ -14,7 +14,7 @@ import does_entropy_fall as entropy
 import does_entropy_fall_estimators as estimators
 from collapse.book import results
 from collapse.book.results import Reference
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
 from collapse.measure.per_seed import PerSeed

@@ -295,7 +295,7 @@ def arms(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str,
 
 
 def recorded(values: Mapping[str, Any]) -> list[Any]:
-    """The committed `arms.Run`s of a chapter's own setting.
+    """The committed `loop.Run`s of a chapter's own setting.
 
     Where none is of the paper's model those of its stand-in count, which a machine without a model
     hub can have; a record says by itself which model it is of.
@@ -321,7 +321,7 @@ def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, lis
         protocol: what the chapter computes; an arm that it belongs to is left out.
 
     Returns:
-        label -> `arms.Run`s; a scale without records is left out.
+        label -> `loop.Run`s; a scale without records is left out.
     """
     found = {}
     for scale in PUBLISHED:

@@ -27,8 +27,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from collapse.book import cards, results
 from collapse.book.results import Reference
-from collapse.experiment.arms import Run
 from collapse.experiment.assets import atomic, build_dir
+from collapse.experiment.loop import Run
 from collapse.measure.per_seed import PerSeed
 
 # Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from collapse.experiment import sources
-from collapse.experiment.arms import Run
+from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import metrics, per_seed
 from collapse.measure.per_seed import PerSeed
