@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from collapse.book import figures, ratios
 from collapse.experiment import sources
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.measure import gauges, metrics, verdicts
 from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
 from collapse.measure.verdicts import Phrases, Reference

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import optimize
 
 from collapse.book import ratios
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure import verdicts
 from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds

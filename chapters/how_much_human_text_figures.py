@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 import how_much_human_text as dose
 from collapse.book import figures
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure.per_seed import PerSeed
 

@@ -7,7 +7,7 @@ from IPython.display import HTML
 import retention
 from collapse.book import chapter, figures, ratios
 from collapse.experiment import arms
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
 from collapse.measure.verdicts import Reference

@@ -21,7 +21,7 @@ from collapse.book import figures
 from collapse.experiment import models
 from collapse.experiment.arms import describe
 from collapse.experiment.assets import AssetError, atomic, build_dir
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.measure import metrics
 
 LARGEST = 300_000  # bytes of a page's texts

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from collapse.book import figures, ratios
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.laws import regression
 from collapse.laws.regression import REGIMES, Task
 from collapse.measure import verdicts

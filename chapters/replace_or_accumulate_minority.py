@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from collapse.book import figures
 from collapse.experiment import corpus, models, sources
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.records import RecordError
 from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
 

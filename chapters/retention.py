@@ -4,7 +4,7 @@ The paper's own two sets of numbers disagree: 34 in the text against "20 to 28".
 """
 
 from collapse.book import ratios
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.measure import metrics, verdicts
 from collapse.measure.per_seed import NOT_RUN, over_seeds
 from collapse.measure.verdicts import Phrases, Reference

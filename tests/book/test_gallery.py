@@ -22,7 +22,7 @@ from test_site import toy_site
 
 from collapse.book import cards, chapter, execution, gallery, registry, site
 from collapse.experiment.assets import ROOT
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 
 RUNS = [Run(make_record(Protocol(seed=seed)), computed=seed == 1) for seed in (0, 1)]

@@ -8,7 +8,7 @@ import pytest
 from test_records import make_record
 
 from collapse.book import ratios
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 
 

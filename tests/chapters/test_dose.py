@@ -13,7 +13,7 @@ from test_records import make_record
 import how_much_human_text as dose
 import how_much_human_text_figures as dose_figures
 from collapse.book import figures
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
 

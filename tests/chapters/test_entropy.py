@@ -13,7 +13,7 @@ from test_records import make_record
 import does_entropy_fall as entropy
 import does_entropy_fall_estimators as estimators
 from collapse.book import figures
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import gauges, verdicts
 from collapse.measure.per_seed import PerSeed, over_seeds

@@ -21,7 +21,7 @@ from test_site import toy_site
 import no_retention as explorer
 from collapse.book import figures, site
 from collapse.book.notebook import normalise
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 
 LENGTH, GENERATIONS = 64, 4

@@ -12,7 +12,7 @@ from test_records import make_record
 import replace_or_accumulate as regimes
 import replace_or_accumulate_minority as minority
 from collapse.book import figures
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure.verdicts import Claim
 from replace_or_accumulate_minority import Lens

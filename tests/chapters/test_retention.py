@@ -8,7 +8,7 @@ from test_ratios import GROWING, runs_of
 
 import retention
 from collapse.book import ratios
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.measure import verdicts
 from collapse.measure.per_seed import PerSeed
 from collapse.measure.verdicts import Reference

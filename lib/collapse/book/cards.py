@@ -13,7 +13,7 @@ from collapse.experiment.records import published
 from collapse.measure.gauges import COLUMNS
 
 if TYPE_CHECKING:
-    from collapse.experiment.loop import Run
+    from collapse.experiment.arms import Run
 
 BOOK = "Model Collapse: A Reproducible Paper Book"
 AUTHOR = "The Model Collapse Book contributors"

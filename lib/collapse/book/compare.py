@@ -312,7 +312,7 @@ def page(found: Comparison) -> Path:
         AssetError: the disk is full or cannot be written.
     """
     from collapse.book import figures
-    from collapse.experiment.loop import Run
+    from collapse.experiment.arms import Run
 
     drawn, _ = figures.perplexity(
         {"rerun": [Run(found.mine, computed=True)]},

@@ -28,7 +28,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from collapse.book import cards, ratios
 from collapse.experiment.arms import describe
 from collapse.experiment.assets import atomic, build_dir
-from collapse.experiment.loop import Run
+from collapse.experiment.arms import Run
 from collapse.measure import metrics
 from collapse.measure.per_seed import PerSeed
 from collapse.measure.verdicts import Reference

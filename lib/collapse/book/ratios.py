@@ -13,7 +13,7 @@ import pandas as pd
 from collapse.measure.per_seed import PerSeed, over_seeds
 
 if TYPE_CHECKING:
-    from collapse.experiment.loop import Run
+    from collapse.experiment.arms import Run
 
 
 T = TypeVar("T")

@@ -16,10 +16,9 @@ from nbformat import NotebookNode
 from collapse import __version__
 from collapse.book import cards, folders
 from collapse.errors import BookError
-from collapse.experiment import derived
 from collapse.experiment.assets import ROOT, atomic, sha256_file
 from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS
-from collapse.experiment.records import list_records, verify
+from collapse.experiment.records import TABLE, list_records, verify
 from collapse.measure.gauges import COLUMNS
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content, the same archive
@@ -83,7 +82,7 @@ def _package(files: dict[str, Path]) -> str:
             "path": name,
             "bytes": path.stat().st_size,
             "hash": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",
-            **({"schema": {"fields": _fields(path)}} if path.name == derived.FILE else {}),
+            **({"schema": {"fields": _fields(path)}} if path.name == TABLE else {}),
         }
         for name, path in sorted(files.items())
     ]

@@ -19,16 +19,15 @@ WEIGHTS = "weights.pt"
 class Generation:
     """What a generation leaves behind, but for its weights.
 
-    tokens: int32, (training blocks, block_length): the text it wrote.
+    arrays: a row each of those of a record that have one a generation; `text`, which it wrote, is
+        int32, (training blocks, block_length).
     training: its entry in a record's `training`.
-    arrays: a row each of those of a record that have one a generation, but for the text.
     seconds: that it took.
     place: device and commit that computed it, as `provenance.place` has them.
     """
 
-    tokens: np.ndarray
-    training: dict[str, Any]
     arrays: dict[str, np.ndarray]
+    training: dict[str, Any]
     seconds: float
     place: dict[str, str | None]
 
@@ -56,7 +55,6 @@ def write(path: Path, generation: Generation, state: dict[str, torch.Tensor] | N
     """
     with assets.atomic(path, replace=True) as temporary:
         temporary.mkdir()
-        np.save(temporary / "tokens.npy", generation.tokens)
         np.savez(temporary / "arrays.npz", **generation.arrays)
         if state is not None:
             torch.save(state, temporary / WEIGHTS)
@@ -72,14 +70,10 @@ def read(path: Path) -> Generation:
         AssetError: a file of it is missing or damaged.
     """
     try:
-        facts = _facts(path)
+        facts = _facts(path, "arrays.npz")
         with np.load(path / "arrays.npz") as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        tokens = np.load(path / "tokens.npy")
-        for name, expected in facts["sha256"].items():
-            if name != WEIGHTS and assets.sha256_file(path / name) != expected:
-                raise ValueError(f"{name} was changed after it was written")
-        return Generation(tokens, facts["training"], arrays, facts["seconds"], facts["place"])
+            arrays = dict(stored)
+        return Generation(arrays, facts["training"], facts["seconds"], facts["place"])
     except records.DAMAGE as error:
         raise assets.AssetError(
             f"the finished generation {path} cannot be read ({error})"
@@ -98,28 +92,25 @@ def find(path: Path) -> Generation | None:
         return None
 
 
-def has_weights(key: str) -> bool:
-    """Whether the weights of a generation were kept and are whole; damaged ones are said."""
-    path = folder(key)
+def weights(path: Path, device: torch.device) -> dict[str, torch.Tensor] | None:
+    """The weights of a generation; None where they were not kept or are damaged, which is said."""
+    if not (path / WEIGHTS).exists():
+        return None
     try:
-        if not (path / WEIGHTS).exists():
-            return False
-        if assets.sha256_file(path / WEIGHTS) == _facts(path)["sha256"][WEIGHTS]:
-            return True
-        error: Exception = ValueError("they were changed after they were written")
-    except records.DAMAGE as found:
-        error = found
-    print(f"  the weights in {path} cannot be used ({error}); they are computed again", flush=True)
-    return False
+        _facts(path, WEIGHTS)
+        return torch.load(path / WEIGHTS, map_location=device, weights_only=True)
+    except records.DAMAGE as error:
+        print(
+            f"  the weights in {path} cannot be used ({error}); they are computed again", flush=True
+        )
+        return None
 
 
-def weights(key: str, device: torch.device) -> dict[str, torch.Tensor]:
-    """The weights of a generation that `has_weights`."""
-    return torch.load(folder(key) / WEIGHTS, map_location=device, weights_only=True)
-
-
-def _facts(path: Path) -> dict[str, Any]:
+def _facts(path: Path, name: str) -> dict[str, Any]:
+    """What `facts.json` says, which is checked, as is the file of a name."""
     facts = json.loads((path / "facts.json").read_text())
     if facts.pop("digest") != digest(facts):
         raise ValueError("facts.json was changed after it was written")
+    if facts["sha256"][name] != assets.sha256_file(path / name):
+        raise ValueError(f"{name} was changed after it was written")
     return facts

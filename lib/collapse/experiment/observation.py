@@ -1,14 +1,15 @@
-"""The facts of a generation: what its record keeps of its training, predictions and text.
+"""The facts of a run: what its record keeps of human text, of predictions and of written text.
 
 Gauges are computed from them, in `gauges`.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from collapse.experiment import corpus, models
 from collapse.experiment.protocol import Protocol
+from collapse.experiment.record import SAMPLES
 from collapse.experiment.scoring import Scores
 from collapse.measure import metrics
 
@@ -19,44 +20,9 @@ def vocabulary(base: models.Base) -> int:
     return max(len(base.tokenizer), base.model.config.vocab_size)
 
 
-def of_human_text(
-    blocks: corpus.Blocks, base: models.Base, protocol: Protocol
-) -> dict[str, np.ndarray]:
-    """The arrays of a record that are of human text, and the same for all generations.
-
-    `human_counts`, `held_out_counts`: how often each token occurs in what human authors wrote where
-    the generations write, and in what is never trained on, (vocabulary,), without the end-of-text
-    token where generations may not write it. `test_writable`, `test_bytes`: of each test block, the
-    predicted tokens that generations may write, and the bytes of all predicted tokens.
-    """
-    held_out = _writable(np.concatenate([blocks.valid, blocks.test]), base, protocol)
-    targets, size = blocks.test[:, 1:], vocabulary(base)
-    return {
-        "human_counts": metrics.counts(human_text(blocks, base, protocol), size),
-        "held_out_counts": metrics.counts(held_out, size),
-        "test_writable": _allowed(targets, base, protocol).sum(1, dtype=np.int32),
-        "test_bytes": corpus.token_bytes(base.tokenizer)[targets].sum(1, dtype=np.int32),
-    }
-
-
-def human_text(blocks: corpus.Blocks, base: models.Base, protocol: Protocol) -> np.ndarray:
-    """What human authors wrote where the generations write, shaped like a generation's text.
-
-    Where generations may not write the end-of-text token it is left out here too, and what is
-    missing at the end is filled up with prompts, so that human text has the same length.
-    """
-    human = _writable(np.concatenate([blocks.following, blocks.train]), base, protocol)
-    return human[: blocks.train.size].reshape(blocks.train.shape)
-
-
-def _writable(human: np.ndarray, base: models.Base, protocol: Protocol) -> np.ndarray:
-    return human[_allowed(human, base, protocol)]
-
-
-def _allowed(human: np.ndarray, base: models.Base, protocol: Protocol) -> np.ndarray:
-    if protocol.eos == "allow":
-        return np.ones(human.shape, bool)
-    return human != base.tokenizer.eos_token_id
+def sample_rows(blocks: corpus.Blocks) -> np.ndarray:
+    """The blocks whose continuations a record shows."""
+    return np.linspace(0, len(blocks.train) - 1, SAMPLES).astype(int)
 
 
 def human_blocks(train: np.ndarray, human: np.ndarray) -> int:
@@ -65,54 +31,63 @@ def human_blocks(train: np.ndarray, human: np.ndarray) -> int:
     return sum(row.tobytes() in written_by_human for row in train)
 
 
-def of_training(
-    train: np.ndarray, blocks: corpus.Blocks, history: list[dict[str, float]]
-) -> dict[str, Any]:
-    """What a generation was trained on, and what each epoch came to.
+def writable(tokens: np.ndarray, base: models.Base, protocol: Protocol) -> np.ndarray:
+    """Which tokens generations may write, bool: all, or all but the end-of-text token."""
+    return (tokens != base.tokenizer.eos_token_id) | (protocol.eos == "allow")
 
-    Args:
-        history: as `training.fine_tune` returns it.
+
+def human_text(blocks: corpus.Blocks, base: models.Base, protocol: Protocol) -> np.ndarray:
+    """What human authors wrote where the generations write, shaped like a generation's text.
+
+    Where generations may not write the end-of-text token it is left out here too, and what is
+    missing at the end is filled up with prompts, so that human text has the same length.
     """
-    human = np.concatenate([blocks.train, blocks.unseen])
+    human = np.concatenate([blocks.following, blocks.train])
+    written = human[writable(human, base, protocol)]
+    return written[: blocks.train.size].reshape(blocks.train.shape)
+
+
+def of_human_text(
+    blocks: corpus.Blocks, base: models.Base, protocol: Protocol
+) -> dict[str, np.ndarray]:
+    """The arrays of a record that are of human text, and the same for all generations.
+
+    Tokens that generations may not write are in none of them but `test_bytes`.
+    """
+    size, targets = vocabulary(base), blocks.test[:, 1:]
+    held_out = np.concatenate([blocks.valid, blocks.test])
+    held_out = held_out[writable(held_out, base, protocol)]
     return {
-        "blocks": len(train),
-        "human_blocks": human_blocks(train, human),
-        "history": history,
+        "sample_human": blocks.following[sample_rows(blocks)].ravel().astype(np.int32),
+        "human_counts": metrics.counts(human_text(blocks, base, protocol), size),
+        "held_out_counts": metrics.counts(held_out, size),
+        "test_writable": writable(targets, base, protocol).sum(1, dtype=np.int32),
+        "test_bytes": corpus.token_bytes(base.tokenizer)[targets].sum(1, dtype=np.int32),
     }
 
 
-def of_predictions(
-    test: Scores, own: Scores, reference: Scores, writable: np.ndarray
+def of_generation(
+    read: Mapping[str, Scores], writable: np.ndarray, rows: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Means over the tokens of each block, in nats, float32, (blocks,).
-
-    Of human test blocks, of the text that it wrote, and of generation 0's; and, in
-    `test_nll_writable`, the sum over those test tokens that generations may write.
+    """The arrays of a record that have a row a generation, but for the text itself.
 
     Args:
-        writable: which predicted test tokens these are, bool, as `test.nll`.
-    """
-    found = {}
-    for name, scores in (("test", test), ("own", own), ("reference", reference)):
-        found[f"{name}_nll"] = scores.nll.mean(1, dtype=np.float64).astype(np.float32)
-        found[f"{name}_entropy"] = scores.entropy.mean(1, dtype=np.float64).astype(np.float32)
-    sums = np.where(writable, test.nll, 0).sum(1, dtype=np.float64)
-    return found | {"test_nll_writable": sums.astype(np.float32)}
-
-
-def of_text(under_reference: Scores, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Its text's loss under generation 0: means of blocks, and that of each token of the samples.
-
-    Args:
+        read: the scores of `test`, of its `own` text, of the `reference`, which is generation 0's
+            text, and of `sample_human`, all by itself; and of its `text` by generation 0.
+        writable: which predicted test tokens generations may write, bool, (blocks, length - 1).
         rows: the blocks that are samples.
     """
-    nll = under_reference.nll
-    return {
-        "text_nll": nll.mean(1, dtype=np.float64).astype(np.float32),
-        "sample_nll": nll[rows].astype(np.float32),
+    found = {f"{name}_nll": _means(read[name].nll) for name in ("test", "own", "reference", "text")}
+    for name in ("test", "own", "reference"):
+        found[f"{name}_entropy"] = _means(read[name].entropy)
+    sums = np.where(writable, read["test"].nll, 0).sum(1, dtype=np.float64)
+    return found | {
+        "test_nll_writable": sums.astype(np.float32),
+        "sample_nll": read["text"].nll[rows].astype(np.float32),
+        "sample_human_nll": read["sample_human"].nll.astype(np.float32),
     }
 
 
-def writable(blocks: corpus.Blocks, base: models.Base, protocol: Protocol) -> np.ndarray:
-    """Which predicted tokens of the test blocks generations may write: bool, (blocks, length-1)."""
-    return _allowed(blocks.test[:, 1:], base, protocol)
+def _means(values: np.ndarray) -> np.ndarray:
+    """Over the tokens of each block."""
+    return values.mean(1, dtype=np.float64).astype(np.float32)

@@ -4,10 +4,11 @@ The text is a NumPy file in an xz archive (`text.npy.xz`), everything else is in
 can be read with nothing of the book.
 """
 
+import functools
 import hashlib
 import io
 import lzma
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,19 @@ _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 1, "lp": 1, "pb": 1}]
 class Lazy(Mapping[str, np.ndarray]):
     """Arrays by name, each made when it is first asked for."""
 
-    def __init__(self, made: Mapping[str, Callable[[], np.ndarray]]) -> None:
-        self._made, self._kept = dict(made), dict[str, np.ndarray]()
+    def __init__(self, names: Iterable[str], made: Callable[[str], np.ndarray]) -> None:
+        self._names, self._made = tuple(names), functools.cache(made)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._kept:
-            self._kept[name] = self._made[name]()
-        return self._kept[name]
+        if name not in self._names:
+            raise KeyError(name)
+        return self._made(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._made)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._made)
+        return len(self._names)
 
 
 def tokens(text: np.ndarray, vocabulary: int) -> np.ndarray:
@@ -57,25 +58,14 @@ def unpack(files: Mapping[str, bytes]) -> Lazy:
         ValueError, zipfile.BadZipFile: `arrays.npz` is no such file. What else is damaged is
             found when an array is asked for, `lzma.LZMAError` among it.
     """
-    stored = np.load(io.BytesIO(files[REST]), allow_pickle=False)
-    made: dict[str, Callable[[], np.ndarray]] = {
-        name: lambda name=name: stored[name]  # type: ignore[misc]
-        for name in stored.files
-    }
-    return Lazy({"text": lambda: _text(files[TEXT]), **made})
+    rest = np.load(io.BytesIO(files[REST]), allow_pickle=False)
 
+    def made(name: str) -> np.ndarray:
+        if name == "text":
+            return np.load(io.BytesIO(lzma.decompress(files[TEXT])), allow_pickle=False)
+        return rest[name]
 
-def _text(packed: bytes) -> np.ndarray:
-    return np.load(io.BytesIO(lzma.decompress(packed)), allow_pickle=False)
-
-
-def cut(arrays: Mapping[str, np.ndarray], length: int) -> Lazy:
-    """The arrays of the first generations: of several axes the first is the generation."""
-
-    def first(name: str) -> np.ndarray:
-        return arrays[name][:length] if arrays[name].ndim > 1 else arrays[name]
-
-    return Lazy({name: lambda name=name: first(name) for name in arrays})  # type: ignore[misc]
+    return Lazy(["text", *rest.files], made)
 
 
 def contents(arrays: Mapping[str, np.ndarray]) -> dict[str, list[Any]]:

@@ -24,18 +24,15 @@ def numerics() -> dict[str, str]:
     code = hashlib.sha256()
     for file in sorted(Path(__file__).parent.glob("*.py")):
         code.update(file.read_bytes())
+    # The instructions of a processor decide the order of sums.
+    processor = f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return {
         "code": code.hexdigest(),
         "torch": torch.__version__,
         **{name: version(name) for name in ("numpy", "scipy", "tokenizers", "transformers")},
-        "device": device_name() if torch.cuda.is_available() else _instructions(),
+        "device": device_name() if torch.cuda.is_available() else processor,
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _instructions() -> str:
-    """Kind of processor and the instructions used, which decide the order of sums."""
-    return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def place() -> dict[str, str | None]:
@@ -75,20 +72,11 @@ def commit() -> str | None:
     """
     with suppress(FileNotFoundError):
         return (ROOT / "COMMIT").read_text().strip() or None
-    try:
-        top = subprocess.run(
-            ["git", "rev-parse", "--show-toplevel"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        if Path(top.stdout.strip()).resolve() != ROOT:
-            return None
-        done = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+", "--exclude=*"],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    command = ["git", f"--git-dir={ROOT / '.git'}", f"--work-tree={ROOT}", "describe"]
+    command += ["--always", "--abbrev=40", "--dirty=+", "--exclude=*"]
+    with suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return None
 
 
 @functools.cache
@@ -97,11 +85,7 @@ def device_name() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass  # not Linux
-    return f"{name}, {torch.get_num_threads()} threads"
+    with suppress(OSError, StopIteration):  # not Linux, or a processor without a name
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line for line in lines if line.startswith("model name")).partition(":")[2]
+    return f"{name.strip()}, {torch.get_num_threads()} threads"

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from collapse.errors import BookError
-from collapse.experiment import derived, packing
+from collapse.experiment import packing
 from collapse.experiment.protocol import Protocol, digest, percent
+from collapse.measure import gauges
+from collapse.measure.facts import Facts
 
 SCHEMA = 3
 SAMPLES = 6  # prompts whose continuations a record keeps
@@ -99,7 +101,27 @@ class Record:
 
         Those that are not stored are computed from the facts.
         """
-        return derived.gauges_of(self)
+        stored = pd.DataFrame() if self.table is None else self.table
+        lacking = {name: gauge for name, gauge in gauges.GAUGES.items() if name not in stored}
+        if not lacking:
+            return stored
+        table = pd.DataFrame([gauges.measure(facts, lacking) for facts in self.facts()])
+        table = stored.assign(generation=range(len(table)), **table)
+        return table[[name for name in gauges.COLUMNS if name in table]]
+
+    def facts(self) -> list[Facts]:
+        """The facts of each generation."""
+        shared = ("held_out_counts", "test_writable", "test_bytes")
+        each = [name for name, array in self.arrays.items() if array.ndim > 1]
+        return [
+            Facts(
+                {name: self.arrays[name] for name in shared}
+                | {name: self.arrays[name][number] for name in each},
+                training,
+                self.protocol.selection,
+            )
+            for number, training in enumerate(self.training)
+        ]
 
     @property
     def text(self) -> np.ndarray:
@@ -125,10 +147,15 @@ class Record:
                 f"record {self.name} ends with a recovery, which {generations} of its generations "
                 "would not have; take the whole of it"
             )
+
+        def beginning(name: str) -> np.ndarray:
+            array = self.arrays[name]
+            return array[:generations] if array.ndim > 1 else array
+
         return dataclasses.replace(
             self,
             protocol=self.protocol.replace(generations=generations),
-            arrays=packing.cut(self.arrays, generations),
+            arrays=packing.Lazy(self.arrays, beginning),
             training=self.training[:generations],
             samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
             provenance={

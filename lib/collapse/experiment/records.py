@@ -8,6 +8,7 @@ fingerprint covers it, whatever the compressor. Beside them `gauges.csv` holds w
 
 import functools
 import hashlib
+import io
 import json
 import lzma
 import re
@@ -19,21 +20,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from collapse.experiment import derived, packing
-from collapse.experiment.assets import ROOT, AssetError, atomic, build_dir, locked, restore
-from collapse.experiment.protocol import Protocol, ProtocolError
-from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS, SCHEMA, Record, RecordError
+import pandas as pd
 
+from collapse.experiment import packing
+from collapse.experiment.assets import ROOT, AssetError, atomic, build_dir, locked, restore
+from collapse.experiment.protocol import Protocol
+from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS, SCHEMA, Record, RecordError
+from collapse.measure import gauges
+
+TABLE = "gauges.csv"  # in a record's folder
 # What reading a damaged JSON, CSV, NPZ or XZ file may raise.
 DAMAGE = (
     ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError,
     zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
-_KEYS = (
-    "schema", "protocol", "base", "corpus", "training", "samples", "provenance", "arrays", "files",
-    "fingerprint", "gauges",
-)  # fmt: skip
-_AGAIN = "restore the folder from git or compute the run again"
 
 
 def published() -> Path:
@@ -49,11 +49,16 @@ def built() -> Path:
 def write(record: Record, folder: Path) -> Path:
     """Write a record below a folder in one step, in place of one of the same name.
 
+    One of the same facts, its gauges among them, stays as it is.
+
     Raises:
         AssetError: the disk is full or cannot be written.
     """
+    from collapse.experiment import provenance
+
     path = folder / record.name
-    files, csv = packing.pack(record.arrays), derived.csv(record.generations)
+    files = packing.pack(record.arrays)
+    csv = record.generations.to_csv(index=False, lineterminator="\n").encode()
     head = {
         "schema": SCHEMA,
         "fingerprint": record.fingerprint,
@@ -65,26 +70,25 @@ def write(record: Record, folder: Path) -> Path:
         "arrays": record.contents,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "provenance": record.provenance,
-        "gauges": derived.origin(csv),
+        "gauges": {
+            "code": gauges.code(),
+            "commit": provenance.commit(),
+            "sha256": hashlib.sha256(csv).hexdigest(),
+        },
     }
     text = json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with locked(path):
         restore(path)
         with suppress(RecordError):  # a damaged one is replaced
-            if path.exists() and _same(path, record):
-                return path
+            there = _read(path) if path.exists() else None
+            if there and there.fingerprint == record.fingerprint:
+                if there.table is not None and gauges.GAUGES.keys() <= {*there.table}:
+                    return path
         with atomic(path, replace=True) as temporary:
             temporary.mkdir()
-            for name, content in {**files, derived.FILE: csv}.items():
+            for name, content in {**files, TABLE: csv, "record.json": text.encode()}.items():
                 (temporary / name).write_bytes(content)
-            (temporary / "record.json").write_text(text, encoding="utf-8", newline="\n")
     return path
-
-
-def _same(path: Path, record: Record) -> bool:
-    """Whether a record that is there is whole and of the same facts, its gauges among them."""
-    there = _read(path)
-    return there.table is not None and there.fingerprint == record.fingerprint
 
 
 def read(path: Path) -> Record:
@@ -107,63 +111,66 @@ def verify(path: Path) -> Record:
         RecordError: as `read`; or an array is missing, or is not what it was.
     """
     record = read(path)
-    if _head(path)["schema"] != SCHEMA:
+    if _head(path)[0]["schema"] != SCHEMA:
         return record  # to read one of those is to verify it
     wanted = ARRAYS | (RECOVERY_ARRAYS if record.protocol.recovery else {})
     for name, (axes, kinds) in wanted.items():
         kind, shape, _ = record.contents.get(name, ["", [], ""])
-        length = shape[0] if axes > 1 and shape else record.protocol.generations
-        if kind not in kinds.split(" or ") or len(shape) != axes or (
-            length != record.protocol.generations
-        ):  # fmt: skip
+        good = kind in kinds.split(" or ") and len(shape) == axes
+        if not good or (axes > 1 and shape[0] != record.protocol.generations):
             raise RecordError(
                 f"record {path.name} has no array {name!r} of {kinds} with {axes} axes; "
                 "compute the run again"
             )
-    try:
+    with _reading(path):
         found = packing.contents(record.arrays)
-    except DAMAGE as error:
-        raise RecordError(f"record {path.name} cannot be unpacked ({error}); {_AGAIN}") from error
-    other = sorted(name for name in found if found[name] != record.contents.get(name))
-    if other or found.keys() != record.contents.keys():
-        raise _changed(path, f"its array {other[0]!r} differs" if other else "an array is missing")
+    if found != record.contents:
+        names = found.keys() | record.contents.keys()
+        other = min(n for n in names if found.get(n) != record.contents.get(n))
+        raise _damaged(path, f"was changed after it was written: its array {other!r} differs")
     return record
 
 
-def _changed(path: Path, how: str) -> RecordError:
-    return RecordError(f"record {path.name} was changed after it was written: {how}; {_AGAIN}")
+def _damaged(path: Path, what: str) -> RecordError:
+    remedy = "restore the folder from git or compute the run again"
+    return RecordError(f"record {path.name} {what}; {remedy}")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say in a sentence what is wrong with the files of a record."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _damaged(path, f"has no {Path(error.filename).name}") from error
+    except KeyError as error:
+        raise _damaged(path, f"lacks {error}") from error
+    except DAMAGE as error:
+        raise _damaged(path, f"cannot be read ({error})") from error
 
 
 def _read(path: Path) -> Record:
     from collapse.experiment import records_schema2
 
-    head = _head(path)
+    head, protocol = _head(path)
     if head["schema"] == records_schema2.SCHEMA:
         return records_schema2.read(path, head)
-    files = {}
-    for name in (packing.TEXT, packing.REST):
-        try:
-            files[name] = (path / name).read_bytes()
-        except OSError as error:
-            raise RecordError(f"record {path.name} has no {name}; {_AGAIN}") from error
-        if hashlib.sha256(files[name]).hexdigest() != head["files"].get(name):
-            raise _changed(path, f"{name} differs")
-    try:
+    with _reading(path):
+        files = {name: (path / name).read_bytes() for name in (packing.TEXT, packing.REST)}
+        for name, content in files.items():
+            if hashlib.sha256(content).hexdigest() != head["files"].get(name):
+                raise _damaged(path, f"was changed after it was written: {name} differs")
+        facts = {name: head[name] for name in ("training", "samples", "base", "corpus")}
         record = Record(
-            protocol=Protocol.from_dict(head["protocol"]),
+            protocol=protocol,
             arrays=packing.unpack(files),
-            training=head["training"],
-            samples=head["samples"],
-            base=head["base"],
-            corpus=head["corpus"],
             provenance=head["provenance"],
-            table=derived.stored(path, head["gauges"]["sha256"], len(head["training"])),
+            table=_table(path, head["gauges"]["sha256"]),
+            **facts,
         )
         vars(record)["contents"] = head["arrays"]  # known without unpacking them
         if record.fingerprint != head["fingerprint"]:
-            raise _changed(path, "its fingerprint differs")
-    except (*DAMAGE, ProtocolError) as error:
-        raise RecordError(f"record {path.name} cannot be read ({error}); {_AGAIN}") from error
+            raise _damaged(path, "was changed after it was written: its fingerprint differs")
     if record.name != path.name:
         raise RecordError(
             f"record {path.name} holds the run {record.name}; restore the folder from git"
@@ -171,40 +178,50 @@ def _read(path: Path) -> Record:
     return record
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """What `record.json` says, with all its keys and a schema that is known; not to be changed."""
+def _table(path: Path, sha256: str) -> pd.DataFrame | None:
+    """The gauges beside the facts; None, which is said, where they are damaged or not there."""
+    with suppress(OSError):
+        content = (path / TABLE).read_bytes()
+        if hashlib.sha256(content).hexdigest() == sha256:
+            return pd.read_csv(io.BytesIO(content))
+    _say(
+        path,
+        f"{TABLE} of record {path.name} is not there or was changed after it was written; its "
+        "gauges are computed again from its facts",
+    )
+    return None
+
+
+@functools.cache  # said once
+def _say(_about: Path, text: str) -> None:
+    print(text, flush=True)
+
+
+def _head(path: Path) -> tuple[dict[str, Any], Protocol]:
+    """What `record.json` says, of a known schema and not to be changed; and its protocol."""
     file = path / "record.json"
-    try:
+    with _reading(path):
         state = file.stat()
         return _parsed(file, state.st_mtime_ns, state.st_size, state.st_ino)
-    except FileNotFoundError as error:
-        raise RecordError(f"record {path.name} has no record.json; {_AGAIN}") from error
-    except DAMAGE as error:
-        raise RecordError(f"record {path.name} cannot be read ({error}); {_AGAIN}") from error
 
 
 @functools.lru_cache(maxsize=1024)  # a chapter looks for many runs among the same records
-def _parsed(file: Path, *_state: int) -> dict[str, Any]:
+def _parsed(file: Path, *_state: int) -> tuple[dict[str, Any], Protocol]:
     from collapse.experiment import records_schema2
 
     head = json.loads(file.read_bytes().decode("utf-8"))
-    known = {SCHEMA: _KEYS, records_schema2.SCHEMA: records_schema2.KEYS}
-    name, schema = file.parent.name, head.get("schema", SCHEMA)
-    if schema not in known:
+    if head["schema"] not in (SCHEMA, records_schema2.SCHEMA):
         raise RecordError(
-            f"record {name} has schema {schema!r}; this version reads schema {SCHEMA}"
+            f"record {file.parent.name} has schema {head['schema']!r}; this version reads schema "
+            f"{SCHEMA}"
         )
-    missing = [key for key in known[schema] if key not in head]
-    if missing:
-        raise RecordError(f"record {name} lacks {missing[0]!r}; {_AGAIN}")
-    return head
+    return head, Protocol.from_dict(head["protocol"])
 
 
 def _settle(path: Path) -> None:
     """Wait for a replacement of a record that is going on; undo one that was stopped half-way."""
     with suppress(AssetError, OSError), locked(path):
-        if not path.exists():
-            restore(path)
+        restore(path)
 
 
 def publish(build: Path, root: Path = ROOT) -> list[str]:
@@ -217,13 +234,12 @@ def publish(build: Path, root: Path = ROOT) -> list[str]:
         RecordError: a run fails its verification; nothing is copied then.
     """
     runs = [verify(path) for path in list_records(build / "records")]
-    longest: dict[tuple[str, int], Record] = {}
-    for run in sorted(runs, key=lambda run: run.protocol.generations):
-        longest[run.protocol.arm_hash, run.protocol.seed] = run
+    runs.sort(key=lambda run: run.protocol.generations)
+    longest = {(run.protocol.arm_hash, run.protocol.seed): run for run in runs}
     names = [write(run, root / "records").name for run in longest.values()]
     for path in list_records(root / "records"):
         with suppress(RecordError):  # a damaged one is another matter
-            there = _protocol(path)
+            there = _head(path)[1]
             run = longest.get((there.arm_hash, there.seed))
             if run and path.name != run.name and there.generations <= run.protocol.generations:
                 shutil.rmtree(path, ignore_errors=True)
@@ -251,32 +267,18 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
     Raises:
         RecordError: a record in another folder is damaged.
     """
-    matching: list[tuple[int, Path]] = []
-    for path in list_records(folder):
-        with _passing_over(path, folder):
-            stored = _protocol(path)
-            if stored.seed == protocol.seed and stored.arm_hash == protocol.arm_hash:
-                if stored.generations >= protocol.generations:
-                    matching.append((_head(path)["schema"], path))
-    for _, path in sorted(matching, key=lambda each: -each[0]):  # the newest schema first
-        with _passing_over(path, folder):
-            return read(path).truncated(protocol.generations)
+    # Where there is a record of the same run in an older schema, the newer is found.
+    for path in sorted(list_records(folder), key=lambda path: not (path / TABLE).exists()):
+        try:
+            there = _head(path)[1]
+            if there.seed == protocol.seed and there.arm_hash == protocol.arm_hash:
+                if there.generations >= protocol.generations:
+                    return read(path).truncated(protocol.generations)
+        except RecordError as error:
+            if folder != built():
+                raise
+            _say(path, f"{error}; passed over, and {path} may be removed")
     return None
-
-
-@contextmanager
-def _passing_over(path: Path, folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except RecordError as error:
-        if folder != built():
-            raise
-        _say(path, str(error))
-
-
-@functools.cache  # said once
-def _say(path: Path, why: str) -> None:
-    print(f"{why}; passed over, and {path} may be removed", flush=True)
 
 
 def named(name: str) -> Record:
@@ -289,31 +291,17 @@ def named(name: str) -> Record:
     """
     if (Path(name) / "record.json").exists():
         return read(Path(name))
-    paths = [*list_records(published()), *list_records(built())]
-    exact = [path for path in paths if path.name == name]
-    found = exact or [path for path in paths if name and path.name.startswith(name)]
-    several = sorted({path.name for path in found})
-    if len(several) > 1:
+    paths = [*list_records(built()), *list_records(published())]
+    found = {path.name: path for path in paths if name and path.name.startswith(name)}
+    if len(found) > 1 and name not in found:
+        one, two, *_ = sorted(found)
         raise RecordError(
-            f"{len(several)} records begin with {name!r}, {several[0]} and {several[1]} among "
-            "them; give more of the name"
+            f"{len(found)} records begin with {name!r}, {one} and {two} among them; give more of "
+            "the name"
         )
     if not found:
         raise RecordError(
             f"there is no record {name!r}, here, in records/ or in the build folder; "
             "`book records` lists the published ones"
         )
-    return read(found[0])
-
-
-def _protocol(path: Path) -> Protocol:
-    head = _head(path)
-    try:
-        return _known(json.dumps(head["protocol"]))
-    except (*DAMAGE, ProtocolError) as error:
-        raise RecordError(f"record {path.name} cannot be read ({error}); {_AGAIN}") from error
-
-
-@functools.lru_cache(maxsize=1024)
-def _known(text: str) -> Protocol:
-    return Protocol.from_dict(json.loads(text))
+    return read(found.get(name) or min(found.values()))
