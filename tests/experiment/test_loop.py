@@ -34,7 +34,8 @@ from collapse.experiment import (
 )
 from collapse.experiment.assets import AssetError
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError
-from collapse.sweeps.fit import FitError
+from collapse.sweeps.plan import FitError
+from collapse.sweeps.progress import Watch
 
 # -- training blocks, against brute force ----------------------------------------------------
 
@@ -573,7 +574,7 @@ def test_too_little_free_space_is_refused_before_anything_is_computed(
     usage = shutil.disk_usage("/")._replace(free=10 * 2**20)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(FitError, match=r"of disk at .* where 10 MiB are free"):
-        loop.run(toy)
+        loop.run(toy, observer=Watch())
     assert loaded == []
 
 

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import math
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,10 +34,14 @@ from collapse.experiment import (
 from collapse.experiment.generations import Generation
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.experiment.record import SAMPLES, Record
-from collapse.experiment.training_text import mends, seed_of, starts_from_previous, training_blocks
+from collapse.experiment.training_text import (
+    kept,
+    mends,
+    seed_of,
+    starts_from_previous,
+    training_blocks,
+)
 from collapse.measure import gauges, metrics
-from collapse.sweeps import fit, plan
-from collapse.sweeps.progress import Clock, Limit
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
 
@@ -51,6 +54,24 @@ class Run:
     computed: bool
 
 
+class Observer:
+    """Is told how a run goes; a method that raises stops it there. This one does nothing."""
+
+    def before_run(self, protocol: Protocol) -> None:
+        """A run is asked for; nothing is fetched or computed yet."""
+
+    def before_generation(self, number: int) -> None:
+        """A generation is not finished and is about to be computed."""
+
+    def during_generation(self, what: str, done: int, total: int) -> None:
+        """So much of its `training`, or of its `writing`, is done."""
+
+    def after_generation(
+        self, number: int, seconds: float | None, key: str, perplexity: float
+    ) -> None:
+        """A generation is stored under `key`; `seconds` are None where it was found finished."""
+
+
 @dataclass
 class _Chain:
     """What stays the same from generation to generation."""
@@ -59,7 +80,7 @@ class _Chain:
     text: corpus.Text
     base: models.Base
     blocks: corpus.Blocks
-    clock: Clock
+    observer: Observer
     pretrained: dict[str, torch.Tensor]
     reference: dict[str, torch.Tensor] = field(default_factory=dict)  # weights of generation 0
     reference_text: np.ndarray | None = None  # what generation 0 wrote
@@ -70,36 +91,31 @@ class _Chain:
 def run(
     protocol: Protocol,
     scale: str = "paper",
-    ended: Callable[[int, float | None, str], None] | None = None,
-    limit: Limit | None = None,
+    observer: Observer | None = None,
 ) -> Record:
     """Compute a run, or what is missing of it, and leave its record in the build folder.
 
     Args:
-        ended: called after each generation with its number, the seconds it took to compute, None
-            where it was found finished, and its key in the cache.
-        limit: the time by which the run stops, between two generations.
+        observer: is told how it goes, and may stop it.
 
     Raises:
-        OutOfTime: there is no time for the next generation.
         TrainingError: a training has diverged.
-        BookError: an asset cannot be had, the run cannot fit into memory or onto the disk, or the
-            disk is full all the same; finished generations are kept.
+        BookError: an asset cannot be had, or the disk is full; finished generations are kept.
     """
+    observer = observer or Observer()
     sources.check(protocol)
-    fit.check(plan.jobs([protocol]))
+    observer.before_run(protocol)
     text, base, blocks, pretrained = _materials(groundwork(protocol))
     _check_model(protocol, base)
     _check_unseen(protocol, text, blocks)
-    clock = Clock(protocol, limit)
-    clock.announce()
+    kept(len(blocks.train), protocol)
     if decoding.falls_back(base.model):
         print(
             f"  {type(base.model).__name__} is not an architecture of this book's decoder; "
             "transformers' generate writes its text, several times slower",
             flush=True,
         )
-    chain = _Chain(protocol, text, base, blocks, clock, pretrained)
+    chain = _Chain(protocol, text, base, blocks, observer, pretrained)
     base.model.load_state_dict(pretrained)
     zero_shot = metrics.perplexity(scoring.score(base.model, blocks.test, protocol).nll)
     if not math.isfinite(zero_shot):
@@ -110,9 +126,8 @@ def run(
     for number in range(protocol.generations):
         key, seconds = _generation(chain, number)
         chain.reference_text = chain.done[0].tokens
-        clock.generation_done(number, metrics.perplexity(chain.done[-1].arrays["test_nll"]))
-        if ended is not None:
-            ended(number, seconds, key)
+        perplexity = metrics.perplexity(chain.done[-1].arrays["test_nll"])
+        observer.after_generation(number, seconds, key, perplexity)
     record = _record(chain, zero_shot, scale)
     if devices.rank() == 0:
         records.write(record, records.built())
@@ -159,7 +174,7 @@ def missing(wanted: Arm) -> list[Protocol]:
     return wanted.runs() if wanted.compute == "all" else []
 
 
-def arm(wanted: Arm, scale: str = "paper") -> list[Run]:
+def arm(wanted: Arm, scale: str = "paper", observer: Observer | None = None) -> list[Run]:
     """The runs of one arm, one a seed, from `records/` or computed here.
 
     Raises:
@@ -169,7 +184,7 @@ def arm(wanted: Arm, scale: str = "paper") -> list[Run]:
     runs = []
     for protocol in wanted.runs():
         if protocol in to_compute:
-            runs.append(Run(run(protocol, scale), computed=True))
+            runs.append(Run(run(protocol, scale, observer), computed=True))
         elif stored := records.find(protocol, records.published()):
             runs.append(Run(stored, computed=False))
     return runs
@@ -243,18 +258,21 @@ def _store(chain: _Chain, train: np.ndarray, number: int, key: str) -> Generatio
                 texts = [g.tokens for g in chain.done[: number - 1]]
                 its_train = training_blocks(chain.blocks, texts, chain.protocol)
                 _store(chain, its_train, number - 1, before)
-    chain.clock.limit.reserve()
+    chain.observer.before_generation(number)
     _compute(chain, train, number, key)
-    chain.clock.stored()
     devices.agreed(None)  # not before the first process has stored it
     return generations.read(generations.folder(key))
 
 
 def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     """Train, evaluate and write one generation, then store it in one step."""
-    p, net, clock, blocks = chain.protocol, chain.base.model, chain.clock, chain.blocks
+    p, net, blocks, tell = (
+        chain.protocol,
+        chain.base.model,
+        chain.blocks,
+        chain.observer.during_generation,
+    )
     started = time.perf_counter()
-    clock.start(number)
     chained = starts_from_previous(p, number)
     net.load_state_dict(
         generations.weights(chain.keys[number - 1], models.device())
@@ -264,7 +282,7 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     seed = seed_of(p, number, "training")
     an_epoch = _an_epoch(chain, train)
     name = f"generation {number}"
-    history = training.fine_tune(net, train, blocks.valid, p, seed, clock.tell, an_epoch, name)
+    history = training.fine_tune(net, train, blocks.valid, p, seed, tell, an_epoch, name)
     test = scoring.score(net, blocks.test, p)
     eos = chain.base.tokenizer.eos_token_id
     prompts = {
@@ -273,7 +291,7 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
         "bos": np.full((len(blocks.train), 1), chain.base.tokenizer.bos_token_id or 0),
     }[p.prompts]
     tokens = decoding.generate(
-        net, prompts, p.block_length, p, eos, seed_of(p, number, "writing"), clock.tell
+        net, prompts, p.block_length, p, eos, seed_of(p, number, "writing"), tell
     )
     own = reference = under_reference = scoring.score(net, tokens, p)
     rows = _sample_rows(blocks)
@@ -331,7 +349,12 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
             net.load_state_dict(chain.pretrained)
             seed = seed_of(p, 0, "training")
             training.fine_tune(
-                net, chain.blocks.train, chain.blocks.valid, p, seed, chain.clock.tell
+                net,
+                chain.blocks.train,
+                chain.blocks.valid,
+                p,
+                seed,
+                chain.observer.during_generation,
             )
             chain.reference = copy.deepcopy(net.state_dict())
     return chain.reference
