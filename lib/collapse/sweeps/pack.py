@@ -80,9 +80,9 @@ def make(
         "runs.json": json.dumps([run.to_dict() for run in runs], indent=1) + "\n",
     }
     files = {f"book/{name}": root / name for name in _code(root)}
-    for name in {run.corpus for run in runs}:
+    for name in sorted({run.corpus for run in runs}):
         files |= _text(name)
-    for name in {run.model for run in runs}:
+    for name in sorted({run.model for run in runs}):
         files |= _model(name, texts)
     with assets.locked(target), assets.atomic(target, replace=True) as temporary:
         temporary.mkdir()
@@ -91,7 +91,7 @@ def make(
             for name, source in sorted(files.items()):
                 archive.write(source, name)
             for name, text in texts.items():
-                archive.writestr(name, text)
+                archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
         parts = {path.name: assets.sha256_file(path) for path in _split(whole, part)}
         manifest = {"scale": scale, "archive": assets.sha256_file(whole), "parts": parts}
         whole.unlink()

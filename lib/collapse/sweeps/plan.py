@@ -339,8 +339,8 @@ def check(jobs: Sequence[Job]) -> None:
         if threads is None:
             _fit(on_device, _gpu_memory(), "GPU memory", smaller)
             on_device = 0
-        remedy = smaller if on_device > in_main else fewer
-        _fit(on_device + in_main, _memory(), "memory", remedy)
+        there = _memory()
+        _fit(on_device + in_main, there, "memory", smaller if on_device > there else fewer)
         cached, recorded = cached + disk(job)[0], recorded + disk(job)[1]
     # The two folders may lie on one disk; then both must fit there.
     for folder, needed in ((assets.cache_dir(), cached + recorded), (assets.build_dir(), recorded)):
