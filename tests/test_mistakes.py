@@ -259,8 +259,7 @@ def test_an_architecture_that_the_planner_does_not_know_stops_no_plan(
     tmp_path: Path, config: str
 ) -> None:
     (tmp_path / "config.json").write_text(config)
-    assert plan._shape(str(tmp_path)) is None or "ctrl" in config
-    plan._tokenizer(tmp_path)
+    assert plan.shape_of(str(tmp_path)) is None
 
 
 def test_pairs_keep_what_stands_behind_the_first_equals_sign() -> None:

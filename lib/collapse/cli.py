@@ -314,11 +314,12 @@ def run_sweep(
     Raises:
         BookError: a name or a parameter is refused, there is no such cluster, or a run failed.
     """
+    from collapse.sweeps import runs as runs_of
     from collapse.sweeps import sweep
-    from collapse.sweeps.progress import Limit, now
+    from collapse.sweeps.progress import now
 
-    limit = Limit(now() + 60 * minutes) if minutes else None
-    runs = sweep.stated(stated) if stated else sweep.gather(names, scale, overrides)
+    limit = now() + 60 * minutes if minutes else None
+    runs = runs_of.stated(stated) if stated else chapter.wanted(names, scale, overrides)
     generations = sum(run.generations for run in runs)
     click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
     if runs:
@@ -411,10 +412,10 @@ def pack_command(
 
     There `python run.py --minutes M` computes them, as `book sweep` would.
     """
-    from collapse.sweeps import pack, sweep
+    from collapse.sweeps import pack
 
     largest = pack.in_parts_of(part)
-    runs = sweep.gather(names, scale, pairs(parameters))
+    runs = chapter.wanted(names, scale, pairs(parameters))
     for path in pack.make(runs, scale, target, largest):
         click.echo(path)
     click.echo(f"{len(runs)} runs; there, `python {pack.SCRIPT} --minutes M` computes them")
@@ -439,16 +440,13 @@ def unpack_command(archive: Path) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @scale_option
 @parameter_option
-@click.option("--time", "timed", is_flag=True, help="Measure, for some ten seconds, how long.")
-def plan_command(
-    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], timed: bool
-) -> None:
+def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]) -> None:
     """Say what chapters would compute and whether it fits; compute nothing.
 
     All chapters if no NAME is given.
     """
     from collapse.experiment import loop, records
-    from collapse.sweeps import fit, plan
+    from collapse.sweeps import plan
 
     wanted = {}
     for name in names or chapter.names():
@@ -458,30 +456,25 @@ def plan_command(
         wanted[name] = (list(shown.values()), list(missing.values()))
     every = {run.hash: run for _, runs in wanted.values() for run in runs}  # chapters share some
     jobs = dict(zip(every, plan.jobs(list(every.values())), strict=True))
-    fit.check(list(jobs.values()))
+    plan.check(list(jobs.values()))
     for said in dict.fromkeys(said for run in every.values() for said in plan.absent(run)):
         click.echo(said)
-    speeds = plan.calibrate(list(jobs.values())) if timed else None
     for name, (shown, runs) in wanted.items():
         if runs:
-            _echo_plan(name, plan.draw_up([jobs[run.hash] for run in runs], speeds))
+            _echo_plan(name, plan.table([jobs[run.hash] for run in runs]))
         elif shown:
             found = [run for run in shown if records.find(run, records.published())]
             click.echo(f"{name}: nothing to compute: {len(found)} runs are in records/")
         else:
             click.echo(f"{name}: no runs")
     if sum(1 for _, runs in wanted.values() if runs) > 1:
-        _echo_plan(
-            "in all, runs that chapters share counted once",
-            plan.draw_up(list(jobs.values()), speeds),
-        )
+        every_row = plan.table(list(jobs.values()))
+        _echo_plan("in all, runs that chapters share counted once", every_row)
 
 
-def _echo_plan(title: str, drawn: Any) -> None:
-    from collapse.sweeps import plan
-
+def _echo_plan(title: str, rows: list[tuple[str, str]]) -> None:
     click.echo(f"{title}: at most")
-    for what, how_much in plan.table(drawn):
+    for what, how_much in rows:
         click.echo(f"  {what:<12}{how_much}")
 
 

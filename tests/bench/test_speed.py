@@ -16,7 +16,7 @@ from collapse.bench import contestants, growth, measurement, profiling, speed
 from collapse.experiment import corpus, models
 from collapse.experiment.assets import build_dir
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps.work import Job
+from collapse.sweeps.plan import Job
 
 MEASURED: dict[str, Any] = {
     "schema": measurement.SCHEMA,

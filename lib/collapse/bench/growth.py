@@ -18,7 +18,7 @@ from scipy import stats
 
 from collapse.experiment import assets, decoding, loop, training
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps import cost
+from collapse.sweeps import plan
 
 ROUNDS = 3
 BLOCKS = (32, 64, 128, 256)
@@ -103,9 +103,9 @@ def _sized(width: int, protocol: Protocol) -> tuple[float, Callable[[], float]]:
     net = OPTForCausalLM(config).eval()
     length, number = protocol.block_length, 32
     blocks = np.random.default_rng(0).integers(4, 3072, (number, length)).astype(np.int32)
-    shape = cost.shape(config, sum(p.numel() for p in net.parameters()))
-    operations = cost.training(shape, number, length)
-    operations += cost.writing(shape, number, length, length)
+    shape = plan.shape(config.to_dict())
+    operations = 3 * plan.reading_operations(shape, number, length)
+    operations += plan.writing_operations(shape, number, length, length)
 
     def work() -> float:
         started = time.perf_counter()

@@ -18,7 +18,7 @@ import torch
 
 from collapse.bench import contestants, growth, profiling
 from collapse.experiment import assets, decoding, devices, models, provenance, records
-from collapse.sweeps import cost
+from collapse.sweeps import plan
 
 SCHEMA = 1
 
@@ -39,7 +39,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
         AssetError: text or base model cannot be had.
     """
     ground = contestants.ground()
-    shape = cost.shape(ground.base.model.config, ground.base.parameters)
+    shape = plan.shape(ground.base.model.config.to_dict())
     say("limits of the machine")
     limits = {"operations": _products(ground.kind), "bytes": _copies(ground.kind)}
     contests = {
@@ -103,7 +103,26 @@ def _best(action: Callable[[], Any], kind: str, turns: int) -> float:
     return min(contestants.seconds(action, kind) for _ in range(turns))
 
 
-def _needed(shape: cost.Shape, ground: contestants.Ground) -> dict[str, dict[str, float]]:
+def bytes_moved(
+    model: plan.Shape, prompts: int, prompt_length: int, new_tokens: int, beams: int, size: int
+) -> int:
+    """The fewest bytes between memory and processor to continue one batch of prompts.
+
+    All matrices once a token. Keys and values are written once, prompt_length of each prompt and
+    new_tokens - 1 in each beam, and read at each of the new_tokens - 1 steps after the first: the
+    prompt's once for all beams, and in each beam those that it wrote at earlier steps.
+
+    Args:
+        size: bytes of a weight, a key or a value: 4, or 2 in bfloat16.
+    """
+    steps = new_tokens - 1
+    written = prompt_length + beams * steps
+    read = steps * prompt_length + beams * steps * (steps - 1) // 2
+    weights = new_tokens * (model.body + model.head)
+    return size * (weights + prompts * (written + read) * model.kv)
+
+
+def _needed(shape: plan.Shape, ground: contestants.Ground) -> dict[str, dict[str, float]]:
     """Operations and bytes that a token takes at least, in each contest."""
     length, batch = ground.protocol.block_length, ground.protocol.batch
     size = 2 if ground.protocol.precision == "bf16" else 4
@@ -114,14 +133,15 @@ def _needed(shape: cost.Shape, ground: contestants.Ground) -> dict[str, dict[str
             ground.base.model, length,
         )  # fmt: skip
         needed[name] = {
-            "operations": cost.writing(shape, rows, length, length, beams) / (rows * length),
-            "bytes": cost.bytes_moved(shape, rows, length, length, beams, size) / (rows * length),
+            "operations": plan.writing_operations(shape, rows, length, length, beams)
+            / (rows * length),
+            "bytes": bytes_moved(shape, rows, length, length, beams, size) / (rows * length),
         }
     # A step of training reads the weights twice, and in the optimiser reads weights, gradients and
     # two moments, and writes three of them; gradients are written once.
     needed["training"] = {
-        "operations": cost.training(shape, batch, length) / (batch * length),
-        "bytes": 10 * cost.weight_bytes(shape) / (batch * length),
+        "operations": 3 * plan.reading_operations(shape, batch, length) / (batch * length),
+        "bytes": 10 * plan.weight_bytes(shape) / (batch * length),
     }
     return needed
 

@@ -15,8 +15,8 @@ from collapse.bench.contestants import GENERATE, OURS, TRAINER
 from collapse.book import figures
 from collapse.errors import BookError
 from collapse.experiment.assets import build_dir
-from collapse.sweeps import work
-from collapse.sweeps.work import Job
+from collapse.sweeps import plan
+from collapse.sweeps.plan import Job
 
 # What each contest is measured against: sides whose names begin like this.
 RIVALS = {
@@ -183,7 +183,7 @@ def whole_runs(found: dict[str, Any] | None, jobs: Sequence[Job]) -> list[dict[s
         "floor": {name: ceiling(found, name) for name in RIVALS},
     }
     for job in jobs:
-        todo = work.work(job)
+        todo = plan.work(job)
         trained = length * (todo.trained + todo.scored / 3)
         hours = {
             way: (trained / rate["training"] + length * todo.written / rate["five beams"]) / 3600

@@ -9,7 +9,7 @@ executing the chapter.
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -292,6 +292,29 @@ def arms(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str,
                 raise ChapterError(f"{cell_of} must set `arms` to a mapping of Arms; mend it")
             return found
     return {}
+
+
+def wanted(names_: Sequence[str], scale: str, overrides: Mapping[str, Any]) -> list[Protocol]:
+    """The runs that some chapters would compute at a scale, each once, the most valuable first.
+
+    A chapter's own setting, which is its first arm, goes before its other arms, and all settings
+    with one seed before any with the next.
+
+    Args:
+        names_: of chapters; all that have arms, if none is given.
+
+    Raises:
+        BookError: a name or a parameter is refused, or a record is damaged.
+    """
+    from collapse.experiment import loop
+
+    if not names_:
+        names_ = [n for n in names() if arms(n, settings(n, scale, {}))]
+    found = [arms(name, settings(name, scale, overrides)) for name in names_]
+    own = {next(iter(each.values())).protocol.arm_hash for each in found if each}
+    runs = [run for each in found for arm in each.values() for run in loop.missing(arm)]
+    runs.sort(key=lambda run: (run.arm_hash not in own, run.seed))
+    return list({run.hash: run for run in runs}.values())
 
 
 def recorded(values: Mapping[str, Any]) -> list[Any]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from collapse.experiment import devices, network, scoring
 from collapse.experiment.kv_cache import Memory
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps.progress import Progress
+from collapse.experiment.training import Progress
 
 ROWS = 1280  # sequences in one batch on a CPU, beams counted
 PART = 512  # of them that take a step together: a compromise between products and cache

@@ -35,7 +35,13 @@ from collapse.experiment.arms import Run, missing
 from collapse.experiment.generations import Generation
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.experiment.record import Record
-from collapse.experiment.training_text import mends, seed_of, starts_from_previous, training_blocks
+from collapse.experiment.training_text import (
+    kept,
+    mends,
+    seed_of,
+    starts_from_previous,
+    training_blocks,
+)
 from collapse.measure import gauges, metrics
 
 _MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
@@ -169,6 +175,7 @@ def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: cor
             f"and {text.name} has {len(blocks.unseen)} besides its {len(blocks.train)}; lower "
             "train_blocks, retained, generations or recovery"
         )
+    kept(len(blocks.train), protocol)  # refuses a share that comes to none or all
     if decoding.falls_back(base.model):
         print(
             f"  {type(base.model).__name__} is not an architecture of this book's decoder; "
@@ -267,8 +274,8 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
     if number:
         read["reference"] = chain.done[0].arrays["text"]
     scores = {what: scoring.score(net, tokens, p) for what, tokens in read.items()}
-    kept = number == 0 or starts_from_previous(p, number + 1)
-    state = copy.deepcopy(net.state_dict()) if kept else None
+    passed_on = number == 0 or starts_from_previous(p, number + 1)
+    state = copy.deepcopy(net.state_dict()) if passed_on else None
     if first is None:
         scores["reference"] = scores["text"] = scores["own"]
     else:

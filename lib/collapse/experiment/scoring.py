@@ -10,7 +10,6 @@ from torch import Tensor
 
 from collapse.experiment import devices, network
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps import cost
 
 PART = 1024  # tokens read at once on a CPU
 CHUNK = {"cpu": 1024, "cuda": 16_384}  # tokens whose logits are in memory at once
@@ -37,7 +36,9 @@ def blocks_at_once(model: Any, length: int) -> int:
     device = next(model.parameters()).device
     if device.type != "cuda":
         return part(length)
-    each = cost.activation_bytes(cost.shape(model.config, 0), length)
+    # Of each token some fourteen vectors a layer, and logits, their logarithms and a gradient.
+    sizes = model.config
+    each = 4 * length * (14 * sizes.num_hidden_layers * sizes.hidden_size + 3 * sizes.vocab_size)
     return max(1, int(free_memory(device) / 2 / each))
 
 

@@ -10,6 +10,7 @@ array, are never whole in memory: head, loss and their gradients are made a chun
 
 import copy
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -22,7 +23,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from collapse.errors import BookError
 from collapse.experiment import devices, network, scoring
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps.progress import Progress
+
+Progress = Callable[[str, int, int], None]  # told what is done, how much of it, of how much
 
 
 class TrainingError(BookError):

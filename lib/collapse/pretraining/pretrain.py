@@ -29,7 +29,8 @@ from collapse.experiment import assets, bases, corpus, provenance
 from collapse.experiment.models import device
 from collapse.experiment.protocol import digest
 from collapse.pretraining import literature
-from collapse.sweeps.progress import SILENCE, in_words
+from collapse.sweeps.plan import in_words
+from collapse.sweeps.progress import SILENCE
 
 KEPT_EVERY = 120.0  # seconds between two states that are kept, to go on from
 

