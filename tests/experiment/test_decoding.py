@@ -197,7 +197,7 @@ def test_processes_that_leave_sampling_to_transformers_draw_other_numbers(
     found = []
     for rank in (0, 1):  # as if each had these prompts for its share
         monkeypatch.setattr(devices, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(devices, "share", slice)
+        monkeypatch.setattr(devices, "shard", slice)
         found.append(decoding.generate(net, given, NEW, protocol, EOS, seed=1))
     assert (found[0] == found[1]).mean() < 0.5
 

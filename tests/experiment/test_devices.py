@@ -99,7 +99,7 @@ def test_a_launcher_s_processes_and_workers_exclude_each_other(
 
 @pytest.mark.parametrize(("rows", "number"), [(7, 3), (2, 5), (0, 2)])
 def test_shares_are_whole_and_nearly_equal(rows: int, number: int) -> None:
-    parts = [list(range(rows))[some] for some in devices.shares(rows, number)]
+    parts = [list(range(rows))[some] for some in devices.slices(rows, number)]
     assert [row for part in parts for row in part] == list(range(rows))
     assert len(parts) == number
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -216,7 +216,7 @@ def _generation(chain: _Chain, number: int) -> tuple[str, float | None]:
     train = training_blocks(chain.blocks, [g.tokens for g in chain.done], p)
     key = _key(chain, train, number, chain.keys[-1] if chain.keys else "")
     with _alone(key, number):
-        found = devices.agreed(
+        found = devices.broadcast(
             generations.find(generations.folder(key)) if devices.rank() == 0 else None
         )
         made = found or _store(chain, train, number, key)
@@ -239,14 +239,14 @@ def _store(chain: _Chain, train: np.ndarray, number: int, key: str) -> Generatio
     if starts_from_previous(chain.protocol, number):
         before = chain.keys[number - 1]
         with _alone(before, number - 1):
-            if not devices.agreed(generations.has_weights(before)):
+            if not devices.broadcast(generations.has_weights(before)):
                 texts = [g.tokens for g in chain.done[: number - 1]]
                 its_train = training_blocks(chain.blocks, texts, chain.protocol)
                 _store(chain, its_train, number - 1, before)
     chain.clock.limit.reserve()
     _compute(chain, train, number, key)
     chain.clock.stored()
-    devices.agreed(None)  # not before the first process has stored it
+    devices.broadcast(None)  # not before the first process has stored it
     return generations.read(generations.folder(key))
 
 
@@ -323,7 +323,7 @@ def _reference_weights(chain: _Chain) -> dict[str, torch.Tensor]:
     if not chain.reference:
         key = _key(chain, chain.blocks.train, 0, "")
         with _alone(key, 0):
-            kept = devices.agreed(generations.has_weights(key))
+            kept = devices.broadcast(generations.has_weights(key))
             if kept:
                 chain.reference = generations.weights(key, models.device())
         if not kept:
