@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -20,6 +21,9 @@ from collapse.experiment.protocol import Protocol
 
 if TYPE_CHECKING:
     from collapse.experiment import corpus, models
+
+hypothesis.settings.register_profile("book", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("book")
 
 
 @pytest.fixture(scope="session")

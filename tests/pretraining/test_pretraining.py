@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import re
 import zipfile
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collapse.experiment import assets, bases, corpus, models
 from collapse.pretraining import literature, pretrain
@@ -59,14 +62,14 @@ def test_the_first_steps_of_a_fresh_pretraining_are_those_on_record(
     assert about["recipe"] == dataclasses.asdict(RECIPES[name]) | {
         "texts": list(RECIPES[name].texts)
     }
-    assert about["text"]["sha256"] == literature.sha256(lines)
+    assert about["text"]["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert about["text"]["blocks to train on"] == len(blocks)
     assert about["text"]["blocks held out"] == len(held_out)
     table = (bases.folder(name) / "curve.csv").read_text()
     recorded = list(csv.DictReader(io.StringIO(table)))
     steps = 20 if name == "mini" else 5
     _, state = pretrain.train(RECIPES[name], blocks, held_out, steps=steps)
-    found = [row.train_nll for row in state.rows]
+    found = [row["train_nll"] for row in state.rows]
     expected = [float(row["train_nll"]) for row in recorded[:steps]]
     assert found == pytest.approx(expected, rel=1e-4)  # other machines round differently
     assert [int(row["step"]) for row in recorded[:100]] == list(range(1, 101))
@@ -157,6 +160,46 @@ def test_lines_that_a_task_holds_are_left_out(monkeypatch: pytest.MonkeyPatch) -
     assert kept == [lines[10], lines[30], lines[50], *alone] and left_out == 3
 
 
+SPEECH = [f"w{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("words", "dropped"),
+    [(SPEECH[5:18], True), (SPEECH[5:17], False), (SPEECH[:6] + SPEECH[7:14], False)],
+)
+def test_a_line_is_dropped_from_thirteen_common_words_on(words: list[str], dropped: bool) -> None:
+    line = " ".join(["before", *words, "after"])
+    found = literature.disjoint_lines([line, "something else"], [" ".join(SPEECH)])
+    assert found == (["something else"] if dropped else [line, "something else"])
+
+
+def test_case_and_punctuation_do_not_hide_an_overlap() -> None:
+    line = ", ".join(word.upper() for word in SPEECH[3:16]) + "!"
+    assert literature.disjoint_lines([line], [" ".join(SPEECH)]) == []
+
+
+def test_an_overlap_across_two_lines_does_not_count() -> None:
+    halves = [" ".join(SPEECH[:10]), " ".join(SPEECH[10:20])]
+    assert literature.disjoint_lines(halves, [" ".join(SPEECH)]) == halves
+    assert literature.disjoint_lines([" ".join(SPEECH)], halves) == [" ".join(SPEECH)]
+
+
+texts = st.lists(st.lists(st.sampled_from("ab"), max_size=22).map(" ".join), max_size=5)
+
+
+@given(texts, texts)
+def test_disjoint_lines_are_those_of_a_brute_force_over_sets(
+    lines: list[str], others: list[str]
+) -> None:
+    def runs(line: str) -> set[tuple[str, ...]]:
+        words = line.split()
+        return {tuple(words[i : i + 13]) for i in range(len(words) - 12)}
+
+    taken = set().union(*map(runs, others))
+    expected = [line for line in lines if not runs(line) & taken]
+    assert literature.disjoint_lines(lines, others) == expected
+
+
 # -- training --------------------------------------------------------------------------------
 
 
@@ -212,7 +255,7 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
     assert len(steps) == QUICK.steps + 1  # nothing was computed twice but what was lost
     assert equal(resumed, undisturbed)
     assert ended.rows == whole.rows and len(whole.rows) == QUICK.steps
-    assert whole.rows[-1].held_out_nll is not None
+    assert whole.rows[-1]["held_out_nll"] is not None
 
 
 def test_what_is_made_is_a_base_that_can_be_published(

@@ -36,7 +36,7 @@ def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) 
         model: where it lies decides; without one the answer is that for a CPU.
         prompt_length: of the prompts, in tokens.
     """
-    width = protocol.beams if protocol.decoding == "beam" else 1
+    width = protocol.width
     device = next(model.parameters()).device if model is not None else torch.device("cpu")
     if device.type != "cuda":
         return max(1, ROWS // width)
@@ -146,8 +146,7 @@ def _by_transformers(
 
 def _memory(net: network.Network, prompts: Tensor, new_tokens: int, protocol: Protocol) -> Memory:
     rows, length = prompts.shape
-    width = protocol.beams if protocol.decoding == "beam" else 1
-    parts = max(1, round(rows * width / PART)) if prompts.device.type == "cpu" else 4
+    parts = max(1, round(rows * protocol.width / PART)) if prompts.device.type == "cpu" else 4
     return Memory(net, devices.slices(rows, min(parts, rows)), length, new_tokens, protocol)
 
 

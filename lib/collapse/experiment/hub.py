@@ -54,9 +54,8 @@ def snapshot(name: str) -> tuple[Path, dict[str, str]]:
             "model=smollm2-135m, which the package index has"
         ) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        address = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         raise AssetError(
-            f"{address} did not answer as a model hub does when asked for {name!r}; check "
+            f"{_endpoint()} did not answer as a model hub does when asked for {name!r}; check "
             "HF_ENDPOINT and whether a proxy or a login page answers in its place"
         ) from error
     if folder := earlier_snapshot(name):
@@ -81,6 +80,10 @@ def earlier_snapshot(name: str) -> Path | None:
     return None
 
 
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+
+
 def _asked(name: str) -> Any:
     """What the hub tells of a model and its files; None where it does not answer."""
     from huggingface_hub import HfApi
@@ -90,7 +93,7 @@ def _asked(name: str) -> Any:
         if os.environ.get(switch, "").upper() in {"1", "ON", "YES", "TRUE"}:
             return None
     try:
-        return HfApi().model_info(name, files_metadata=True, timeout=PATIENCE)
+        return HfApi(_endpoint()).model_info(name, files_metadata=True, timeout=PATIENCE)
     except HfHubHTTPError:
         raise  # an answer, if an unfriendly one
     except (HTTPError, OSError):
@@ -111,6 +114,7 @@ def _fetched(name: str, info: Any) -> tuple[Path, dict[str, str]]:
     folder = Path(
         snapshot_download(
             name,
+            endpoint=_endpoint(),
             # All of the revision that the hashes are of, should the model change meanwhile.
             revision=info.sha,
             cache_dir=cache_dir() / "hub",

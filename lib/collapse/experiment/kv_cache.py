@@ -28,15 +28,13 @@ class Memory:
         self.net, self.parts, self.prompt = net, parts, prompt
         rows, largest = parts[-1].stop, max(part.stop - part.start for part in parts)
         beam = protocol.decoding == "beam"
-        self.width = protocol.beams if beam else 1
+        self.width = protocol.width
         self.slots = prompt + self.width * new_tokens
         dtype = torch.bfloat16 if protocol.precision == "bf16" else torch.float32
         device = net.embedding.device
         shape = (2, rows, net.kv_heads, self.slots, net.head_dim)
         buffers = len(net.layers) + beam  # one to spare for `sweep`
         self.layers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(buffers)]
-        moved = (largest * net.kv_heads * self.slots, net.head_dim)
-        self.moved = torch.empty(moved, dtype=dtype, device=device)
         # Used again at each step: fresh pages cost more than the product.
         scratch = (largest * self.width, len(net.head))
         self.scratch = torch.empty(scratch, dtype=torch.float32, device=device)
@@ -128,8 +126,7 @@ class Memory:
             layer, spare = self.layers[number], self.layers[-1]
             for old, new in zip(layer.view(2, -1, size), spare, strict=True):  # keys, values
                 for rows, end, index in moves:
-                    kept = torch.index_select(old, 0, index, out=self.moved[: len(index)])
-                    new[rows, :, :end] = kept.view(-1, heads, end, size)
+                    new[rows, :, :end] = old[index].view(-1, heads, end, size)
             self.layers[number], self.layers[-1] = spare, layer
         return order, ends
 

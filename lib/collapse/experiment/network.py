@@ -54,7 +54,9 @@ class Network:
     embedding: Tensor  # (vocabulary, width)
     positions: Tensor | None  # OPT: (positions, width)
     offset: int  # OPT: the row of position 0
-    rotary: Any  # Llama: the model's own module, which gives cosines and sines
+    # Llama: the model's own module, which gives cosines and sines. Without it, a model has layer
+    # norms and ReLU, as OPT; with it, RMS norms and SwiGLU.
+    rotary: Any
     layers: list[Layer]
     norm: Linear
     head: Tensor  # (vocabulary, width)
@@ -62,11 +64,6 @@ class Network:
     kv_heads: int
     head_dim: int
     epsilon: float
-
-    @property
-    def is_opt(self) -> bool:
-        """Layer norm, ReLU and learned positions; else RMS norm, SwiGLU and rotary ones."""
-        return self.positions is not None
 
 
 def supported(model: Any) -> bool:
@@ -146,11 +143,9 @@ def hidden(net: Network, ids: Tensor, positions: Tensor, attend: Attention) -> T
         (rows, t, width).
     """
     x = functional.embedding(ids, net.embedding)
-    rotate = None
     if net.positions is not None:
         x = x + functional.embedding(positions + net.offset, net.positions)
-    else:
-        rotate = net.rotary(x, positions[None])  # cosines and sines, each (1, t, head_dim)
+    rotate = net.rotary and net.rotary(x, positions[None])  # each (1, t, head_dim)
     for number, layer in enumerate(net.layers):
         mixed = attend(number, *_queries_keys_values(net, layer, x, rotate))
         x = x + functional.linear(mixed.transpose(1, 2).flatten(2), *layer.out)
@@ -159,7 +154,7 @@ def hidden(net: Network, ids: Tensor, positions: Tensor, attend: Attention) -> T
 
 
 def _norm(net: Network, x: Tensor, weights: Linear) -> Tensor:
-    if net.is_opt:
+    if net.rotary is None:
         return functional.layer_norm(x, x.shape[-1:], *weights, net.epsilon)
     return functional.rms_norm(x, x.shape[-1:], weights[0], net.epsilon)
 
@@ -182,7 +177,7 @@ def _queries_keys_values(
 
 def _mlp(net: Network, layer: Layer, x: Tensor) -> Tensor:
     up = functional.linear(_norm(net, x, layer.mlp_norm), *layer.up)
-    if net.is_opt:
+    if net.rotary is None:
         return functional.linear(functional.relu_(up), *layer.down)
     gate, up = up.chunk(2, -1)
     return functional.linear(functional.silu(gate) * up, *layer.down)

@@ -155,14 +155,10 @@ def _read(given: str) -> str:
         raise AssetError(
             f"corpus {given!r} is neither {' nor '.join(TEXTS)} nor a file here; give one of these"
         ) from error
-    except UnicodeDecodeError as error:
-        raise AssetError(
-            f"cannot read the corpus {given} as UTF-8 text ({error}); save it as UTF-8"
-        ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AssetError(
-            f"cannot read the corpus {given!r} ({reason}); give a text file"
+            f"cannot read the corpus {given!r} as UTF-8 text ({reason}); give a text file in UTF-8"
         ) from error
     return content.replace("\r\n", "\n").replace("\r", "\n")
 
