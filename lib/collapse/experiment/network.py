@@ -96,9 +96,10 @@ def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
     """
 
     def stacked(parts: list[Tensor | None]) -> Tensor | None:
-        if parts[0] is None:
+        whole = [part for part in parts if part is not None]  # of biases, all or none
+        if not whole:
             return None
-        return (parts[0] if len(parts) == 1 else torch.cat(parts)).to(dtype or parts[0].dtype)
+        return (torch.cat(whole) if len(whole) > 1 else whole[0]).to(dtype or whole[0].dtype)
 
     def part(layer: Any, names: str | tuple[str, ...]) -> Linear:
         if isinstance(names, str):

@@ -25,9 +25,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from collapse.experiment import assets, bases, corpus, provenance
+from collapse.experiment import assets, bases, corpus, provenance, scoring, training
 from collapse.experiment.models import device
-from collapse.experiment.protocol import digest
+from collapse.experiment.protocol import Protocol, digest
 from collapse.pretraining import literature
 
 KEPT_EVERY = 120.0  # seconds between two states that are kept, to go on from; each is told
@@ -119,7 +119,8 @@ def train(
         the model, on the CPU, and its state, with a row of the curve for each of the first hundred
         steps and then one every hundred.
     """
-    model = untrained(recipe).to(device()).train()
+    model, plain = untrained(recipe).to(device()), Protocol()
+    tokens = torch.from_numpy(blocks).long().to(device())
     optimiser = torch.optim.AdamW(
         model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
     )
@@ -130,13 +131,13 @@ def train(
         now.step += 1
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(now.step, recipe)
-        now.since.append(_gradient(model, blocks[batch], recipe.part))
+        total = training.gradient(model, tokens[batch], recipe.part, plain.precision)
+        now.since.append(float(total) / (recipe.batch * (recipe.length - 1)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        optimiser.zero_grad()
         measured = now.step % 100 == 0 or now.step == recipe.steps
         if measured or now.step < 100:
-            tested = held_out_nll(model, held_out, recipe.part) if measured else None
+            tested = scoring.mean_nll(model, held_out, plain) if measured else None
             mean = sum(now.since) / len(now.since)
             now.rows.append({"step": now.step, "train_nll": mean, "held_out_nll": tested})
             now.since.clear()
@@ -160,13 +161,6 @@ def learning_rate(step: int, recipe: Recipe) -> float:
     return recipe.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-@torch.no_grad()
-def held_out_nll(model: Any, blocks: np.ndarray, part: int) -> float:
-    """Mean negative log-likelihood of tokens, in nats."""
-    total = sum(float(_nll(model, tokens)) for tokens in _parts(blocks, part))
-    return total / (len(blocks) * (blocks.shape[1] - 1))
-
-
 def _batches(blocks: int, recipe: Recipe) -> Iterator[np.ndarray]:
     """Numbers of blocks, a batch each, without end: one permutation of all after another."""
     random = np.random.default_rng(recipe.seed)
@@ -176,29 +170,6 @@ def _batches(blocks: int, recipe: Recipe) -> Iterator[np.ndarray]:
             waiting = np.concatenate([waiting, random.permutation(blocks)])
         yield waiting[: recipe.batch]
         waiting = waiting[recipe.batch :]
-
-
-def _gradient(model: Any, blocks: np.ndarray, part: int) -> float:
-    """Add the gradient of the mean loss of some blocks to the parameters'; the loss, in nats."""
-    targets = len(blocks) * (blocks.shape[1] - 1)
-    total = 0.0
-    for tokens in _parts(blocks, part):
-        loss = _nll(model, tokens) / targets
-        loss.backward()
-        total += float(loss.detach())
-    return total
-
-
-def _parts(blocks: np.ndarray, part: int) -> tuple[torch.Tensor, ...]:
-    return torch.from_numpy(blocks).long().to(device()).split(part)
-
-
-def _nll(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Sum over the tokens of (blocks, length) that have one before them."""
-    logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum"
-    )
 
 
 def _resume(path: Path | None, model: Any, optimiser: Any) -> State:
