@@ -224,8 +224,7 @@ def make(name: str) -> Path:
 
 def _path(about: dict[str, Any]) -> Path:
     """Where the state of a pretraining is kept: for this recipe, text, machine and code alone."""
-    machine = {key: value for key, value in provenance.numerics().items() if key != "code"}
-    key = digest([about, machine, inspect.getsource(sys.modules[__name__])])
+    key = digest([about, provenance.numerics(), inspect.getsource(sys.modules[__name__])])
     return assets.cache_dir() / "pretraining" / f"{about['name']}-{key[:12]}.pt"
 
 
