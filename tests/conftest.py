@@ -9,17 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 
 # Toy models are slower on two threads than on one; kernels and subprocesses inherit this.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-from collapse.experiment import assets, hub, sources
+from collapse.experiment import assets, sources
 from collapse.experiment.protocol import Protocol
 
 if TYPE_CHECKING:
     from collapse.experiment import corpus, models
+
+hypothesis.settings.register_profile("book", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("book")
 
 
 @pytest.fixture(scope="session")
@@ -55,12 +59,9 @@ def isolated(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     if "toy" in request.fixturenames:
         know_toy(tmp_path / "cache", toy_cache)
-    forget = hub.answers.cache_clear
-    forget()
     if loop := sys.modules.get("collapse.experiment.loop"):  # not imported for the sake of this
         loop._materials.cache_clear()
     yield
-    forget()
 
 
 WORDS = "rain wind stone river light dark tree bird song road house night day sea fire".split()

@@ -1,5 +1,6 @@
 """The decoder: token for token what `transformers` writes, and samples from the right law."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,7 @@ def test_deterministic_decoding_is_that_of_transformers_token_for_token(
         assert found.tolist() != usual.tolist()
 
 
+@functools.cache
 def trained(kind: str) -> Any:
     """A small model that has learned to count: its beams come from one ancestor."""
     net = make(kind).train()
@@ -100,17 +102,17 @@ def trained(kind: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("penalty", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize(("beams", "penalty"), [(5, 1.0), (5, 2.0), (5, 3.0), (1, 1.0)])
 def test_beams_of_a_trained_model_are_those_of_transformers(
-    kind: str, penalty: float, monkeypatch: pytest.MonkeyPatch
+    kind: str, beams: int, penalty: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("PART", 30), ("SWEEP", 4)):
         monkeypatch.setattr(decoding, name, value)
     net, given = trained(kind), prompts(23, seed=2)
-    protocol = Protocol(decoding="beam", repetition_penalty=penalty)
+    protocol = Protocol(decoding="beam", beams=beams, repetition_penalty=penalty)
     found = decoding.generate(net, given, 30, protocol, EOS)
     expected = by_transformers(
-        net, given, 30, do_sample=False, num_beams=5, repetition_penalty=penalty
+        net, given, 30, do_sample=False, num_beams=beams, repetition_penalty=penalty
     )
     assert found.tolist() == expected.tolist()
 
@@ -159,24 +161,16 @@ def make_gpt2() -> Any:
     return GPT2LMHeadModel(config).eval()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"no_repeat_ngram_size": 1},
-        {"min_p": 0.99, "top_k": 1},
-        {"num_beams": 3, "length_penalty": -9.0},
-        {"bad_words_ids": [[token] for token in range(VOCABULARY // 2)]},
-        {"exponential_decay_length_penalty": (1, 9.0), "max_length": 8, "renormalize_logits": True},
-    ],
-    ids=lambda settings: next(iter(settings)),
-)
 @pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
-def test_what_a_model_s_folder_says_about_decoding_changes_nothing(
-    way: str, settings: dict[str, Any]
-) -> None:
+def test_what_a_model_s_folder_says_about_decoding_changes_nothing(way: str) -> None:
     net, given = make_gpt2(), prompts(40)
     protocol = Protocol(decoding=way, eos="suppress", repetition_penalty=1.0)
     plain = decoding.generate(net, given, NEW, protocol, EOS, seed=1)
+    settings = {
+        "no_repeat_ngram_size": 1, "min_p": 0.99, "top_k": 1, "num_beams": 3,
+        "length_penalty": -9.0, "bad_words_ids": [[token] for token in range(VOCABULARY // 2)],
+        "exponential_decay_length_penalty": (1, 9.0), "max_length": 8, "renormalize_logits": True,
+    }  # fmt: skip
     net.generation_config = GenerationConfig(**settings)
     assert decoding.generate(net, given, NEW, protocol, EOS, seed=1).tolist() == plain.tolist()
     assert all(getattr(net.generation_config, name) == settings[name] for name in settings)
@@ -197,7 +191,7 @@ def test_processes_that_leave_sampling_to_transformers_draw_other_numbers(
     found = []
     for rank in (0, 1):  # as if each had these prompts for its share
         monkeypatch.setattr(devices, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(devices, "share", slice)
+        monkeypatch.setattr(devices, "shard", slice)
         found.append(decoding.generate(net, given, NEW, protocol, EOS, seed=1))
     assert (found[0] == found[1]).mean() < 0.5
 
@@ -221,19 +215,6 @@ def test_an_unknown_architecture_is_left_to_transformers(way: str) -> None:
     assert allowed.shape == (40, NEW) and end in allowed
 
 
-def test_beams_find_likelier_text_than_greed(model: Any) -> None:
-    given = prompts(20)
-
-    def total(way: str) -> float:
-        written = decoding.generate(model, given, NEW, Protocol(decoding=way), EOS)
-        ids = torch.from_numpy(np.concatenate([given, written], 1).astype(np.int64))
-        with torch.inference_mode():
-            logp = torch.log_softmax(model(ids).logits[:, :-1], -1)
-        return float(logp.gather(-1, ids[:, 1:, None])[:, given.shape[1] - 1 :].sum())
-
-    assert total("beam") > total("greedy")
-
-
 @pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
 def test_the_end_token_is_written_only_where_it_is_allowed(model: Any, way: str) -> None:
     given = prompts(60)
@@ -245,18 +226,14 @@ def test_the_end_token_is_written_only_where_it_is_allowed(model: Any, way: str)
     assert end in decoding.generate(model, given, NEW, free, end)
     assert end not in suppressed
     assert suppressed.shape == (60, NEW)
-
-
-def test_a_tokenizer_without_end_token_needs_no_suppression(model: Any) -> None:
-    given, greedy = prompts(3), Protocol(decoding="greedy")
-    found = decoding.generate(model, given, NEW, greedy, None)
-    allowed = decoding.generate(model, given, NEW, greedy.replace(eos="allow"), EOS)
-    assert found.tolist() == allowed.tolist()
+    # A tokeniser without an end token needs no suppression.
+    none = decoding.generate(model, given, NEW, free.replace(eos="suppress"), None)
+    assert none.tolist() == written.tolist()
 
 
 # -- sampling --------------------------------------------------------------------------------
 
-DRAWS = 20_000
+DRAWS = 10_000
 
 
 def pooled(*rows: np.ndarray) -> np.ndarray:
@@ -307,7 +284,6 @@ def test_top_p_draws_from_the_nucleus_and_nothing_else(model: Any) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"temperature": 0.8, "top_p": 0.9},
         {"repetition_penalty": 2.0},
         {"temperature": 1.5, "top_p": 0.7, "repetition_penalty": 1.5},
     ],
@@ -334,18 +310,12 @@ def test_batching_does_not_change_a_sample(model: Any, monkeypatch: pytest.Monke
     assert found[0] == found[1] == found[2] == found[3]
 
 
-def test_a_seed_gives_one_sample_and_another_seed_another(model: Any) -> None:
-    given, protocol = prompts(8), Protocol(decoding="sample")
+def test_a_seed_gives_one_sample_and_another_seed_or_row_another(model: Any) -> None:
+    given, protocol = np.tile(prompts(1), (8, 1)), Protocol(decoding="sample")
     one, same, other = (decoding.generate(model, given, NEW, protocol, EOS, s) for s in (1, 1, 2))
     assert one.tolist() == same.tolist()
     assert one.tolist() != other.tolist()
-
-
-def test_identical_prompts_are_continued_differently(model: Any) -> None:
-    found = decoding.generate(
-        model, np.tile(prompts(1), (8, 1)), NEW, Protocol(decoding="sample"), EOS
-    )
-    assert len({tuple(row) for row in found.tolist()}) == 8
+    assert len({tuple(row) for row in one.tolist()}) == 8
 
 
 def test_progress_counts_prompts(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

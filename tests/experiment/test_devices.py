@@ -24,7 +24,8 @@ import json, sys
 from collapse.experiment import devices, loop
 from collapse.experiment.protocol import Protocol
 with devices.one_speaks():
-    loop.run(Protocol(**json.loads(sys.argv[1])))
+    for values in json.loads(sys.argv[1]):
+        loop.run(Protocol(**values))
 """
 
 
@@ -39,52 +40,42 @@ def launched(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("decoding", ["sample", "beam"])
-def test_two_processes_end_with_the_record_of_one(
-    toy: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoding: str
+def test_two_processes_end_with_the_records_of_one(
+    toy: Protocol, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # 9 to a batch, 20 blocks: odd shares, and a last batch of two. Dropout, which differs between
     # processes, is off in a copy of the model.
-    folder = tmp_path / "without-dropout"
-    source = sources.model_folder(toy.model)
-    folder.mkdir()
-    for path in source.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    folder = Path(shutil.copytree(sources.model_folder(toy.model), tmp_path / "without-dropout"))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"dropout": 0.0}))
-    protocol = toy.replace(
-        model=sources.name_model(str(folder)),
-        batch=9,
-        generations=2,
-        decoding=decoding,
-        selection="best",
-    )
-    alone = loop.run(protocol)
+    shared = toy.replace(model=sources.name_model(str(folder)), batch=9, generations=2)
+    protocols = [shared.replace(decoding=decoding) for decoding in ("sample", "beam")]
+    alone = [loop.run(protocol) for protocol in protocols]
     shutil.copytree(tmp_path / "cache" / "sources", tmp_path / "together" / "cache" / "sources")
     for name in ("cache", "build"):
         monkeypatch.setenv(f"COLLAPSE_{name.upper()}", str(tmp_path / "together" / name))
     program = tmp_path / "together.py"
     program.write_text(TOGETHER)
-    said = launched(str(program), json.dumps(protocol.to_dict()))
-    assert said.count("generation 1: test perplexity") == 1
-    [path] = [records.built() / name for name in os.listdir(records.built())]
-    together = records.read(path)
-    assert together.provenance["processes"] == 2
-    for column in alone.generations:
-        gauge = alone.generations[column.removesuffix("_se")].abs().max()
-        np.testing.assert_allclose(
-            together.generations[column],
-            alone.generations[column],
-            rtol=2e-4,
-            atol=1e-6 * gauge,  # an error is a difference of values that are rounded to float32
-            err_msg=column,
-        )
-    for name, expected in alone.arrays.items():
-        np.testing.assert_allclose(together.arrays[name], expected, rtol=2e-3, err_msg=name)
-    # What the first process stored is found by one process alone.
-    loop._materials.cache_clear()
-    assert loop.run(protocol).fingerprint == together.fingerprint
-    assert len(list((assets.cache_dir() / "generations").iterdir())) == 2
+    said = launched(str(program), json.dumps([protocol.to_dict() for protocol in protocols]))
+    assert said.count("generation 1: test perplexity") == 2
+    for protocol, expected in zip(protocols, alone, strict=True):
+        together = records.find(protocol, records.built())
+        assert together is not None and together.provenance["processes"] == 2
+        for column in expected.generations:
+            gauge = expected.generations[column.removesuffix("_se")].abs().max()
+            np.testing.assert_allclose(
+                together.generations[column],
+                expected.generations[column],
+                rtol=2e-4,
+                atol=1e-6 * gauge,  # an error is a difference of values rounded to float32
+                err_msg=column,
+            )
+        for name, array in expected.arrays.items():
+            np.testing.assert_allclose(together.arrays[name], array, rtol=2e-3, err_msg=name)
+        # What the first process stored is found by one process alone.
+        loop._materials.cache_clear()
+        assert loop.run(protocol).fingerprint == together.fingerprint
+    assert len(list((assets.cache_dir() / "generations").iterdir())) == 4
 
 
 def test_a_launcher_s_processes_and_workers_exclude_each_other(
@@ -99,7 +90,7 @@ def test_a_launcher_s_processes_and_workers_exclude_each_other(
 
 @pytest.mark.parametrize(("rows", "number"), [(7, 3), (2, 5), (0, 2)])
 def test_shares_are_whole_and_nearly_equal(rows: int, number: int) -> None:
-    parts = [list(range(rows))[some] for some in devices.shares(rows, number)]
+    parts = [list(range(rows))[some] for some in devices.slices(rows, number)]
     assert [row for part in parts for row in part] == list(range(rows))
     assert len(parts) == number
     assert max(map(len, parts)) - min(map(len, parts)) <= 1

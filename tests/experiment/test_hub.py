@@ -1,35 +1,20 @@
-"""The model hub, played by a local server; the client reads its address when it is imported."""
+"""The model hub, played by a local server."""
 
 import json
-import os
+import shutil
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from transformers import OPTConfig, OPTForCausalLM
 
-from collapse.experiment import hub
-from collapse.experiment.assets import sha256_file
-from fake_hub import COMMIT, serve
-from local_server import running
-
-SCRIPT = """
-import sys
 from collapse.experiment import assets, hub
-try:
-    folder, identity = hub.snapshot(sys.argv[1])
-except assets.AssetError as error:
-    print("refused:", error)
-else:
-    print("folder:", folder)
-    print("identity:", identity)
-"""
+from collapse.experiment.assets import AssetError, sha256_file
+from fake_hub import COMMIT, serve
+
+NOBODY = "http://127.0.0.1:9"  # where no one listens
 
 
 @pytest.fixture(scope="module")
@@ -43,207 +28,143 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def ask(name: str, endpoint: str, cache: Path, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, name],
-        env={
-            **{
-                key: value
-                for key, value in os.environ.items()
-                if not key.startswith(("HF_", "TRANSFORMERS_"))
-            },
-            **{"HF_ENDPOINT": endpoint, "HF_HOME": str(cache / "home")},
-            **{"COLLAPSE_CACHE": str(cache), "NO_PROXY": "127.0.0.1", **environment},
-        },
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Name the address of the hub, as if it could be asked, and directly."""
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "home"))
+    return lambda endpoint: monkeypatch.setenv("HF_ENDPOINT", endpoint)
 
 
-def test_a_model_comes_with_its_revision_and_verified_hash(weights: Path, tmp_path: Path) -> None:
-    with serve("some/model", weights) as endpoint:
-        told = ask("some/model", endpoint, tmp_path)
-    assert sha256_file(weights / "model.safetensors") in told
-    assert f"'revision': '{COMMIT}'" in told
-    # And again from the copy, when the hub is gone.
-    again = ask("some/model", endpoint, tmp_path, HF_HUB_OFFLINE="1")
-    assert sha256_file(weights / "model.safetensors") in again
+def refusal(name: str) -> str:
+    """The sentence that refuses a model."""
+    with pytest.raises(AssetError) as refused:
+        hub.snapshot(name)
+    said = str(refused.value)
+    assert "\n" not in said
+    return said
 
 
-def test_weights_that_differ_from_the_hub_s_hash_are_refused(weights: Path, tmp_path: Path) -> None:
-    with serve("some/model", weights, {"model.safetensors": "0" * 64}) as endpoint:
-        told = ask("some/model", endpoint, tmp_path)
-    assert told.startswith("refused: model.safetensors of some/model has SHA-256")
-    assert "remove" in told and told.count("\n") == 1
-    # Nor are they taken for a copy when the hub is gone.
-    again = ask("some/model", endpoint, tmp_path, HF_HUB_OFFLINE="1")
-    assert again.startswith("refused: model 'some/model' is no folder here")
-
-
-def test_an_unknown_model_is_named(weights: Path, tmp_path: Path) -> None:
-    with serve("some/model", weights) as endpoint:
-        told = ask("some/other", endpoint, tmp_path)
-    assert told.startswith("refused: the model hub has no model 'some/other'")
-
-
-def test_without_hub_and_copy_the_remedy_is_told(tmp_path: Path) -> None:
-    told = ask("some/model", "http://127.0.0.1:9", tmp_path)
-    assert told.startswith("refused: model 'some/model' is no folder here")
-    assert "smollm2-135m" in told
-
-
-def test_the_files_are_of_the_revision_that_the_hashes_were_asked_of(
-    weights: Path, tmp_path: Path
+def test_a_model_comes_with_its_revision_and_verified_hash(
+    at: Callable[[str], None], weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serve("some/model", weights, moves=True) as endpoint:
-        told = ask("some/model", endpoint, tmp_path)
-    assert f"'revision': '{COMMIT}'" in told
-    assert told.splitlines()[0].endswith(f"/{COMMIT}")
+    assert hub.earlier_snapshot("some/model") is None
+    with serve("some/model", weights, moves=True) as endpoint:  # a later revision comes meanwhile
+        at(endpoint)
+        folder, identity = hub.snapshot("some/model")
+    assert folder.name == COMMIT
+    sha256 = sha256_file(weights / "model.safetensors")
+    assert identity == {
+        "hub": "some/model", "revision": COMMIT, "sha256:model.safetensors": sha256,
+    }  # fmt: skip
+    # And again from the copy, when the hub is gone or is not to be asked.
+    at(NOBODY)
+    assert hub.snapshot("some/model") == (folder, identity)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "yes")
+    assert hub.snapshot("some/model") == (folder, identity)
+    assert hub.earlier_snapshot("some/model") == folder
+
+
+def test_weights_that_differ_from_the_hub_s_hash_are_refused(
+    at: Callable[[str], None], weights: Path
+) -> None:
+    with serve("some/model", weights, {"model.safetensors": "0" * 64}) as endpoint:
+        at(endpoint)
+        said = refusal("some/model")
+    assert said.startswith("model.safetensors of some/model has SHA-256") and "remove" in said
+    # Nor are they taken for a copy when the hub is gone.
+    at(NOBODY)
+    assert refusal("some/model").startswith("model 'some/model' is no folder here and the model")
+
+
+def test_a_model_that_the_hub_does_not_give_is_refused_by_name(
+    at: Callable[[str], None], weights: Path
+) -> None:
+    with serve("some/model", weights) as endpoint:
+        at(endpoint)
+        assert refusal("some/other").startswith("the model hub has no model 'some/other'")
+    with serve("some/model", weights, gated=True) as endpoint:
+        at(endpoint)
+        said = refusal("some/model")
+    assert said.startswith("the model hub gives 'some/model' only to those who have agreed")
+    assert "HF_TOKEN" in said
 
 
 @pytest.mark.parametrize("kind", ["model.safetensors", "pytorch_model.bin"])
-def test_weights_in_parts_are_found_through_their_index(
-    weights: Path, kind: str, tmp_path: Path
+def test_weights_in_parts_are_fetched_and_others_are_not(
+    at: Callable[[str], None], weights: Path, kind: str, tmp_path: Path
 ) -> None:
     folder, stem = tmp_path / "parts", Path(kind)
     parts = [f"{stem.stem}-0000{n}-of-00002{stem.suffix}" for n in (1, 2)]
     folder.mkdir()
-    (folder / "config.json").write_bytes((weights / "config.json").read_bytes())
-    for part in [*parts, f"other{stem.suffix}"]:
-        (folder / part).write_bytes(part.encode())
+    shutil.copy(weights / "config.json", folder)
+    others = [f"other{stem.suffix}", "pytorch_model.bin"] if "model.s" in kind else ["x.bin"]
+    for file in [*parts, *others]:
+        (folder / file).write_bytes(file.encode())
     index = {"weight_map": {"a": parts[0], "b": parts[1], "c": parts[0]}}
     (folder / f"{kind}.index.json").write_text(json.dumps(index))
     with serve("some/model", folder) as endpoint:
-        told = ask("some/model", endpoint, tmp_path / "cache")
-    for part in parts:
-        assert f"'sha256:{part}': '{sha256_file(folder / part)}'" in told
-    assert "other" not in told
+        at(endpoint)
+        _, identity = hub.snapshot("some/model")
+    found = {name: value for name, value in identity.items() if name.startswith("sha256:")}
+    assert found == {f"sha256:{part}": sha256_file(folder / part) for part in parts}
 
 
-def test_a_model_without_weights_is_refused(weights: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "none"
-    folder.mkdir()
-    (folder / "config.json").write_bytes((weights / "config.json").read_bytes())
-    with serve("some/model", folder) as endpoint:
-        told = ask("some/model", endpoint, tmp_path / "cache")
-    assert told.startswith("refused: 'some/model' on the model hub has neither model.safetensors")
-
-
-def test_a_gated_model_asks_for_a_token(weights: Path, tmp_path: Path) -> None:
-    with serve("some/model", weights, gated=True) as endpoint:
-        told = ask("some/model", endpoint, tmp_path)
-    assert told.startswith(
-        "refused: the model hub gives 'some/model' only to those who have agreed"
-    )
-    assert "HF_TOKEN" in told and told.count("\n") == 1
+def test_a_model_without_weights_is_refused(
+    at: Callable[[str], None], weights: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    shutil.copy(weights / "config.json", tmp_path / "none")
+    with serve("some/model", tmp_path / "none") as endpoint:
+        at(endpoint)
+        assert "on the model hub has neither model.safetensors nor" in refusal("some/model")
 
 
 @pytest.mark.parametrize("page", [b"<html>Please log in</html>", b"[]", b"{}"])
 def test_an_answer_that_is_not_a_hub_s_names_who_gave_it(
-    weights: Path, page: bytes, tmp_path: Path
+    at: Callable[[str], None], weights: Path, page: bytes
 ) -> None:
     with serve("some/model", weights, page=page) as endpoint:
-        told = ask("some/model", endpoint, tmp_path)
-    assert told.startswith(f"refused: {endpoint} did not answer as a model hub does")
-    assert "HF_ENDPOINT" in told and told.count("\n") == 1
+        at(endpoint)
+        said = refusal("some/model")
+    assert said.startswith(f"{endpoint} did not answer as a model hub does")
+    assert "HF_ENDPOINT" in said
 
 
-@pytest.mark.parametrize("offline", ["0", "1"])
 @pytest.mark.parametrize("name", ["/modles/mine", "./mine", "../mine", "a/b/c", "my model", "~/m"])
-def test_what_can_only_be_a_path_is_no_folder(name: str, offline: str, tmp_path: Path) -> None:
-    told = ask(name, "http://127.0.0.1:9", tmp_path, HF_HUB_OFFLINE=offline)
-    assert told.startswith(f"refused: model {name!r} is no folder here and cannot be a name on")
-    assert "spelling" in told and told.count("\n") == 1
+def test_what_can_only_be_a_path_is_no_folder(
+    at: Callable[[str], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(NOBODY)
+    for offline in ("", "1"):
+        monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+        said = refusal(name)
+        assert said.startswith(f"model {name!r} is no folder here and cannot be a name on")
+        assert "spelling" in said
 
 
-# -- whether it answers -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def online(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the hub could be asked, and directly."""
-    monkeypatch.delenv("HF_HUB_OFFLINE")
-    monkeypatch.delenv("TRANSFORMERS_OFFLINE", raising=False)
-    monkeypatch.setenv("no_proxy", "*")
-
-
-@contextmanager
-def silent_server() -> Iterator[str]:
-    """Accepts connections and never says a word."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-@contextmanager
-def http_server(status: int) -> Iterator[str]:
-    class Answer(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response(status)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    with running(server) as address:
-        yield address
-
-
-def test_an_offline_hub_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-    monkeypatch.setattr(hub.urllib.request, "urlopen", lambda *a, **k: asked.append(a))
-    for word in ("1", "true", "yes"):
-        monkeypatch.setenv("HF_HUB_OFFLINE", word)
-        hub.answers.cache_clear()
-        assert hub.answers() is False
-    assert asked == []
-
-
-def test_a_silent_hub_counts_as_absent(online: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_is_silent_or_not_there_is_given_up_and_the_remedy_told(
+    at: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert hub.PATIENCE <= 5
     monkeypatch.setattr(hub, "PATIENCE", 0.3)
-    with silent_server() as address:
-        assert hub.answers(address) is False
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never says a word
+        for address in (f"http://127.0.0.1:{silent.getsockname()[1]}", NOBODY, "no address"):
+            at(address)
+            said = refusal("some/model")
+            assert said.startswith("model 'some/model' is no folder here and the model hub does")
+            assert "smollm2-135m" in said
 
 
-def test_a_hub_whose_name_is_never_resolved_counts_as_absent(
-    online: None, monkeypatch: pytest.MonkeyPatch
+def test_an_offline_hub_is_not_asked(
+    at: Callable[[str], None], weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    released = threading.Event()
-
-    def hang(*_: object, **__: object) -> None:
-        released.wait(30)
-        raise OSError("no such name")
-
-    monkeypatch.setattr(hub, "PATIENCE", 0.3)
-    monkeypatch.setattr(hub.urllib.request, "urlopen", hang)
-    assert hub.answers("http://nowhere.invalid") is False
-    released.set()
-
-
-def test_a_refused_connection_counts_as_absent(online: None) -> None:
-    with silent_server() as address:
-        pass  # closed again: nobody listens there now
-    assert hub.answers(address) is False
-
-
-@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_malformed_address_counts_as_absent_without_a_traceback(online: None) -> None:
-    assert hub.answers("no address") is False
-
-
-@pytest.mark.parametrize("status", [200, 404])
-def test_a_hub_that_answers_is_present(online: None, status: int) -> None:
-    with http_server(status) as address:
-        assert hub.answers(address) is True
-
-
-def test_the_hub_is_asked_once_and_where_the_environment_says(
-    online: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with http_server(200) as address:
-        monkeypatch.setenv("HF_ENDPOINT", address)
-        assert hub.answers() is True
-    assert hub.answers() is True  # the server is gone, the answer is remembered
+    with serve("some/model", weights) as endpoint:
+        at(endpoint)
+        for word in ("1", "true", "yes"):
+            monkeypatch.setenv("HF_HUB_OFFLINE", word)
+            assert "the model hub does not answer" in refusal("some/model")
+    assert not (assets.cache_dir() / "hub").exists()

@@ -59,6 +59,12 @@ def test_an_edited_text_leaves_the_earlier_experiment_s_record(
         path.write_text("".join(text), encoding="utf-8")
         made.append(loop.run(toy.replace(corpus=sources.name_text(str(path)), generations=1)))
     assert len(records.list_records(records.built())) == 2
+    folder = records.built() / made[0].name
+    said = "".join(
+        path.read_text() for path in folder.iterdir() if path.suffix in (".json", ".csv")
+    )
+    assert made[0].base["name"] == "toy-opt"
+    assert str(tmp_path.parent.parent) not in said  # no record holds a path
     for record in made:
         stored = records.find(record.protocol, records.built())
         assert stored is not None and stored.fingerprint == record.fingerprint
@@ -83,16 +89,6 @@ def test_an_edited_model_is_another_and_the_earlier_one_is_not_run_in_its_place(
     with pytest.raises(AssetError, match=r"model toy-opt@\w+ .* has changed since it was named"):
         models.load(name)
     assert not sources.same(sources.name_model(str(folder)), name)
-
-
-def test_no_record_holds_a_path(toy: Protocol, tmp_path: Path) -> None:
-    record = loop.run(toy.replace(generations=1))
-    folder = records.built() / record.name
-    said = "".join(
-        path.read_text() for path in folder.iterdir() if path.suffix in (".json", ".csv")
-    )
-    assert record.base["name"] == "toy-opt"
-    assert str(tmp_path.parent.parent) not in said
 
 
 @pytest.mark.parametrize("field", ["corpus", "model"])
@@ -131,8 +127,8 @@ def test_byte_order_mark_and_line_ends_are_no_part_of_a_text(weather: str, tmp_p
         (b"\n" * 50, "has 0 of the 10 lines"),
         (b"one long line", "has 1 of the 10 lines"),
         (b"rain\n" * 9, "has 9 of the 10 lines"),
-        ("caf\xe9\n".encode("latin-1") * 20, "as UTF-8 text .*; save it as UTF-8"),
-        ("rain\n".encode("utf-16") * 20, "as UTF-8 text .*; save it as UTF-8"),
+        ("caf\xe9\n".encode("latin-1") * 20, "as UTF-8 text .*; give a text file in UTF-8"),
+        ("rain\n".encode("utf-16") * 20, "as UTF-8 text .*; give a text file in UTF-8"),
     ],
 )
 def test_what_is_no_text_for_a_run_is_refused_at_once(

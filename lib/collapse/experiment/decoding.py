@@ -5,7 +5,7 @@ padding, no stopping and no length penalty. A prompt is read once; its keys and 
 its beams. Beams are never copied: what they write hangs in a tree, a beam sees its ancestors, and
 nodes without descendants are swept out from time to time.
 
-Models other than those of `collapse.transformer` are left to `transformers.generate`.
+Models other than those of `network` are left to `transformers.generate`.
 """
 
 import math
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from collapse.experiment import devices, network, scoring
-from collapse.experiment.kv_cache import Memory
+from collapse.experiment.kv_cache import Memory, taken
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.training import Progress
 
@@ -35,7 +36,7 @@ def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) 
         model: where it lies decides; without one the answer is that for a CPU.
         prompt_length: of the prompts, in tokens.
     """
-    width = protocol.beams if protocol.decoding == "beam" else 1
+    width = protocol.width
     device = next(model.parameters()).device if model is not None else torch.device("cpu")
     if device.type != "cuda":
         return max(1, ROWS // width)
@@ -80,28 +81,29 @@ def generate(
     """
     model.eval()
     uniforms = np.random.default_rng(seed).random((len(prompts), new_tokens), np.float32)
-    mine = devices.share(len(prompts))
+    mine = devices.shard(len(prompts))
     prompts, uniforms = prompts[mine], uniforms[mine]
     device = next(model.parameters()).device
     banned = eos_token_id if protocol.eos == "suppress" else None
     net = None
     if network.supported(model):
-        with torch.inference_mode():
-            half = torch.bfloat16 if protocol.precision == "bf16" else None
-            net = network.lay_out(model, half)
+        net = network.lay_out(model, torch.bfloat16 if protocol.precision == "bf16" else None)
     else:
         torch.manual_seed(seed + devices.rank())  # other prompts, other numbers
 
     def write(rows: slice) -> np.ndarray:
         ids = torch.from_numpy(prompts[rows].astype(np.int64)).to(device)
-        chance = torch.from_numpy(uniforms[rows]).to(device)
         with torch.inference_mode(), network.autocast(device, protocol.precision):
             if net is None:
                 new = _by_transformers(model, ids, new_tokens, protocol, banned)
-            elif protocol.decoding == "beam":
-                new = _beam(net, ids, new_tokens, protocol, banned)
             else:
-                new = _one_by_one(net, ids, new_tokens, protocol, banned, chance)
+                memory = _memory(net, ids, new_tokens, protocol)
+                tokens = functional.pad(ids, (0, new_tokens))
+                if protocol.decoding == "beam":
+                    new = _beams(memory, tokens, protocol, banned)
+                else:
+                    chance = torch.from_numpy(uniforms[rows]).to(device)
+                    new = _one_by_one(memory, tokens, protocol, banned, chance)
         return new.to(torch.int32).cpu().numpy()
 
     threads = torch.get_num_threads() if device.type == "cpu" and net is not None else 1
@@ -109,12 +111,12 @@ def generate(
     batches = min(len(prompts), math.ceil(batches / threads) * threads)
     done, ready = [np.empty((0, new_tokens), np.int32)], 0
     with devices.side_by_side(threads) as each:
-        for new in each(write, devices.shares(len(prompts), batches)):
+        for new in each(write, devices.slices(len(prompts), batches)):
             done.append(new)
             ready += len(new)
             if progress:
                 progress("writing", ready, len(prompts))
-    return devices.join(np.concatenate(done))
+    return devices.all_gather(np.concatenate(done))
 
 
 def _by_transformers(
@@ -142,73 +144,48 @@ def _by_transformers(
     return written[:, ids.shape[1] :]
 
 
-def _read(net: network.Network, memory: Memory, prompts: Tensor) -> Tensor:
-    """Logits after the prompts, float32, (rows, 1, vocabulary)."""
-    places = torch.arange(prompts.shape[1], device=prompts.device)
-    last = network.hidden(net, prompts, places, memory.read_prompt)[:, -1:]
-    return _logits(net, memory, last)
-
-
-def _write(net: network.Network, memory: Memory, tokens: Tensor, place: int) -> Tensor:
-    """Logits after one more token of each beam, (rows, width): (rows, width, vocabulary)."""
-    memory.end += memory.width
-    places = torch.full((tokens.shape[1],), place, device=tokens.device)
-    return _logits(net, memory, network.hidden(net, tokens, places, memory.step))
-
-
-def _logits(net: network.Network, memory: Memory, last: Tensor) -> Tensor:
-    """Float32, in memory that the next step uses again: fresh pages cost more than the product."""
-    logits = network.logits_of(net.head, last.flatten(0, 1), memory.logits)
-    return logits.view(*last.shape[:2], -1)
-
-
-def _remember(net: network.Network, prompts: Tensor, new_tokens: int, protocol: Protocol) -> Memory:
+def _memory(net: network.Network, prompts: Tensor, new_tokens: int, protocol: Protocol) -> Memory:
     rows, length = prompts.shape
-    width = protocol.beams if protocol.decoding == "beam" else 1
-    number = max(1, round(rows * width / PART)) if prompts.device.type == "cpu" else min(4, rows)
-    return Memory(net, devices.shares(rows, min(number, rows)), length, new_tokens, protocol)
+    parts = max(1, round(rows * protocol.width / PART)) if prompts.device.type == "cpu" else 4
+    return Memory(net, devices.slices(rows, min(parts, rows)), length, new_tokens, protocol)
 
 
 def _one_by_one(
-    net: network.Network,
-    prompts: Tensor,
-    new_tokens: int,
-    protocol: Protocol,
-    banned: int | None,
-    chance: Tensor,
+    memory: Memory, tokens: Tensor, protocol: Protocol, banned: int | None, chance: Tensor
 ) -> Tensor:
-    memory = _remember(net, prompts, new_tokens, protocol)
-    rows, length = prompts.shape
-    tokens = torch.cat([prompts, prompts.new_zeros((rows, new_tokens))], 1)
-    for some in memory.parts:
-        memory.open(some, length)
-        part = tokens[some]
-        for place in range(length, length + new_tokens):
-            if place == length:
-                logits = _read(net, memory, part[:, :length])[:, 0]
-            else:
-                logits = _write(net, memory, part[:, place - 1 : place], place - 1)[:, 0]
-            _penalise(logits, part[:, :place], protocol.repetition_penalty)
-            if banned is not None:
-                logits[:, banned] = -math.inf
+    """Greedy search or sampling.
+
+    Args:
+        tokens: prompts and room for what is written, (rows, prompt and continuation).
+        chance: a uniform number for each token to be written.
+    """
+    for rows in memory.parts:
+        memory.open(rows, memory.prompt)
+        part = tokens[rows]
+        for place in range(memory.prompt, tokens.shape[1]):
+            logits = memory.logits(part[:, None, :place])[:, 0]
+            _adjust(logits, part[:, :place], protocol, banned)
             if protocol.decoding == "greedy":
                 part[:, place] = logits.argmax(-1)
             else:
                 logits /= protocol.temperature
-                part[:, place] = _draw(logits, protocol.top_p, chance[some, place - length])
-    return tokens[:, length:]
+                part[:, place] = _draw(logits, protocol.top_p, chance[rows, place - memory.prompt])
+    return tokens[:, memory.prompt :]
 
 
-def _penalise(scores: Tensor, tokens: Tensor, penalty: float) -> None:
-    """Divide positive scores of tokens seen before by the penalty, multiply negative ones.
+def _adjust(scores: Tensor, tokens: Tensor, protocol: Protocol, banned: int | None) -> None:
+    """Apply the repetition penalty and forbid a token, in place, over the last axis.
 
-    In place, over the last axis. As in Keskar et al. 2019 (arXiv 1909.05858, sec. 4.1) for negative
-    scores corrected; prompt tokens count as seen, which is what `transformers` does and the
-    released code ran with.
+    Positive scores of tokens seen before are divided by the penalty, negative ones multiplied. As
+    in Keskar et al. 2019 (arXiv 1909.05858, sec. 4.1) for negative scores corrected; prompt tokens
+    count as seen, which is what `transformers` does and the released code ran with.
     """
+    penalty = protocol.repetition_penalty
     if penalty != 1.0:
         seen = scores.gather(-1, tokens)
         scores.scatter_(-1, tokens, torch.where(seen < 0, seen * penalty, seen / penalty))
+    if banned is not None:
+        scores[..., banned] = -math.inf
 
 
 def _draw(logits: Tensor, top_p: float, chance: Tensor) -> Tensor:
@@ -221,9 +198,10 @@ def _draw(logits: Tensor, top_p: float, chance: Tensor) -> Tensor:
         below = (ordered.cumsum(-1) <= 1 - top_p).sum(-1, keepdim=True)
         least = ordered.gather(-1, below.clamp_max(logits.shape[1] - 1))
         probabilities = torch.where(probabilities < least, 0.0, probabilities)
-    heap = probabilities.cumsum(-1, dtype=torch.float64)
-    target = chance.double()[:, None] * heap[:, -1:]
-    return torch.searchsorted(heap, target, right=True)[:, 0].clamp_max(logits.shape[1] - 1)
+    cumulative = probabilities.cumsum(-1, dtype=torch.float64)
+    target = chance.double()[:, None] * cumulative[:, -1:]
+    drawn = torch.searchsorted(cumulative, target, right=True)[:, 0]
+    return drawn.clamp_max(logits.shape[1] - 1)
 
 
 def _ascending(values: Tensor) -> Tensor:
@@ -233,38 +211,31 @@ def _ascending(values: Tensor) -> Tensor:
     return values.sort(-1).values
 
 
-def _beam(
-    net: network.Network,
-    prompts: Tensor,
-    new_tokens: int,
-    protocol: Protocol,
-    banned: int | None,
-) -> Tensor:
-    memory = _remember(net, prompts, new_tokens, protocol)
-    beams, (rows, length) = protocol.beams, prompts.shape
-    tokens = torch.cat([prompts, prompts.new_zeros((rows, new_tokens))], 1)
-    tokens = tokens[:, None].expand(rows, beams, -1).contiguous()
-    totals = torch.zeros((rows, beams), device=prompts.device)
-    visible = torch.full((rows, beams, memory.slots), -math.inf, device=prompts.device)
-    visible[:, :, :length] = 0.0
-    memory.visible = visible
-    origin = torch.arange(rows, device=prompts.device)  # where each row came from
-    ends = [length] * len(memory.parts)
-    for begin in range(length, length + new_tokens, SWEEP):
-        places = range(begin, min(begin + SWEEP, length + new_tokens))
+def _beams(memory: Memory, tokens: Tensor, protocol: Protocol, banned: int | None) -> Tensor:
+    """Beam search; what the likeliest beam of each row wrote.
+
+    Args:
+        tokens: prompts and room for what is written, (rows, prompt and continuation).
+    """
+    rows, length = tokens.shape
+    tokens = tokens[:, None].repeat(1, protocol.beams, 1)
+    totals = torch.zeros(tokens.shape[:2], device=tokens.device)  # log-probabilities
+    origin = torch.arange(rows, device=tokens.device)  # where each row came from
+    ends = [memory.prompt] * len(memory.parts)
+    for begin in range(memory.prompt, length, SWEEP):
+        places = range(begin, min(begin + SWEEP, length))
         for some, end in zip(memory.parts, ends, strict=True):
             memory.open(some, end)
             for place in places:
-                _beam_step(net, memory, tokens[some], totals[some], place, protocol, banned)
-        if places.stop < length + new_tokens:
+                _beam_step(memory, tokens[some], totals[some], place, protocol, banned)
+        if places.stop < length:
             order, ends = memory.sweep()
             tokens, totals, origin = tokens[order], totals[order], origin[order]
-    written = tokens[torch.arange(rows), totals.argmax(1), length:]
+    written = tokens[torch.arange(rows), totals.argmax(1), memory.prompt :]
     return written[origin.argsort()]
 
 
 def _beam_step(
-    net: network.Network,
     memory: Memory,
     tokens: Tensor,
     totals: Tensor,
@@ -272,35 +243,15 @@ def _beam_step(
     protocol: Protocol,
     banned: int | None,
 ) -> None:
-    """One more token in each beam of some rows, in place.
-
-    Args:
-        tokens: (rows, beams, prompt and continuation); `place` is the one to fill in.
-        totals: log-probability of each beam, (rows, beams).
-    """
-    assert memory.visible is not None
-    beams, visible = protocol.beams, memory.visible[memory.rows]
-    if place == memory.prompt:  # all beams are one
-        before = totals[:, :1]
-        logits = _read(net, memory, tokens[:, 0, :place])
-    else:
-        before = totals
-        fresh = slice(memory.end, memory.end + beams)
-        visible[:, range(beams), range(fresh.start, fresh.stop)] = 0.0  # a token sees itself
-        logits = _write(net, memory, tokens[:, :, place - 1], place - 1)
+    """One more token in each beam of some rows, at `place`; tokens and totals change in place."""
+    logits = memory.logits(tokens[:, :, :place])
+    before = totals[:, : logits.shape[1]]  # after the prompt, all beams are one
     logp = torch.log_softmax(logits, -1, out=logits)
-    _penalise(logp, tokens[:, : logp.shape[1], :place], protocol.repetition_penalty)
-    if banned is not None:
-        logp[:, :, banned] = -math.inf
+    _adjust(logp, tokens[:, : logits.shape[1], :place], protocol, banned)
     # The best of all continuations are among the best of each beam.
-    best, chosen = logp.topk(beams, -1)
-    totals[:], rank = (before[:, :, None] + best).flatten(1).topk(beams, -1)
-    source = rank // beams
-    tokens[:] = _take(tokens, source)
+    best, chosen = logp.topk(protocol.beams, -1)
+    totals[:], rank = (before[:, :, None] + best).flatten(1).topk(protocol.beams, -1)
+    source = rank // protocol.beams
+    tokens[:] = taken(tokens, source)
     tokens[:, :, place] = chosen.flatten(1).gather(1, rank)
-    visible[:, :, : memory.end] = _take(visible[:, :, : memory.end], source)
-
-
-def _take(values: Tensor, source: Tensor) -> Tensor:
-    """Row by row, let beam i continue beam source[i]: (rows, beams, n)."""
-    return values.gather(1, source[:, :, None].expand(*source.shape, values.shape[2]))
+    memory.follow(source)

@@ -20,35 +20,29 @@ import torch
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
-# -- threads ---------------------------------------------------------------------------------
-
-
-def shares(rows: int, number: int) -> list[slice]:
-    """Rows in a number of shares of nearly one size."""
+def slices(rows: int, number: int) -> list[slice]:
+    """Rows in a number of slices of nearly one size."""
     edges = np.linspace(0, rows, number + 1).round().astype(int).tolist()
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 @contextlib.contextmanager
 def side_by_side(workers: int) -> Iterator[Map]:
-    """A `map` by a number of workers, among which the cores are shared out.
+    """A `map` by a number of threads, among which the cores are shared out.
 
-    The many small products of a step gain less from a second thread than a second batch does.
+    The many small products of a step gain less from a second core than a second batch does.
     """
     if workers == 1:
         yield map
         return
-    threads = torch.get_num_threads()
-    each = max(1, threads // workers)
+    cores = torch.get_num_threads()
+    each = max(1, cores // workers)
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,)) as pool:
         try:
             yield pool.map
         finally:
             pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(threads)
-
-
-# -- processes -------------------------------------------------------------------------------
+            torch.set_num_threads(cores)
 
 
 def processes() -> int:
@@ -61,19 +55,19 @@ def rank() -> int:
     return _state().process_index if processes() > 1 else 0
 
 
-def share(rows: int) -> slice:
+def shard(rows: int) -> slice:
     """The rows that fall to this process."""
-    return shares(rows, processes())[rank()]
+    return slices(rows, processes())[rank()]
 
 
-def add_up(values: torch.Tensor) -> None:
+def all_reduce(values: torch.Tensor) -> None:
     """The sum over the processes, in place, in each of them."""
     if processes() > 1:
         _state()
         torch.distributed.all_reduce(values)
 
 
-def join(rows: np.ndarray) -> np.ndarray:
+def all_gather(rows: np.ndarray) -> np.ndarray:
     """The rows of all processes, in their order, in each of them."""
     if processes() == 1:
         return rows
@@ -82,8 +76,8 @@ def join(rows: np.ndarray) -> np.ndarray:
     return np.concatenate(gather_object([rows]))
 
 
-def agreed(value: Any) -> Any:
-    """What the first process found, in each of them."""
+def broadcast(value: Any) -> Any:
+    """What the first process has, in each of them; they wait for it."""
     if processes() == 1:
         return value
     from accelerate.utils import broadcast_object_list
@@ -91,14 +85,9 @@ def agreed(value: Any) -> Any:
     return broadcast_object_list([value])[0]
 
 
-@contextlib.contextmanager
-def first_process_first() -> Iterator[None]:
+def first_process_first() -> contextlib.AbstractContextManager[None]:
     """The others enter when the first one has left: what it stored in the cache they find there."""
-    if processes() == 1:
-        yield
-        return
-    with _state().main_process_first():
-        yield
+    return _state().main_process_first() if processes() > 1 else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
@@ -115,7 +104,7 @@ def end_with_parent() -> None:
     """End this process, which `multiprocessing` started, as soon as its parent has ended.
 
     A parent that is killed can tell its children nothing, and a pool's wait for ever. To be called
-    in the child: `ProcessPoolExecutor(..., initializer=parallel.end_with_parent)`.
+    in the child: `ProcessPoolExecutor(..., initializer=devices.end_with_parent)`.
     """
     parent = multiprocessing.parent_process()
 

@@ -12,8 +12,9 @@ from collapse.experiment.protocol import Protocol
 class Memory:
     """Keys and values of some prompts and of all that is written after them.
 
-    Slots 0 to prompt_length - 1 of a row hold its prompt, the next ones what was written, `width` a
-    step. Attention looks at the rows and at the number of slots that `open` named.
+    Slots 0 to prompt - 1 of a row hold its prompt, the next ones what was written, `width` a step.
+    The rows are dealt with in parts; `open` says which is next. With beam search, beams see what
+    they descend from alone, and `sweep` drops what no beam descends from.
     """
 
     def __init__(
@@ -24,42 +25,68 @@ class Memory:
         new_tokens: int,
         protocol: Protocol,
     ) -> None:
+        self.net, self.parts, self.prompt = net, parts, prompt
         rows, largest = parts[-1].stop, max(part.stop - part.start for part in parts)
-        self.parts = parts
-        self.width = protocol.beams if protocol.decoding == "beam" else 1
-        self.prompt, self.slots = prompt, prompt + self.width * new_tokens
+        beam = protocol.decoding == "beam"
+        self.width = protocol.width
+        self.slots = prompt + self.width * new_tokens
         dtype = torch.bfloat16 if protocol.precision == "bf16" else torch.float32
         device = net.embedding.device
         shape = (2, rows, net.kv_heads, self.slots, net.head_dim)
-        buffers = len(net.layers) + (self.width > 1)  # one to spare for `sweep`
+        buffers = len(net.layers) + beam  # one to spare for `sweep`
         self.layers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(buffers)]
-        moved = (largest * net.kv_heads * self.slots, net.head_dim)
-        self.moved = torch.empty(moved, dtype=dtype, device=device)
-        logits = (largest * self.width, len(net.head))
-        self.logits = torch.empty(logits, dtype=torch.float32, device=device)
-        self.scale = net.head_dim**-0.5
+        # Used again at each step: fresh pages cost more than the product.
+        scratch = (largest * self.width, len(net.head))
+        self.scratch = torch.empty(scratch, dtype=torch.float32, device=device)
         self.visible: Tensor | None = None  # (rows, width, slots): 0 or -inf, added to the scores
+        if beam:
+            self.visible = torch.full((rows, self.width, self.slots), -math.inf, device=device)
+            self.visible[:, :, :prompt] = 0.0
 
     def open(self, rows: slice, end: int) -> None:
         """The next steps concern these rows, of whose slots `end` are in use."""
         self.rows, self.end = rows, end
 
-    def read_prompt(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def logits(self, tokens: Tensor) -> Tensor:
+        """Logits after the tokens so far, (rows, width, t), of which all but the last are known.
+
+        Returns:
+            float32, (rows, width, vocabulary), overwritten at the next step; (rows, 1, vocabulary)
+            after the prompts, which a row's beams share.
+        """
+        place = tokens.shape[2]
+        if place == self.prompt:
+            places = torch.arange(place, device=tokens.device)
+            last = network.hidden(self.net, tokens[:, 0], places, self._read_prompt)[:, -1:]
+        else:
+            if self.visible is not None:  # a token sees itself
+                fresh = range(self.end, self.end + self.width)
+                self.visible[self.rows, range(self.width), fresh] = 0.0
+            self.end += self.width
+            places = torch.full((self.width,), place - 1, device=tokens.device)
+            last = network.hidden(self.net, tokens[:, :, -1], places, self._step)
+        found = network.logits_of(self.net.head, last.flatten(0, 1), self.scratch)
+        return found.view(*last.shape[:2], -1)
+
+    def follow(self, source: Tensor) -> None:
+        """Let beam i of each row continue beam source[i], (rows, width)."""
+        assert self.visible is not None
+        seen = self.visible[self.rows, :, : self.end]
+        seen[:] = taken(seen, source)
+
+    def _read_prompt(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Causal attention within the prompts, which are remembered."""
         stored = self.layers[layer][:, self.rows, :, : self.prompt]
         stored[0], stored[1] = keys, values
         return network.causal(layer, queries, keys, values)
 
-    def step(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Attention of one new token of each beam to what its beam can see.
-
-        The slots of the new tokens, the last `width` ones, are counted in `end` already.
-        """
+    def _step(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Attention of one new token of each beam to what its beam can see."""
         (rows, heads, width, size), kv_heads, end = queries.shape, keys.shape[1], self.end
         stored = self.layers[layer][:, self.rows, :, :end]
         stored[0, :, :, end - width :], stored[1, :, :, end - width :] = keys, values
         # The heads that share keys become further queries of those keys.
-        asked = (queries * self.scale).reshape(rows, kv_heads, -1, size)
+        asked = (queries * self.net.head_dim**-0.5).reshape(rows, kv_heads, -1, size)
         scores = asked @ stored[0].transpose(-1, -2)
         if self.visible is not None:
             by_beam = scores.view(rows, kv_heads, -1, width, end)
@@ -77,7 +104,7 @@ class Memory:
             the order (new row i is the old row order[i]), and the slots in use of each part.
         """
         assert self.visible is not None
-        prompt, heads, size = self.prompt, self.layers[0].shape[2], self.layers[0].shape[4]
+        prompt, heads, size = self.prompt, self.net.kv_heads, self.net.head_dim
         alive = (self.visible[:, :, prompt:] == 0).any(1)  # (rows, nodes)
         left, order = alive.sum(1).sort()
         nodes = alive[order].to(torch.uint8).argsort(dim=1, descending=True, stable=True) + prompt
@@ -99,7 +126,11 @@ class Memory:
             layer, spare = self.layers[number], self.layers[-1]
             for old, new in zip(layer.view(2, -1, size), spare, strict=True):  # keys, values
                 for rows, end, index in moves:
-                    kept = torch.index_select(old, 0, index, out=self.moved[: len(index)])
-                    new[rows, :, :end] = kept.view(-1, heads, end, size)
+                    new[rows, :, :end] = old[index].view(-1, heads, end, size)
             self.layers[number], self.layers[-1] = spare, layer
         return order, ends
+
+
+def taken(values: Tensor, source: Tensor) -> Tensor:
+    """Row by row, what beam source[i] has, for beam i: (rows, beams, n)."""
+    return values.gather(1, source[:, :, None].expand(*source.shape, values.shape[2]))

@@ -190,7 +190,7 @@ def _generation(chain: _Chain, number: int) -> None:
     key = _key(chain, train, number)
     with _alone(key, number):
         path = generations.folder(key)
-        found = devices.agreed(generations.find(path) if devices.rank() == 0 else None)
+        found = devices.broadcast(generations.find(path) if devices.rank() == 0 else None)
         if found is None:
             _compute(chain, train, number, key)
         made = found or generations.read(path)
@@ -234,12 +234,12 @@ def _weights(chain: _Chain, number: int) -> dict[str, torch.Tensor]:
     path = generations.folder(key)
     with _alone(key, number):
         state = generations.weights(path, models.device())
-        if devices.agreed(state is None):
+        if devices.broadcast(state is None):
             _train(chain, _training_blocks(chain, number), number)
             state = copy.deepcopy(net.state_dict())
             if devices.rank() == 0:
                 generations.write(path, chain.done[number], state)
-            devices.agreed(None)  # not before the first process has stored it
+            devices.broadcast(None)  # not before the first process has stored it
     assert state is not None
     return state
 
@@ -292,7 +292,7 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
         seconds = time.perf_counter() - started
         made = Generation(arrays, facts, seconds, provenance.place())
         generations.write(generations.folder(key), made, state)
-    devices.agreed(None)  # not before the first process has stored it
+    devices.broadcast(None)  # not before the first process has stored it
 
 
 def _an_epoch(chain: _Chain, train: np.ndarray) -> int:

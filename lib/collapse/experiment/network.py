@@ -3,7 +3,7 @@
 `transformers` runs and trains any architecture, with padding, masks and caches of any shape. Blocks
 of one length that are scored or continued need none of that, so this file has the same arithmetic
 without it, over the weights of the `transformers` model. Checked against `transformers` in
-`tests/test_transformer.py`; architectures that differ anywhere are left to it.
+`tests/experiment/test_network.py`; architectures that differ anywhere are left to it.
 
 Sources: OPT, Zhang et al. 2022 (arXiv 2205.01068); Llama, Touvron et al. 2023 (arXiv 2302.13971);
 grouped-query attention, Ainslie et al. 2023 (arXiv 2305.13245).
@@ -35,6 +35,18 @@ class Layer:
     down: Linear
 
 
+# What `transformers` calls the parts of a layer, in the order of `Layer`.
+_OPT = (
+    "self_attn_layer_norm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ("self_attn.out_proj",), "final_layer_norm", ("fc1",), ("fc2",),
+)  # fmt: skip
+_LLAMA = (
+    "input_layernorm", ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ("self_attn.o_proj",), "post_attention_layernorm", ("mlp.gate_proj", "mlp.up_proj"),
+    ("mlp.down_proj",),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Network:
     """A model's weights in the order in which they are used."""
@@ -42,7 +54,9 @@ class Network:
     embedding: Tensor  # (vocabulary, width)
     positions: Tensor | None  # OPT: (positions, width)
     offset: int  # OPT: the row of position 0
-    rotary: Any  # Llama: the model's own module, which gives cosines and sines
+    # Llama: the model's own module, which gives cosines and sines. Without it, a model has layer
+    # norms and ReLU, as OPT; with it, RMS norms and SwiGLU.
+    rotary: Any
     layers: list[Layer]
     norm: Linear
     head: Tensor  # (vocabulary, width)
@@ -50,11 +64,6 @@ class Network:
     kv_heads: int
     head_dim: int
     epsilon: float
-
-    @property
-    def is_opt(self) -> bool:
-        """Layer norm, ReLU and learned positions; else RMS norm, SwiGLU and rotary ones."""
-        return self.positions is not None
 
 
 def supported(model: Any) -> bool:
@@ -76,6 +85,7 @@ def supported(model: Any) -> bool:
     return False
 
 
+@torch.inference_mode()
 def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
     """The weights of a supported model, ready for `hidden`; stacked matrices are copies.
 
@@ -86,59 +96,40 @@ def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
     """
 
     def stacked(parts: list[Tensor | None]) -> Tensor | None:
-        if parts[0] is None:
+        whole = [part for part in parts if part is not None]  # of biases, all or none
+        if not whole:
             return None
-        return parts[0] if len(parts) == 1 else torch.cat(parts)  # type: ignore[arg-type]
+        return (torch.cat(whole) if len(whole) > 1 else whole[0]).to(dtype or whole[0].dtype)
 
-    def cast(weight: Tensor | None) -> Tensor | None:
-        return weight if dtype is None or weight is None else weight.to(dtype)
-
-    def stack(*modules: Any) -> Linear:
-        biases = [getattr(m, "bias", None) for m in modules]
-        return cast(stacked([m.weight for m in modules])), cast(stacked(biases))
+    def part(layer: Any, names: str | tuple[str, ...]) -> Linear:
+        if isinstance(names, str):
+            return norm(layer.get_submodule(names))
+        modules = [layer.get_submodule(name) for name in names]
+        biases = [getattr(module, "bias", None) for module in modules]
+        return stacked([module.weight for module in modules]), stacked(biases)
 
     def norm(module: Any) -> Linear:
         return module.weight, getattr(module, "bias", None)
 
-    config = model.config
-    head = cast(model.lm_head.weight)
-    if type(model).__name__ == "OPTForCausalLM":
-        body = model.model.decoder
-        layers = [
-            Layer(
-                norm(x.self_attn_layer_norm),
-                stack(x.self_attn.q_proj, x.self_attn.k_proj, x.self_attn.v_proj),
-                stack(x.self_attn.out_proj),
-                norm(x.final_layer_norm),
-                stack(x.fc1),
-                stack(x.fc2),
-            )
-            for x in body.layers
-        ]
-        return Network(
-            body.embed_tokens.weight, body.embed_positions.weight,
-            body.embed_positions.offset, None, layers, norm(body.final_layer_norm), head,
-            config.num_attention_heads, config.num_attention_heads,
-            config.hidden_size // config.num_attention_heads,
-            body.final_layer_norm.eps,
-        )  # fmt: skip
-    body = model.model
-    layers = [
-        Layer(
-            norm(x.input_layernorm),
-            stack(x.self_attn.q_proj, x.self_attn.k_proj, x.self_attn.v_proj),
-            stack(x.self_attn.o_proj),
-            norm(x.post_attention_layernorm),
-            stack(x.mlp.gate_proj, x.mlp.up_proj),
-            stack(x.mlp.down_proj),
-        )
-        for x in body.layers
-    ]
+    config, opt = model.config, type(model).__name__ == "OPTForCausalLM"
+    body = model.model.decoder if opt else model.model
+    heads, last = config.num_attention_heads, body.final_layer_norm if opt else body.norm
     return Network(
-        body.embed_tokens.weight, None, 0, body.rotary_emb, layers, norm(body.norm), head,
-        config.num_attention_heads, config.num_key_value_heads, config.head_dim,
-        config.rms_norm_eps,
-    )  # fmt: skip
+        embedding=body.embed_tokens.weight,
+        positions=body.embed_positions.weight if opt else None,
+        offset=body.embed_positions.offset if opt else 0,
+        rotary=None if opt else body.rotary_emb,
+        layers=[
+            Layer(*(part(layer, names) for names in (_OPT if opt else _LLAMA)))
+            for layer in body.layers
+        ],
+        norm=norm(last),
+        head=stacked([model.lm_head.weight]),
+        heads=heads,
+        kv_heads=heads if opt else config.num_key_value_heads,
+        head_dim=config.hidden_size // heads if opt else config.head_dim,
+        epsilon=last.eps if opt else config.rms_norm_eps,
+    )
 
 
 def hidden(net: Network, ids: Tensor, positions: Tensor, attend: Attention) -> Tensor:
@@ -153,50 +144,41 @@ def hidden(net: Network, ids: Tensor, positions: Tensor, attend: Attention) -> T
         (rows, t, width).
     """
     x = functional.embedding(ids, net.embedding)
-    rotate = None
     if net.positions is not None:
         x = x + functional.embedding(positions + net.offset, net.positions)
-    else:
-        rotate = net.rotary(x, positions[None])  # cosines and sines, each (1, t, head_dim)
+    rotate = net.rotary and net.rotary(x, positions[None])  # each (1, t, head_dim)
     for number, layer in enumerate(net.layers):
-        x = x + _attention(net, layer, number, x, rotate, attend)
+        mixed = attend(number, *_queries_keys_values(net, layer, x, rotate))
+        x = x + functional.linear(mixed.transpose(1, 2).flatten(2), *layer.out)
         x = x + _mlp(net, layer, x)
     return _norm(net, x, net.norm)
 
 
 def _norm(net: Network, x: Tensor, weights: Linear) -> Tensor:
-    if net.is_opt:
+    if net.rotary is None:
         return functional.layer_norm(x, x.shape[-1:], *weights, net.epsilon)
     return functional.rms_norm(x, x.shape[-1:], weights[0], net.epsilon)
 
 
-def _attention(
-    net: Network,
-    layer: Layer,
-    number: int,
-    x: Tensor,
-    rotate: tuple[Tensor, Tensor] | None,
-    attend: Attention,
-) -> Tensor:
-    rows, t, _ = x.shape
+def _queries_keys_values(
+    net: Network, layer: Layer, x: Tensor, rotate: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, ...]:
+    """Each (rows, its heads, t, head_dim)."""
     turned = net.heads + net.kv_heads  # queries and keys, which carry positions
     qkv = functional.linear(_norm(net, x, layer.attention_norm), *layer.qkv)
-    qkv = qkv.view(rows, t, turned + net.kv_heads, net.head_dim).transpose(1, 2)
+    qkv = qkv.unflatten(2, (turned + net.kv_heads, net.head_dim)).transpose(1, 2)
     if rotate is None:
-        queries, keys, values = qkv.split((net.heads, net.kv_heads, net.kv_heads), 1)
-    else:
-        qk, values = qkv.split((turned, net.kv_heads), 1)
-        cosine, sine = rotate
-        left, right = qk.chunk(2, -1)
-        qk = qk * cosine + torch.cat((-right, left), -1) * sine
-        queries, keys = qk.split((net.heads, net.kv_heads), 1)
-    mixed = attend(number, queries, keys, values)
-    return functional.linear(mixed.transpose(1, 2).reshape(rows, t, -1), *layer.out)
+        return qkv.split((net.heads, net.kv_heads, net.kv_heads), 1)
+    qk, values = qkv.split((turned, net.kv_heads), 1)
+    cosine, sine = rotate
+    left, right = qk.chunk(2, -1)
+    qk = qk * cosine + torch.cat((-right, left), -1) * sine
+    return *qk.split((net.heads, net.kv_heads), 1), values
 
 
 def _mlp(net: Network, layer: Layer, x: Tensor) -> Tensor:
     up = functional.linear(_norm(net, x, layer.mlp_norm), *layer.up)
-    if net.is_opt:
+    if net.rotary is None:
         return functional.linear(functional.relu_(up), *layer.down)
     gate, up = up.chunk(2, -1)
     return functional.linear(functional.silu(gate) * up, *layer.down)
@@ -212,8 +194,7 @@ def causal(layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 def blocks_hidden(net: Network, ids: Tensor) -> Tensor:
     """`hidden` of whole blocks that begin at position 0, (rows, t, width)."""
-    places = torch.arange(ids.shape[1], device=ids.device)
-    return hidden(net, ids, places, causal)
+    return hidden(net, ids, torch.arange(ids.shape[1], device=ids.device), causal)
 
 
 def logits_of(head: Tensor, read: Tensor, scratch: Tensor) -> Tensor:

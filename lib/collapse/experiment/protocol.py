@@ -66,26 +66,18 @@ class Protocol:
                 raise ProtocolError(
                     f"{name}={value!r} is out of range; give a value from {low:g} to {high:g}"
                 )
-        if self.regime != "replace" and self.retained:
-            raise ProtocolError(
-                f"retained={self.retained!r} has no meaning with regime={self.regime!r}, which "
-                "keeps all human blocks in the pool; set retained=0 or regime='replace'"
-            )
-        if self.retains != "redrawn" and not self.retained:
-            raise ProtocolError(
-                f"retains={self.retains!r} has no meaning where nothing is retained; set retained "
-                "above 0, or leave it at redrawn"
-            )
-        if self.budget != "epochs" and self.regime != "accumulate":
-            raise ProtocolError(
-                f"budget={self.budget!r} has no meaning with regime={self.regime!r}, whose "
-                "training text does not grow; set budget='epochs'"
-            )
-        if self.recovery and self.generations < 2:
-            raise ProtocolError(
-                f"recovery={self.recovery} has nothing to mend in a chain of one generation; give "
-                "generations=2 or more"
-            )
+        for name, usual, other, pointless in (
+            ("retained", 0, "regime", self.regime != "replace"),
+            ("retains", "redrawn", "retained", not self.retained),
+            ("budget", "epochs", "regime", self.regime != "accumulate"),
+            ("recovery", 0, "generations", self.generations < 2),
+        ):
+            value = getattr(self, name)
+            if pointless and value != usual:
+                raise ProtocolError(
+                    f"{name}={value!r} has no meaning with {other}={getattr(self, other)!r}; "
+                    f"set {name}={usual!r} or change {other}"
+                )
         if (self.recovery or self.retains == "fresh") and not self.train_blocks:
             raise ProtocolError(
                 "retains='fresh' and recovery need human text that no generation was trained on, "
@@ -162,6 +154,11 @@ class Protocol:
         fresh = round(self.train_blocks * self.retained) if self.retains == "fresh" else 0
         mended = 1 if self.recovery else 0
         return fresh * (self.generations - 1 - mended) + self.recovery
+
+    @property
+    def width(self) -> int:
+        """Sequences that are written for each prompt: the beams."""
+        return self.beams if self.decoding == "beam" else 1
 
     def differences(self, other: "Protocol") -> dict[str, tuple[Any, Any]]:
         """Fields that differ, each with this protocol's value and the other's."""

@@ -36,9 +36,12 @@ def blocks_at_once(model: Any, length: int) -> int:
     device = next(model.parameters()).device
     if device.type != "cuda":
         return part(length)
-    # Of each token some fourteen vectors a layer, and logits, their logarithms and a gradient.
-    sizes = model.config
-    each = 4 * length * (14 * sizes.num_hidden_layers * sizes.hidden_size + 3 * sizes.vocab_size)
+    config = model.config
+    ffn = getattr(config, "ffn_dim", None) or getattr(config, "intermediate_size", None)
+    # Roughly, float32: in a layer norms, sums, queries, keys and values, and a gated MLP's inside;
+    # above the layers logits, their logarithms, and a gradient.
+    layer = 10 * config.hidden_size + 4 * (ffn or 4 * config.hidden_size)
+    each = 4 * length * (config.num_hidden_layers * layer + 3 * config.vocab_size)
     return max(1, int(free_memory(device) / 2 / each))
 
 
@@ -63,18 +66,17 @@ def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
     Args:
         blocks: tokens, (blocks, block_length).
     """
-    mine = blocks[devices.share(len(blocks))]
+    mine = blocks[devices.shard(len(blocks))]
     found = _scored(model, mine, protocol, entropies=True)
-    nll, entropy = (devices.join(array.cpu().numpy()) for array in found)
-    return Scores(nll, entropy)
+    return Scores(*(devices.all_gather(array.cpu().numpy()) for array in found))
 
 
 def mean_nll(model: Any, blocks: np.ndarray, protocol: Protocol) -> float:
     """Mean over all predicted tokens, in nats: what `score` gives, without the arrays."""
-    mine = blocks[devices.share(len(blocks))]
+    mine = blocks[devices.shard(len(blocks))]
     nll, _ = _scored(model, mine, protocol, entropies=False)
     total = nll.sum(dtype=torch.float64)
-    devices.add_up(total)
+    devices.all_reduce(total)
     return float(total) / blocks[:, 1:].size
 
 
@@ -83,10 +85,7 @@ def _scored(
 ) -> tuple[Tensor, Tensor]:
     """The arrays of `Scores` on the model's device; the second one empty if it is not wanted."""
     model.eval()
-    net = None
-    if network.supported(model):
-        with torch.inference_mode():
-            net = network.lay_out(model)
+    net = network.lay_out(model) if network.supported(model) else None
     device = next(model.parameters()).device
     ids = torch.from_numpy(blocks.astype(np.int64)).to(device)
     nll = torch.empty((len(ids), ids.shape[1] - 1), device=device)
@@ -101,9 +100,9 @@ def _scored(
                 if entropies:
                     entropy[some].view(-1)[chunk] = -(logp.exp() * logp).sum(1)
 
-    on_cpu = device.type == "cpu" and net is not None
     size = blocks_at_once(model, ids.shape[1])
     parts = [slice(start, start + size) for start in range(0, len(ids), size)]
+    on_cpu = device.type == "cpu" and net is not None
     workers = max(1, min(torch.get_num_threads(), len(parts))) if on_cpu else 1
     with devices.side_by_side(workers) as each:
         for _ in each(read, parts):
@@ -118,12 +117,11 @@ def _logits(model: Any, net: network.Network | None, ids: Tensor) -> Iterator[tu
     """
     size = CHUNK[ids.device.type]
     if net is None:
-        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
-        for start in range(0, len(logits), size):
-            yield slice(start, start + size), logits[start : start + size]
-        return
-    hidden = network.blocks_hidden(net, ids[:, :-1]).flatten(0, 1)
-    scratch = hidden.new_empty((min(size, len(hidden)), len(net.head)), dtype=torch.float32)
+        hidden = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
+    else:
+        hidden = network.blocks_hidden(net, ids[:, :-1]).flatten(0, 1)
+        scratch = hidden.new_empty((min(size, len(hidden)), len(net.head)), dtype=torch.float32)
     for start in range(0, len(hidden), size):
         read = hidden[start : start + size]
-        yield slice(start, start + size), network.logits_of(net.head, read, scratch)
+        logits = read if net is None else network.logits_of(net.head, read, scratch)
+        yield slice(start, start + size), logits

