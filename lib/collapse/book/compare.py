@@ -306,7 +306,7 @@ def told(found: Comparison) -> str:
 
 
 def page(found: Comparison) -> Path:
-    """Write the comparison as a page of its own, with both curves; return its path.
+    """Write the comparison, with both curves, as a page of its own; return its path.
 
     Raises:
         AssetError: the disk is full or cannot be written.
@@ -314,38 +314,20 @@ def page(found: Comparison) -> Path:
     from collapse.book import figures
     from collapse.experiment.loop import Run
 
-    drawn, _ = figures.perplexity(
-        {"rerun": [Run(found.mine, computed=True)]},
-        background={"published": [Run(run, computed=False) for run in found.published]}
-        if found.published
-        else None,
-    )
+    theirs = [Run(run, computed=False) for run in found.published]
+    mine = {"rerun": [Run(found.mine, computed=True)]}
+    drawn, _ = figures.perplexity(mine, background={"published": theirs} if theirs else None)
     picture = figures.rendered(drawn, "svg").decode()
     figures.plt.close(drawn)
-    picture = picture[picture.index("<svg") :]
-    parameters = "".join(
-        f"<li><code>{name}</code>: {html.escape(str(mine))}, published {html.escape(str(theirs))}"
-        "</li>"
-        for name, (mine, theirs) in found.differing.items()
-    )
-    rows = table(found).to_html(index=False, border=0) if found.lines else ""
-    body = (
-        f"<h1>{html.escape(found.mine.name)}</h1><p><strong>{html.escape(found.sentence)}</strong>"
-        f"</p><h2>Parameters that differ</h2><ul>{parameters or '<li>none</li>'}</ul>"
-        f"<h2>Measures</h2>{rows}<h2>Perplexity</h2>"
-        f'<figure role="img" aria-label="Test perplexity by generation, rerun and published">'
-        f"{picture}</figure>"
-    )
-    head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>Rerun and published</title>'
-        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        "td,th{text-align:left;padding:.2rem 1rem .2rem 0}svg{max-width:100%;height:auto}"
-        "figure{margin:0;overflow-x:auto}</style>"
-    )
     path = build_dir() / "comparisons" / f"{found.mine.name}.html"
     with atomic(path) as temporary:
-        temporary.write_text(f"{head}<body>{body}</body></html>\n", encoding="utf-8")
+        temporary.write_text(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Rerun and published'
+            f"</title><h1>{html.escape(found.mine.name)}</h1><pre>{html.escape(told(found))}</pre>"
+            '<figure role="img" aria-label="Test perplexity by generation, rerun and published">'
+            f"{picture[picture.index('<svg') :]}</figure></html>\n",
+            encoding="utf-8",
+        )
     return path
 
 

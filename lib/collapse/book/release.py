@@ -16,8 +16,8 @@ from nbformat import NotebookNode
 from collapse import __version__
 from collapse.book import cards, folders
 from collapse.errors import BookError
-from collapse.experiment import derived
-from collapse.experiment.assets import ROOT, atomic, sha256_file
+from collapse.experiment import assets, derived
+from collapse.experiment.assets import atomic, sha256_file
 from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS
 from collapse.experiment.records import list_records, verify
 from collapse.measure.gauges import COLUMNS
@@ -29,7 +29,7 @@ class ReleaseError(BookError):
     """There is nothing to release yet."""
 
 
-def make(build: Path, root: Path = ROOT) -> list[Path]:
+def make(build: Path) -> list[Path]:
     """Write `site.zip`, `records.zip` and `SHA256SUMS` into `build/release`; return them.
 
     Raises:
@@ -39,13 +39,15 @@ def make(build: Path, root: Path = ROOT) -> list[Path]:
     html, folder = build / "html", build / "release"
     if not (html / "index.html").exists():
         raise ReleaseError("there are no pages to release yet; run `make book` first")
-    for path in list_records(root / "records"):
+    for path in list_records(assets.ROOT / "records"):
         verify(path)
     folder.mkdir(parents=True, exist_ok=True)
     pages = {f"site/{path.relative_to(html)}": path for path in folders.shown(html)}
     with folders.alone(build):
         site = archive(folder / "site.zip", pages)
-    named = {str(path.relative_to(root)): path for path in folders.shown(root / "records")}
+    named = {
+        str(path.relative_to(assets.ROOT)): path for path in folders.shown(assets.ROOT / "records")
+    }
     records = archive(folder / "records.zip", named, {"datapackage.json": _package(named)})
     sums = folder / "SHA256SUMS"
     text = "".join(f"{sha256_file(path)}  {path.name}\n" for path in (records, site))

@@ -5,17 +5,22 @@ tokeniser, and its own two sets of numbers disagree (34 in the text against "20 
 be compared is the ratio of a later generation's perplexity to that of generation 0.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from collapse.experiment import sources
-from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import metrics, per_seed
 from collapse.measure.per_seed import PerSeed
+
+if TYPE_CHECKING:  # or torch would be loaded
+    from collapse.experiment.loop import Run
 
 
 @dataclass(frozen=True)
