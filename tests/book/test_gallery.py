@@ -17,13 +17,13 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 from pybtex.database import parse_string
-from test_records import make_record
 from test_site import toy_site
 
 from collapse.book import cards, chapter, execution, gallery, registry, site
 from collapse.experiment.assets import ROOT
 from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
 
 RUNS = [Run(make_record(Protocol(seed=seed)), computed=seed == 1) for seed in (0, 1)]
 TITLE = "Loss of tails & 10 % of {words}"

@@ -10,7 +10,6 @@ import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_markdown_cell, new_notebook
-from test_records import make_record
 from test_site import toy_site
 
 from collapse import cli
@@ -18,6 +17,7 @@ from collapse.book import release, site
 from collapse.experiment import records
 from collapse.experiment.assets import ROOT
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from test_records import make_record
 
 import retention_figures
 from collapse.book import figures, results
@@ -23,6 +22,7 @@ from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import gauges
 from collapse.measure.per_seed import PerSeed
+from toy_records import make_record
 
 
 def runs_of(ends: dict[int, list[float]], computed: bool = False, **fields: Any) -> list[Run]:

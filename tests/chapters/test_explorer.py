@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-from test_browser import CHROMIUM, OVERFLOW, opened, served
-from test_records import make_record
-from test_site import toy_site
 
 import no_retention as explorer
 import retention_figures
+from browser import CHROMIUM, OVERFLOW, launched, opened, served
 from collapse.book import site
 from collapse.book.notebook import normalise
 from collapse.experiment.loop import Run
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
+from toys import at, toy_site
 
 LENGTH, GENERATIONS = 64, 4
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
@@ -213,17 +213,14 @@ def html(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         new_code_cell("see()", outputs=[shown]),
     ]
     executed.write_text(nbformat.writes(normalise(notebook)))
-    return site.make(build, tmp_path).parent / "chapters/toy.html"
+    with at(tmp_path):
+        return site.make(build).parent / "chapters/toy.html"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 def reached(page: Any) -> Any:
