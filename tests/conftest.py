@@ -183,17 +183,11 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-PUBLISHING = {
-    "COLLAPSE_URL": "https://example.org/book/",
-    "COLLAPSE_REPOSITORY": "someone/book",
-}
-
-
 @pytest.fixture(scope="session")
 def toy_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of the toy book, built once to be read: its root; the build is in `_build`."""
     from collapse.book import site
-    from toys import at, toy_site
+    from toys import PUBLISHING, at, toy_site
 
     root = tmp_path_factory.mktemp("toy-pages")
     with at(root), pytest.MonkeyPatch.context() as patch:

@@ -41,6 +41,10 @@ PNG = (  # one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
+PUBLISHING = {
+    "COLLAPSE_URL": "https://example.org/book/",
+    "COLLAPSE_REPOSITORY": "someone/book",
+}
 FIGURE = {"id": "fig-toy", "caption": "A *line* after {cite:t}`toy2024`.", "alt": "A line."}
 
 

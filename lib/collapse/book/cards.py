@@ -107,17 +107,10 @@ def facts(
 
 def _seconds(runs: Sequence["Run"]) -> float:
     """What all runs took; a generation that several begin with was computed once."""
-    once = {
-        (run.record.protocol.seed, number, seconds, perplexity)
-        for run in runs
-        for number, (seconds, perplexity) in enumerate(
-            zip(
-                run.record.provenance["seconds"],
-                run.record.generations["test_perplexity"],
-                strict=True,
-            )
-        )
-    }
+    once = set()
+    for record in (run.record for run in runs):
+        each = zip(record.provenance["seconds"], record.generations["test_perplexity"], strict=True)
+        once |= {(record.protocol.seed, number, *both) for number, both in enumerate(each)}
     return sum(seconds for _, _, seconds, _ in once)
 
 
@@ -183,19 +176,14 @@ def in_markdown(text: str) -> str:
 def command(card: Card) -> str:
     """What makes this figure again, and nothing else."""
     scale = f" SCALE={card['scale']}" if card["scale"] not in ("", "laptop") else ""
-    parameters = f" PARAMS={_quoted(card['parameters'])}" if card["parameters"] else ""
+    # The parameters as the value of a setting of make's, in a shell.
+    escaped = re.sub(r'(["\\$`])', r"\\\1", card["parameters"].replace("$", "$$"))
+    parameters = f' PARAMS="{escaped}"' if escaped else ""
     return f"make figure ID={card['id']}{parameters}{scale}"
 
 
-def _quoted(text: str) -> str:
-    """A text as the value of a setting of make's, in a shell."""
-    escaped = re.sub(r'(["\\$`])', r"\\\1", text.replace("$", "$$"))
-    return f'"{escaped}"'
-
-
 def _time(card: Card) -> str:
-    runs = card["runs"]
-    if not runs:
+    if not (runs := card["runs"]):
         return "It computes the figure from nothing."
     return (
         f"With the runs at hand that takes seconds; to compute the {len(runs)} "

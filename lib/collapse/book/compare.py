@@ -273,24 +273,6 @@ def variance_prior(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, 
     return math.exp(middle + special.digamma(quarter) - math.log(quarter)), 2 * quarter
 
 
-def table(found: Comparison) -> pd.DataFrame:
-    """The measures for a reader."""
-    return pd.DataFrame(
-        [
-            {
-                "measure": line.measure,
-                "rerun": f"{line.mine:,.4g}",
-                "published mean": f"{np.mean(line.published):,.4g}",
-                "where one more seed would be": "unknown"
-                if math.isnan(line.low)
-                else f"{line.low:,.4g} to {line.high:,.4g}",
-                "inside": "unknown" if math.isnan(line.low) else "yes" if line.inside else "no",
-            }
-            for line in found.lines
-        ]
-    )
-
-
 def told(found: Comparison) -> str:
     """The comparison for a terminal."""
     seeds = ", ".join(str(run.protocol.seed) for run in found.published)
@@ -299,10 +281,23 @@ def told(found: Comparison) -> str:
         parts.append(f"published: {found.published[0].name} and its arm, seeds {seeds}")
     for name, (mine, theirs) in found.differing.items():
         parts.append(f"  {name} = {mine} (published: {theirs})")
-    if found.lines:
-        parts.append(table(found).to_string(index=False))
-    parts.append(found.sentence)
-    return "\n".join(parts)
+    rows = []
+    for line in found.lines:
+        known = not math.isnan(line.low)
+        rows.append(
+            {
+                "measure": line.measure,
+                "rerun": f"{line.mine:,.4g}",
+                "published mean": f"{np.mean(line.published):,.4g}",
+                "where one more seed would be": f"{line.low:,.4g} to {line.high:,.4g}"
+                if known
+                else "unknown",
+                "inside": "unknown" if not known else "yes" if line.inside else "no",
+            }
+        )
+    if rows:
+        parts.append(pd.DataFrame(rows).to_string(index=False))
+    return "\n".join([*parts, found.sentence])
 
 
 def page(found: Comparison) -> Path:
@@ -344,9 +339,5 @@ def with_published(mine: Record) -> Comparison:
 
 def of_chapter(protocols: list[Protocol]) -> list[Comparison]:
     """Runs of this checkout, where there are any, against the published ones nearest to them."""
-    found = []
-    for protocol in protocols:
-        record = records.find(protocol, records.built())
-        if record is not None:
-            found.append(with_published(record))
-    return found
+    found = (records.find(protocol, records.built()) for protocol in protocols)
+    return [with_published(record) for record in found if record is not None]
