@@ -373,7 +373,7 @@ def sweep_command(context: click.Context, **asked: Any) -> None:
 
     both = [*asked["names"], *(f"-p {key}={value}" for key, value in asked["overrides"].items())]
     if asked["stated"] and both:
-        raise SweepError(f"--runs {asked['stated']} states all runs; leave out it or {both[0]}")
+        raise SweepError(f"--runs {asked['stated']} states all runs; leave out either it or {both[0]}")
     with devices.one_speaks():
         try:
             run_sweep(**asked)
