@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from collapse.book import chapter, folders
-from collapse.book.parameters import ParameterError, type_name, written
+from collapse.book.parameters import ParameterError, written
 from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import build_dir
@@ -169,25 +169,14 @@ def run_chapters(
             click.echo(f"{name}: up to date")
 
 
-def echo_site() -> None:
-    """Build the site and say where it is."""
-    from collapse.book import site
-
-    click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
-
-
 @main.command("list")
 def list_chapters() -> None:
     """List the chapters with their parameters, at paper and at laptop scale."""
     for name in chapter.names():
         click.echo(f"{name}: {chapter.title(name)}")
-        laptop = chapter.settings(name, "laptop", {})
         rows = [("parameter", "type", "paper", "laptop", "")]
-        rows += [
-            (key, type_name(one), written(one.default), written(laptop[key]), one.description)
-            for key, one in chapter.parameters(name).items()
-            if key != "scale"
-        ]
+        for key, kind, _, _, paper, laptop, about in chapter.described(name):
+            rows.append((key, kind, paper, laptop, about))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         for row in rows:
             aligned = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
@@ -220,8 +209,10 @@ def site_command(again: bool) -> None:
     """Build the pages from the executed chapters."""
     if again and not (build_dir() / "html").is_dir():
         click.echo(f"Figures are in {build_dir() / 'figures'}; `make book` makes the pages.")
-    else:
-        echo_site()
+        return
+    from collapse.book import site
+
+    click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
 
 
 @main.command("pdf", cls=Writing)
@@ -252,10 +243,11 @@ def notebooks_command() -> None:
 @main.command("build", cls=Writing)
 @scale_option
 @force_option
-def build_command(scale: str, force: bool) -> None:
+@click.pass_context
+def build_command(context: click.Context, scale: str, force: bool) -> None:
     """Execute all chapters, then build the pages."""
     run_chapters((), scale, {}, force=force)
-    echo_site()
+    context.invoke(site_command, again=False)
 
 
 @main.command("assets", cls=Writing)
@@ -373,7 +365,9 @@ def sweep_command(context: click.Context, **asked: Any) -> None:
 
     both = [*asked["names"], *(f"-p {key}={value}" for key, value in asked["overrides"].items())]
     if asked["stated"] and both:
-        raise SweepError(f"--runs {asked['stated']} states all runs; leave out either it or {both[0]}")
+        raise SweepError(
+            f"--runs {asked['stated']} states all runs; leave out either it or {both[0]}"
+        )
     with devices.one_speaks():
         try:
             run_sweep(**asked)

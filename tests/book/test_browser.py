@@ -64,9 +64,9 @@ def test_a_page_is_whole_and_can_be_read_by_all_on_every_width(
         assert len(cards) == len(figures)
         for card in cards:
             assert_a_card_opens_to_files_that_can_be_read(visit.page, card)
+        assert visit.foreign == [] and visit.errors == []
         assert_accessible(visit.page)
         assert_fits_a_telephone(visit.page)
-        assert visit.foreign == [] and visit.errors == []
 
 
 def assert_a_card_opens_to_files_that_can_be_read(page: Any, card: Any) -> None:
@@ -89,7 +89,6 @@ def test_a_figure_s_page_is_whole_and_can_be_read_by_all_on_every_width(
         assert_whole(visit)
         assert_accessible(visit.page)
         assert_fits_a_telephone(visit.page)
-        assert visit.foreign == [] and visit.errors == []
 
 
 def test_the_landing_page_leads_to_the_first_page(chromium: Any, address: str) -> None:

@@ -342,14 +342,22 @@ def published(name: str, protocol: Protocol) -> dict[str, list[Any]]:
 # -- the guide -------------------------------------------------------------------------------
 
 
-def table(name: str) -> str:
-    """The parameters of a chapter as a MyST table: type, unit, range, paper and laptop values."""
+def described(name: str) -> list[tuple[str, ...]]:
+    """Of each parameter name, type, unit, range, paper value, laptop value and what it is."""
     laptop = settings(name, "laptop", {})
-    rows = [
-        f"| `{key}` | {type_name(field)} | {field.json_schema_extra['unit']} | {limits(key, name)} "
-        f"| `{written(field.default)}` | `{written(laptop[key])}` | {field.description} |"
+    return [
+        (key, type_name(field), field.json_schema_extra["unit"], limits(key, name),
+         written(field.default), written(laptop[key]), field.description)
         for key, field in parameters(name).items()
         if key != "scale"
+    ]  # fmt: skip
+
+
+def table(name: str) -> str:
+    """The parameters of a chapter as a MyST table; a sentence where it has none."""
+    rows = [
+        f"| `{key}` | {kind} | {unit} | {limits} | `{paper}` | `{laptop}` | {about} |"
+        for key, kind, unit, limits, paper, laptop, about in described(name)
     ]
     head = [
         "| parameter | type | unit | range | paper | laptop | what it is |",

@@ -127,24 +127,18 @@ def repository() -> str:
     return os.environ.get("COLLAPSE_REPOSITORY", "").strip("/")
 
 
-def links(name: str) -> str:
-    """Where a chapter's executed notebook opens with a kernel, in Markdown; needs `repository`.
-
-    Colab opens it from the branch `notebooks`, to which the publishing workflow pushes it; Binder
-    builds the book at scale smoke and opens what that has executed.
-    """
-    where = repository()
-    colab = f"https://colab.research.google.com/github/{where}/blob/notebooks/{name}.ipynb"
-    path = quote(f"lab/tree/_build/executed/{name}.ipynb", safe="")
-    binder = f"https://mybinder.org/v2/gh/{where}/HEAD?urlpath={path}"
-    return f"[Open in Colab]({colab}) · [Open on Binder, at scale smoke]({binder})"
-
-
 def with_links(notebook: NotebookNode, name: str) -> NotebookNode:
-    """The notebook with the links below its first cell; as it is where no repository is named."""
-    if repository():
-        cell = nbformat.v4.new_markdown_cell(links(name), id="cell-links")
-        notebook.cells.insert(1, cell)
+    """The notebook with links below its first cell; as it is where no repository is named.
+
+    Colab opens it with a kernel from the branch `notebooks`, to which the publishing workflow
+    pushes it; Binder builds the book at scale smoke and opens what that has executed.
+    """
+    if where := repository():
+        colab = f"https://colab.research.google.com/github/{where}/blob/notebooks/{name}.ipynb"
+        path = quote(f"lab/tree/_build/executed/{name}.ipynb", safe="")
+        binder = f"https://mybinder.org/v2/gh/{where}/HEAD?urlpath={path}"
+        links = f"[Open in Colab]({colab}) · [Open on Binder, at scale smoke]({binder})"
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(links, id="cell-links"))
     return notebook
 
 
