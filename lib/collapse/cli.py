@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from collapse.book import chapter, folders
+from collapse.book import chapter, folders, guide
 from collapse.book.parameters import ParameterError, written
 from collapse.errors import BookError
 from collapse.experiment import assets
@@ -175,7 +175,7 @@ def list_chapters() -> None:
     for name in chapter.names():
         click.echo(f"{name}: {chapter.title(name)}")
         rows = [("parameter", "type", "paper", "laptop", "")]
-        for key, kind, _, _, paper, laptop, about in chapter.described(name):
+        for key, kind, _, _, paper, laptop, about in guide.described(name):
             rows.append((key, kind, paper, laptop, about))
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         for row in rows:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import index
 from collapse import cli
-from collapse.book import chapter, execution, parameters
+from collapse.book import chapter, execution, guide, parameters
 from collapse.book.notebook import normalise
 from collapse.experiment import records
 from collapse.experiment.protocol import Protocol, ProtocolError
@@ -389,20 +389,20 @@ def test_no_module_of_the_book_needs_torch_to_be_imported() -> None:
 def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:
     rows = {
         line.split("|")[1].strip(" `"): [cell.strip(" `") for cell in line.split("|")[2:-1]]
-        for line in chapter.table("no-retention").splitlines()[2:]
+        for line in guide.table("no-retention").splitlines()[2:]
     }
     assert set(rows) == set(chapter.parameters("no-retention")) - {"scale"}
     assert rows["generations"][:5] == ["int", "models", "1 to 1,000", "10", "6"]
     assert rows["decoding"][2] == "beam, sample, greedy"
     assert rows["top_p"][2:5] == ["0.01 to 1", "1.0", "0.9"]
     assert rows["compute"][2] == "missing, seed, all, none"
-    assert chapter.table("index") == "This page has no parameters."
-    assert chapter.command("no-retention") == 'make chapter NAME=no-retention PARAMS="seed=3"'
+    assert guide.table("index") == "This page has no parameters."
+    assert guide.command("no-retention") == 'make chapter NAME=no-retention PARAMS="seed=3"'
 
 
 @pytest.mark.parametrize("name", chapter.names())
 def test_the_guide_s_commands_are_accepted(name: str) -> None:
-    _, _, given = chapter.command(name).partition("PARAMS=")
+    _, _, given = guide.command(name).partition("PARAMS=")
     chapter.settings(name, "laptop", cli.pairs(given.strip('"').split()))
 
 

@@ -7,12 +7,11 @@ chapter shows; it computes nothing, so that they are known without executing the
 """
 
 import copy
-import dataclasses
 import functools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -29,7 +28,7 @@ from collapse.book.parameters import (
 )
 from collapse.errors import BookError
 from collapse.experiment import assets, sources
-from collapse.experiment.protocol import COMPUTE, RANGES, Arm, Protocol
+from collapse.experiment.protocol import Arm, Protocol
 
 if TYPE_CHECKING:  # a machine that only computes may lack it
     from nbformat import NotebookNode
@@ -337,50 +336,3 @@ def published(name: str, protocol: Protocol) -> dict[str, list[Any]]:
         if runs and runs[0].record.protocol.arm_hash != protocol.arm_hash:
             found[f"published, {scale} scale"] = runs
     return found
-
-
-# -- the guide -------------------------------------------------------------------------------
-
-
-def described(name: str) -> list[tuple[str, ...]]:
-    """Of each parameter name, type, unit, range, paper value, laptop value and what it is."""
-    laptop = settings(name, "laptop", {})
-    return [
-        (key, type_name(field), field.json_schema_extra["unit"], limits(key, name),
-         written(field.default), written(laptop[key]), field.description)
-        for key, field in parameters(name).items()
-        if key != "scale"
-    ]  # fmt: skip
-
-
-def table(name: str) -> str:
-    """The parameters of a chapter as a MyST table; a sentence where it has none."""
-    rows = [
-        f"| `{key}` | {kind} | {unit} | {limits} | `{paper}` | `{laptop}` | {about} |"
-        for key, kind, unit, limits, paper, laptop, about in described(name)
-    ]
-    head = [
-        "| parameter | type | unit | range | paper | laptop | what it is |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    return "\n".join(head + rows) if rows else "This page has no parameters."
-
-
-def limits(key: str, name: str) -> str:
-    """The values that a parameter of a chapter may have, as far as they are checked beforehand."""
-    key = key.removeprefix(OTHER)
-    types = {field.name: field.type for field in dataclasses.fields(Protocol)}
-    ranges = {field: f"{low:,.10g} to {high:,.10g}" for field, low, high in RANGES}
-    if get_origin(types.get(key)) is Literal:
-        return ", ".join(get_args(types[key]))
-    special = {"compute": ", ".join(COMPUTE), "seeds": "one or more, from 0"}
-    # Chapters without runs use some names in another sense.
-    return special.get(key) or (ranges.get(key, "") if "compute" in parameters(name) else "")
-
-
-def command(name: str) -> str:
-    """What runs a chapter, with the first parameter that a rerunner would change."""
-    known = parameters(name)
-    examples = {"seed": "seed=3", "seeds": "seeds=[3]"}
-    example = next((f' PARAMS="{text}"' for key, text in examples.items() if key in known), "")
-    return f"make chapter NAME={name}{example}"

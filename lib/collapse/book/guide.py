@@ -1,0 +1,54 @@
+"""The parameters of the chapters for a rerunner: type, unit, range, paper and laptop values."""
+
+import dataclasses
+from typing import Literal, get_args, get_origin
+
+from collapse.book.chapter import OTHER, parameters, settings
+from collapse.book.parameters import type_name, written
+from collapse.experiment.protocol import COMPUTE, RANGES, Protocol
+
+
+def described(name: str) -> list[tuple[str, ...]]:
+    """Of each parameter name, type, unit, range, paper value, laptop value and what it is."""
+    laptop = settings(name, "laptop", {})
+    rows = []
+    for key, one in parameters(name).items():
+        if key == "scale":
+            continue
+        values = (written(one.default), written(laptop[key]))
+        unit = one.json_schema_extra["unit"]
+        rows.append((key, type_name(one), unit, limits(key, name), *values, one.description))
+    return rows
+
+
+def table(name: str) -> str:
+    """The parameters of a chapter as a MyST table; a sentence where it has none."""
+    rows = [
+        f"| `{key}` | {kind} | {unit} | {limits} | `{paper}` | `{laptop}` | {about} |"
+        for key, kind, unit, limits, paper, laptop, about in described(name)
+    ]
+    head = [
+        "| parameter | type | unit | range | paper | laptop | what it is |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join(head + rows) if rows else "This page has no parameters."
+
+
+def limits(key: str, name: str) -> str:
+    """The values that a parameter of a chapter may have, as far as they are checked beforehand."""
+    key = key.removeprefix(OTHER)
+    kinds = {field.name: field.type for field in dataclasses.fields(Protocol)}
+    if get_origin(kinds.get(key)) is Literal:
+        return ", ".join(get_args(kinds[key]))
+    found = {"compute": ", ".join(COMPUTE), "seeds": "one or more, from 0"}
+    if "compute" in parameters(name):  # chapters without runs use some names in another sense
+        found |= {field: f"{low:,.10g} to {high:,.10g}" for field, low, high in RANGES}
+    return found.get(key, "")
+
+
+def command(name: str) -> str:
+    """What runs a chapter, with the first parameter that a rerunner would change."""
+    known = parameters(name)
+    examples = {"seed": "seed=3", "seeds": "seeds=[3]"}
+    example = next((f' PARAMS="{text}"' for key, text in examples.items() if key in known), "")
+    return f"make chapter NAME={name}{example}"
