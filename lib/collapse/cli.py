@@ -207,12 +207,12 @@ def figure_command(id: str, scale: str, overrides: dict[str, str]) -> None:
 @click.option("--again", is_flag=True, help="Only where pages were built before.")
 def site_command(again: bool) -> None:
     """Build the pages from the executed chapters."""
-    if again and not (build_dir() / "html").is_dir():
-        click.echo(f"Figures are in {build_dir() / 'figures'}; `make book` makes the pages.")
-        return
     from collapse.book import site
 
-    click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
+    if again and not (build_dir() / "html").is_dir():
+        click.echo(f"Figures are in {build_dir() / 'figures'}; `make book` makes the pages.")
+    else:
+        click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
 
 
 @main.command("pdf", cls=Writing)
