@@ -1,7 +1,6 @@
-"""How a chapter becomes pages: read, checked, executed, drawn, built, released.
+"""How chapters become pages: parameters in, executed notebooks, figures with their cards, a site.
 
-`chapter` reads a chapter and checks what is asked of it, with `parameters` and `guide`; `execution`
-executes it and `notebook` makes the outcome fit to publish. `figures` draws, `cards` says what a
-figure shows and how to cite it, `gallery` gives each a page. `site` builds the pages in the
-`folders` of a build, `release` packs them, `compare` sets a rerun beside the published runs.
+`chapter` reads a page and checks what is asked of it, `execution.execute` runs it, `figures.show`
+publishes a figure with its data and its `cards`; `gallery`, `site` and `release` make of them what
+readers get, and `compare` sets a rerun beside the published runs.
 """
