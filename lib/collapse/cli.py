@@ -96,12 +96,8 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def given(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """A value as it is, unless it says nothing: an empty text, or a number that is none.
-
-    Raises:
-        ParameterError: it does.
-    """
+def _given(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """A value as it is; refused where it says nothing: an empty text, or a number that is none."""
     if value == "":  # as that of an unset variable
         raise ParameterError(
             f"{option.opts[0]} is given without a value; give {option.metavar}, or leave it out"
@@ -111,13 +107,9 @@ def given(context: click.Context, option: click.Parameter, value: Any) -> Any:
     return value
 
 
-def folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
-    """The folder that an option names.
-
-    Raises:
-        BookError: the text is empty, or names the home of a user who is not known.
-    """
-    return assets.expanded(value, option.opts[0]) if given(context, option, value) else None
+def _folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
+    """The folder that an option names; `~` stands for the home of a user who is known."""
+    return assets.expanded(value, option.opts[0]) if _given(context, option, value) else None
 
 
 scale_option = click.option(
@@ -331,18 +323,18 @@ def run_sweep(
 @main.command("sweep", cls=Writing)
 @of_chapters
 @workers_option
-@click.option("--scheduler", metavar="ADDRESS", callback=given, help="Use this Dask cluster.")
+@click.option("--scheduler", metavar="ADDRESS", callback=_given, help="Use this Dask cluster.")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    callback=given,
+    callback=_given,
     metavar="M",
     help="Start no generation that would end later; exit with 3 if any is left.",
 )
 @click.option(
     "--carry",
     type=click.Path(file_okay=False),
-    callback=folder,
+    callback=_folder,
     metavar="DIR",
     help="Take finished generations from this folder, and leave new ones there.",
 )
@@ -378,7 +370,9 @@ def sweep_command(context: click.Context, **asked: Any) -> None:
 
 @main.command("pack", cls=Writing)
 @of_chapters
-@click.option("--to", "target", required=True, callback=folder, metavar="DIR", help="A new folder.")
+@click.option(
+    "--to", "target", required=True, callback=_folder, metavar="DIR", help="A new folder."
+)
 @click.option("--part", default="25MB", show_default=True, metavar="SIZE", help="Of each file.")
 def pack_command(
     names: tuple[str, ...], scale: str, overrides: dict[str, str], target: Path, part: str
