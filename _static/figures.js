@@ -6,8 +6,6 @@
     const text = block.textContent;
     if (block.dataset.kind === "BibTeX" && !/\burl\b/.test(text)) {
       block.textContent = text.replace(/\n}$/, `\n  url          = {${url}},\n}`);
-    } else if (block.dataset.kind === "APA" && !text.includes("http")) {
-      block.textContent = `${text} ${url}`;
     } else if (block.dataset.kind === "CSL-JSON") {
       const items = JSON.parse(text);
       items[0].URL = items[0].URL || url;

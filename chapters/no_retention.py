@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from IPython.display import HTML
 
-from collapse.book import figures
+import retention_figures
 from collapse.experiment import models
 from collapse.experiment.arms import describe
 from collapse.experiment.assets import AssetError, atomic, build_dir
@@ -170,7 +170,7 @@ def show(run: Run, sample: int, id: str) -> HTML:
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    strip = figures.strip(run, sample).data
+    strip = retention_figures.strip(run, sample).data
     try:
         texts = data_of(run.record, _tokenizer(run)) if "sample_nll" in run.record.arrays else None
     except AssetError as error:

@@ -172,6 +172,32 @@ def elsewhere(
     return go
 
 
+# -- the site --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for a book of the test's own; the book that is read and built lies there."""
+    folder = tmp_path / "book"
+    folder.mkdir()
+    monkeypatch.setattr(assets, "ROOT", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pages of the toy book, built once to be read: its root; the build is in `_build`."""
+    from collapse.book import site
+    from toys import PUBLISHING, at, toy_site
+
+    root = tmp_path_factory.mktemp("toy-pages")
+    with at(root), pytest.MonkeyPatch.context() as patch:
+        for name, value in PUBLISHING.items():
+            patch.setenv(name, value)
+        site.make(toy_site(root))
+    return root
+
+
 @pytest.fixture(scope="session")
 def smoke_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The book, every chapter executed at scale `smoke` and all pages built: its build folder.

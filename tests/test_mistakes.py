@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from test_chapter import make_book
 
 from collapse import cli
-from collapse.book import chapter, execution, registry
+from collapse.book import cards, chapter, execution
+from collapse.book.parameters import ParameterError
 from collapse.errors import BookError
 from collapse.sweeps import plan
+from toys import make_book
 
 WRITING = {
     "run": ["no-retention"],
@@ -186,14 +187,12 @@ MALFORMED = ["a: [", "- a", "3", "a: 1\na: 2", "a: {b: 1, b: 2}", "\t", "{[]: 1}
 
 @pytest.mark.parametrize("text", [*MALFORMED, "toy: 3", "toy: [generations]", b"\xff\xfe\x00"])
 @pytest.mark.parametrize("name", ["params/laptop.yml", "_toc.yml", "figures.yml"])
-def test_a_malformed_file_of_settings_is_named(
-    tmp_path: Path, name: str, text: str | bytes
-) -> None:
-    root = make_book(tmp_path)
+def test_a_malformed_file_of_settings_is_named(root: Path, name: str, text: str | bytes) -> None:
+    make_book(root)
     reads: dict[str, Callable[[], object]] = {
-        "params/laptop.yml": lambda: chapter.settings("toy", "laptop", {}, root),
-        "_toc.yml": lambda: chapter.names(root),
-        "figures.yml": lambda: registry.read(root),
+        "params/laptop.yml": lambda: chapter.settings("toy", "laptop", {}),
+        "_toc.yml": lambda: chapter.names(),
+        "figures.yml": lambda: cards.registry(),
     }
     (root / name).write_bytes(text.encode() if isinstance(text, str) else text)
     if name == "figures.yml" and text in ("toy: 3", "toy: [generations]"):
@@ -214,19 +213,19 @@ def test_a_malformed_file_of_settings_is_named(
         ("all: {lr: 1}\ntoy:\n  generations: 3\n  lr: 1\n  generations: 4", "line 5 .* twice"),
     ],
 )
-def test_a_key_given_twice_is_named_with_its_line(tmp_path: Path, text: str, said: str) -> None:
-    root = make_book(tmp_path, laptop=text)
-    with pytest.raises(chapter.ParameterError, match=said):
-        chapter.settings("toy", "laptop", {}, root)
+def test_a_key_given_twice_is_named_with_its_line(root: Path, text: str, said: str) -> None:
+    make_book(root, laptop=text)
+    with pytest.raises(ParameterError, match=said):
+        chapter.settings("toy", "laptop", {})
 
 
 @pytest.mark.parametrize(
     "entry", ["3", "[a]", "{title: A}", "{title: A, topics: a}", "{title: A, topics: [a], x: 1}"]
 )
-def test_a_malformed_entry_of_the_figures_is_named(tmp_path: Path, entry: str) -> None:
-    (tmp_path / "figures.yml").write_text(f"figures: {{fig-a: {entry}}}")
-    with pytest.raises(registry.RegistryError, match="must give fig-a a"):
-        registry.read(tmp_path)
+def test_a_malformed_entry_of_the_figures_is_named(root: Path, entry: str) -> None:
+    (root / "figures.yml").write_text(f"figures: {{fig-a: {entry}}}")
+    with pytest.raises(cards.RegistryError, match="must give fig-a a"):
+        cards.registry()
 
 
 @pytest.mark.parametrize(
@@ -241,11 +240,11 @@ def test_a_malformed_entry_of_the_figures_is_named(tmp_path: Path, entry: str) -
         ("arm = {}", "sets no `arms`"),
     ],
 )
-def test_a_mistake_in_a_cell_of_arms_is_told(tmp_path: Path, code: str, said: str) -> None:
-    root = make_book(tmp_path, f":tags: [arms]\n\n{code}")
-    values = chapter.settings("toy", "laptop", {}, root)
+def test_a_mistake_in_a_cell_of_arms_is_told(root: Path, code: str, said: str) -> None:
+    make_book(root, f":tags: [arms]\n\n{code}")
+    values = chapter.settings("toy", "laptop", {})
     with pytest.raises(chapter.ChapterError, match="'arms' of chapter toy") as refusal:
-        chapter.arms("toy", values, root)
+        chapter.arms("toy", values)
     assert said in str(refusal.value) and "\n" not in str(refusal.value)
 
 

@@ -1,20 +1,22 @@
 """The command line: one function a command; what it needs is imported when it is run."""
 
 import errno
-import math
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from collapse.book import chapter, folders
+from collapse.book import chapter, folders, guide
+from collapse.book.parameters import ParameterError, written
 from collapse.errors import BookError
 from collapse.experiment import assets
-from collapse.experiment.assets import ROOT, build_dir
+from collapse.experiment.assets import build_dir
+
+MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
 
 
 class Sentence(click.ClickException):
@@ -64,12 +66,12 @@ class Pair(click.ParamType):
         """The pairs in one text.
 
         Raises:
-            chapter.ParameterError: a quote in it is not closed.
+            ParameterError: a quote in it is not closed.
         """
         try:
             return shlex.split(rv)
         except ValueError as error:
-            raise chapter.ParameterError(
+            raise ParameterError(
                 f"PARAMS={rv} cannot be split into KEY=VALUE ({error}); put a value with blanks "
                 "into quotes of its own, as in PARAMS=\"corpus='my text.txt' seed=3\""
             ) from error
@@ -79,53 +81,35 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     """`["a=1", "b=x"]` as a mapping.
 
     Raises:
-        chapter.ParameterError: a text has no `=`, or a key is given twice.
+        ParameterError: a text has no `=`, or a key is given twice.
     """
     found: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
-            raise chapter.ParameterError(f"-p {text} gives no value; write -p {text}=VALUE")
+            raise ParameterError(f"-p {text} gives no value; write -p {text}=VALUE")
         if key in found:
-            raise chapter.ParameterError(
+            raise ParameterError(
                 f"parameter {key!r} is given twice, as {found[key]!r} and as {value!r}; leave one"
             )
         found[key] = value
     return found
 
 
-def no_empty(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """A value as it is, unless it is an empty text, as that of an unset variable.
-
-    Raises:
-        chapter.ParameterError: it is empty.
-    """
-    if value == "":
-        raise chapter.ParameterError(
+def _given(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """A value as it is; refused where it says nothing: an empty text, or a number that is none."""
+    if value == "":  # as that of an unset variable
+        raise ParameterError(
             f"{option.opts[0]} is given without a value; give {option.metavar}, or leave it out"
         )
+    if value != value:  # a nan, by which no limit would ever be reached
+        raise ParameterError(f"{option.opts[0]} takes a number, not {value}; give one")
     return value
 
 
-def no_nan(context: click.Context, option: click.Parameter, value: float | None) -> float | None:
-    """A number as it is, unless it is none: no limit would ever be reached by it.
-
-    Raises:
-        chapter.ParameterError: it is a nan.
-    """
-    if value is not None and math.isnan(value):
-        raise chapter.ParameterError(f"{option.opts[0]} takes a number, not {value}; give one")
-    return value
-
-
-def folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
-    """The folder that an option names.
-
-    Raises:
-        BookError: the text is empty, or names the home of a user who is not known.
-    """
-    given = no_empty(context, option, value)
-    return assets.expanded(given, option.opts[0]) if given else None
+def _folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
+    """The folder that an option names; `~` stands for the home of a user who is known."""
+    return assets.expanded(value, option.opts[0]) if _given(context, option, value) else None
 
 
 scale_option = click.option(
@@ -134,12 +118,19 @@ scale_option = click.option(
 force_option = click.option("--force", is_flag=True, help="Execute even what is up to date.")
 # The Makefile hands on its PARAMS in the environment.
 parameter_option = click.option(
-    "-p", "parameters", type=Pair(), multiple=True, envvar="BOOK_PARAMS", metavar="KEY=VALUE",
-    help="Set a parameter.",
+    "-p", "overrides", type=Pair(), multiple=True, envvar="BOOK_PARAMS", metavar="KEY=VALUE",
+    callback=lambda context, option, texts: pairs(texts), help="Set a parameter.",
 )  # fmt: skip
 workers_option = click.option(
     "--workers", type=click.IntRange(min=1), metavar="N", help="Runs at once on this machine."
 )
+existing = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def of_chapters(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command any number of chapters, a scale and parameters."""
+    named = click.argument("names", nargs=-1, metavar="[NAME]...")
+    return named(scale_option(parameter_option(command)))
 
 
 @click.group(cls=Commands)
@@ -147,7 +138,7 @@ def main() -> None:
     """Run the chapters of the book, build its pages, keep its records."""
 
 
-MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
+# -- chapters and pages ----------------------------------------------------------------------
 
 
 def run_chapters(
@@ -164,17 +155,10 @@ def run_chapters(
     settings = {name: chapter.settings(name, scale, overrides) for name in names}
     for name, values in settings.items():
         differing = chapter.changed(name, values)
-        told = " ".join(f"{k}={chapter.written(v)}" for k, v in differing.items() if k != "scale")
+        told = " ".join(f"{k}={written(v)}" for k, v in differing.items() if k != "scale")
         click.echo(f"{name}: scale {scale}; differs from the paper in: {told or 'nothing'}")
         if not execution.execute(name, scale, overrides, build_dir(), force=force):
             click.echo(f"{name}: up to date")
-
-
-def echo_site() -> None:
-    """Build the site and say where it is."""
-    from collapse.book import site
-
-    click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
 
 
 @main.command("list")
@@ -182,38 +166,32 @@ def list_chapters() -> None:
     """List the chapters with their parameters, at paper and at laptop scale."""
     for name in chapter.names():
         click.echo(f"{name}: {chapter.title(name)}")
-        laptop = chapter.settings(name, "laptop", {})
-        known = [p for p in chapter.parameters(name).values() if p.name != "scale"]
-        rows = [(p.name, p.type, p.default, laptop[p.name], p.help) for p in known]
-        texts = [(n, t, chapter.written(a), chapter.written(b), h) for n, t, a, b, h in rows]
-        texts.insert(0, ("parameter", "type", "paper", "laptop", ""))
-        widths = [max(len(row[column]) for row in texts) for column in range(4)]
-        for row in texts:
+        rows = [("parameter", "type", "paper", "laptop", "")]
+        for key, kind, _, _, paper, laptop, about in guide.described(name):
+            rows.append((key, kind, paper, laptop, about))
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        for row in rows:
             aligned = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
             click.echo("  " + "  ".join([*aligned, row[4]]).rstrip())
 
 
 @main.command("run", cls=Writing)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@scale_option
-@parameter_option
+@of_chapters
 @force_option
-def run_command(
-    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], force: bool
-) -> None:
+def run_command(names: tuple[str, ...], scale: str, overrides: dict[str, str], force: bool) -> None:
     """Execute chapters; all of them if no NAME is given."""
-    run_chapters(names, scale, pairs(parameters), force=force)
+    run_chapters(names, scale, overrides, force=force)
 
 
 @main.command("figure", cls=Writing)
 @click.argument("id")
 @scale_option
 @parameter_option
-def figure_command(id: str, scale: str, parameters: tuple[str, ...]) -> None:
+def figure_command(id: str, scale: str, overrides: dict[str, str]) -> None:
     """Make one figure again: its picture, its data and its card, into the build folder."""
     from collapse.book import execution
 
-    path = execution.make_figure(id, scale, pairs(parameters), build_dir())
+    path = execution.make_figure(id, scale, overrides, build_dir())
     click.echo(f"{path} and .png, .csv, .json beside it")
 
 
@@ -221,10 +199,12 @@ def figure_command(id: str, scale: str, parameters: tuple[str, ...]) -> None:
 @click.option("--again", is_flag=True, help="Only where pages were built before.")
 def site_command(again: bool) -> None:
     """Build the pages from the executed chapters."""
+    from collapse.book import site
+
     if again and not (build_dir() / "html").is_dir():
         click.echo(f"Figures are in {build_dir() / 'figures'}; `make book` makes the pages.")
     else:
-        echo_site()
+        click.echo(f"the book: {site.make(build_dir()).resolve().as_uri()}")
 
 
 @main.command("pdf", cls=Writing)
@@ -255,10 +235,19 @@ def notebooks_command() -> None:
 @main.command("build", cls=Writing)
 @scale_option
 @force_option
-def build_command(scale: str, force: bool) -> None:
+@click.pass_context
+def build_command(context: click.Context, scale: str, force: bool) -> None:
     """Execute all chapters, then build the pages."""
     run_chapters((), scale, {}, force=force)
-    echo_site()
+    context.invoke(site_command, again=False)
+
+
+@main.command("assets", cls=Writing)
+def assets_command() -> None:
+    """Fetch the text that the chapters need."""
+    from collapse.experiment import corpus
+
+    corpus.fetch()
 
 
 @main.command("pretrain", cls=Writing)
@@ -269,6 +258,9 @@ def pretrain_command(name: str) -> None:
 
     folder = pretrain.make(name)
     click.echo(f"{folder}; the one that the book uses is in records/bases/{name}")
+
+
+# -- runs ------------------------------------------------------------------------------------
 
 
 @main.command("recompute", cls=Writing)
@@ -286,12 +278,13 @@ def recompute_command(scale: str, workers: int | None) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     os.environ["COLLAPSE_BUILD"] = str(folder)
     names = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
-    run_sweep(names, scale, {"compute": "all"}, workers, None)
+    run_sweep(names, scale, {"compute": "all"}, workers)
     run_chapters(names, scale, {"compute": "all"}, force=True)
     for name in records.publish(folder):
         click.echo(f"records/{name}")
     run_chapters(["index"], scale, {}, force=True)  # for the picture in the README
-    shutil.copyfile(folder / "figures" / f"{MAIN_FIGURE}.svg", ROOT / "records" / "results.svg")
+    picture = folder / "figures" / f"{MAIN_FIGURE}.svg"
+    shutil.copyfile(picture, assets.ROOT / "records" / "results.svg")
 
 
 def run_sweep(
@@ -329,49 +322,32 @@ def run_sweep(
 
 
 @main.command("sweep", cls=Writing)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@scale_option
-@parameter_option
+@of_chapters
 @workers_option
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    callback=no_empty,
-    help="Use the workers of a Dask cluster.",
-)
+@click.option("--scheduler", metavar="ADDRESS", callback=_given, help="Use this Dask cluster.")
 @click.option(
     "--minutes",
     type=click.FloatRange(min=0, min_open=True),
-    callback=no_nan,
+    callback=_given,
     metavar="M",
-    help="Start no generation that would not end by then; exit with 3 if something is left.",
+    help="Start no generation that would end later; exit with 3 if any is left.",
 )
 @click.option(
     "--carry",
     type=click.Path(file_okay=False),
-    callback=folder,
+    callback=_folder,
     metavar="DIR",
     help="Take finished generations from this folder, and leave new ones there.",
 )
 @click.option(
     "--runs",
     "stated",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=existing,
     metavar="FILE",
-    help="Compute the runs that this file states, as that of a pack does, and not chapters'.",
+    help="Compute the runs that this file states, as a pack's, and no chapter's.",
 )
 @click.pass_context
-def sweep_command(
-    context: click.Context,
-    names: tuple[str, ...],
-    scale: str,
-    parameters: tuple[str, ...],
-    workers: int | None,
-    scheduler: str | None,
-    minutes: float | None,
-    carry: Path | None,
-    stated: Path | None,
-) -> None:
+def sweep_command(context: click.Context, **asked: Any) -> None:
     """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
 
     The most valuable come first: each chapter's own setting, seed after seed, then its other arms.
@@ -380,33 +356,27 @@ def sweep_command(
     from collapse.sweeps.progress import OutOfTime
     from collapse.sweeps.sweep import SweepError
 
-    if stated and (names or parameters):
-        given = names[0] if names else f"-p {parameters[0]}"
-        raise SweepError(f"--runs {stated} states all runs; leave out either it or {given}")
+    both = [*asked["names"], *(f"-p {key}={value}" for key, value in asked["overrides"].items())]
+    if asked["stated"] and both:
+        raise SweepError(
+            f"--runs {asked['stated']} states all runs; leave out either it or {both[0]}"
+        )
     with devices.one_speaks():
         try:
-            overrides = pairs(parameters)
-            run_sweep(names, scale, overrides, workers, scheduler, minutes, carry, stated)
+            run_sweep(**asked)
         except OutOfTime as error:
             click.echo(f"time is up: {error}")
             context.exit(3)
 
 
 @main.command("pack", cls=Writing)
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@scale_option
-@parameter_option
+@of_chapters
 @click.option(
-    "--to",
-    "target",
-    required=True,
-    callback=folder,
-    metavar="DIR",
-    help="A new folder for the pack.",
+    "--to", "target", required=True, callback=_folder, metavar="DIR", help="A new folder."
 )
 @click.option("--part", default="25MB", show_default=True, metavar="SIZE", help="Of each file.")
 def pack_command(
-    names: tuple[str, ...], scale: str, parameters: tuple[str, ...], target: Path, part: str
+    names: tuple[str, ...], scale: str, overrides: dict[str, str], target: Path, part: str
 ) -> None:
     """Pack the runs of chapters for a machine without a network; of all chapters without a NAME.
 
@@ -415,14 +385,14 @@ def pack_command(
     from collapse.sweeps import pack
 
     largest = pack.in_parts_of(part)
-    runs = chapter.wanted(names, scale, pairs(parameters))
+    runs = chapter.wanted(names, scale, overrides)
     for path in pack.make(runs, scale, target, largest):
         click.echo(path)
     click.echo(f"{len(runs)} runs; there, `python {pack.SCRIPT} --minutes M` computes them")
 
 
 @main.command("unpack", cls=Writing)
-@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("archive", type=existing)
 def unpack_command(archive: Path) -> None:
     """Verify what was computed from a pack, and file the finished runs under records/."""
     from collapse.sweeps import pack
@@ -437,10 +407,8 @@ def unpack_command(archive: Path) -> None:
 
 
 @main.command("plan")
-@click.argument("names", nargs=-1, metavar="[NAME]...")
-@scale_option
-@parameter_option
-def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]) -> None:
+@of_chapters
+def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) -> None:
     """Say what chapters would compute and whether it fits; compute nothing.
 
     All chapters if no NAME is given.
@@ -450,7 +418,7 @@ def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]
 
     wanted = {}
     for name in names or chapter.names():
-        arms = chapter.arms(name, chapter.settings(name, scale, pairs(parameters)))
+        arms = chapter.arms(name, chapter.settings(name, scale, overrides))
         shown = {run.hash: run for arm in arms.values() for run in arm.runs()}
         missing = {run.hash: run for arm in arms.values() for run in loop.missing(arm)}
         wanted[name] = (list(shown.values()), list(missing.values()))
@@ -459,31 +427,38 @@ def plan_command(names: tuple[str, ...], scale: str, parameters: tuple[str, ...]
     plan.check(list(jobs.values()))
     for said in dict.fromkeys(said for run in every.values() for said in plan.absent(run)):
         click.echo(said)
-    for name, (shown, runs) in wanted.items():
-        if runs:
-            _echo_plan(name, plan.table([jobs[run.hash] for run in runs]))
-        elif shown:
+    tables = {name: [jobs[run.hash] for run in runs] for name, (_, runs) in wanted.items()}
+    if sum(map(bool, tables.values())) > 1:
+        tables["in all, runs that chapters share counted once"] = list(jobs.values())
+    for title, planned in tables.items():
+        if planned:
+            click.echo(f"{title}: at most")
+            for what, how_much in plan.table(planned):
+                click.echo(f"  {what:<12}{how_much}")
+        elif shown := wanted[title][0]:
             found = [run for run in shown if records.find(run, records.published())]
-            click.echo(f"{name}: nothing to compute: {len(found)} runs are in records/")
+            click.echo(f"{title}: nothing to compute: {len(found)} runs are in records/")
         else:
-            click.echo(f"{name}: no runs")
-    if sum(1 for _, runs in wanted.values() if runs) > 1:
-        every_row = plan.table(list(jobs.values()))
-        _echo_plan("in all, runs that chapters share counted once", every_row)
+            click.echo(f"{title}: no runs")
 
 
-def _echo_plan(title: str, rows: list[tuple[str, str]]) -> None:
-    click.echo(f"{title}: at most")
-    for what, how_much in rows:
-        click.echo(f"  {what:<12}{how_much}")
+@main.command("bench", cls=Writing)
+@click.option("--rounds", default=5, type=click.IntRange(2), help="Turns of each side.")
+@click.option("--publish", is_flag=True, help="Put the measurements into records/.")
+def bench_command(rounds: int, publish: bool) -> None:
+    """Measure how fast the loop is, against the usual ways and the machine's limits."""
+    from collapse.bench import measurement, speed
+
+    found = measurement.measure(rounds, click.echo)
+    target = measurement.path(found["kind"], None if publish else build_dir())
+    measurement.store(found, target)
+    for contest in found["contests"]:
+        rival = speed.RIVALS[contest]
+        click.echo(f"{contest}: {speed.times(found, contest)} times as fast as {rival}")
+    click.echo(f"{target}; `book run how-fast` draws it")
 
 
-@main.command("assets", cls=Writing)
-def assets_command() -> None:
-    """Fetch the text that the chapters need."""
-    from collapse.experiment import corpus
-
-    corpus.fetch()
+# -- records ---------------------------------------------------------------------------------
 
 
 @main.command("records")
@@ -529,11 +504,7 @@ def verify_command(folder: Path | None) -> None:
 @parameter_option
 @click.pass_context
 def compare_command(
-    context: click.Context,
-    what: str,
-    published: str | None,
-    scale: str,
-    parameters: tuple[str, ...],
+    context: click.Context, what: str, published: str | None, scale: str, overrides: dict[str, str]
 ) -> None:
     """Compare what a chapter computed here with the published runs nearest to it.
 
@@ -544,21 +515,19 @@ def compare_command(
     from collapse.book import compare
     from collapse.experiment import records
 
-    status = 0
-    if what in chapter.names() and published is None:
-        arms = chapter.arms(what, chapter.settings(what, scale, pairs(parameters)))
-        own = next(iter(arms.values())).runs() if arms else []
-        found = compare.of_chapter(own)
-        if not found:
-            click.echo(f"{what}: no run was computed here, so there is nothing to compare")
-            status = compare.STATUS["not comparable"]
-    elif published is None:
+    if published:
+        found = [compare.compare(records.named(what), [records.named(published)])]
+    elif what not in chapter.names():
         found = [compare.with_published(records.named(what))]
     else:
-        found = [compare.compare(records.named(what), [records.named(published)])]
+        arms = chapter.arms(what, chapter.settings(what, scale, overrides))
+        found = compare.of_chapter(next(iter(arms.values())).runs() if arms else [])
+    if not found:
+        click.echo(f"{what}: no run was computed here, so there is nothing to compare")
     for one in found:
         click.echo(f"{compare.told(one)}\n{compare.page(one).resolve().as_uri()}\n")
-    context.exit(max((compare.STATUS[one.verdict] for one in found), default=status))
+    nothing = compare.STATUS["not comparable"]
+    context.exit(max((compare.STATUS[one.verdict] for one in found), default=nothing))
 
 
 @main.command("text")
@@ -586,22 +555,6 @@ def text_command(record: str, generation: int) -> None:
                 f"{found.name} was made with; compute the run again"
             )
     click.echo("\n\n".join(tokenizer.decode(block).strip() for block in tokens))
-
-
-@main.command("bench", cls=Writing)
-@click.option("--rounds", default=5, type=click.IntRange(2), help="Turns of each side.")
-@click.option("--publish", is_flag=True, help="Put the measurements into records/.")
-def bench_command(rounds: int, publish: bool) -> None:
-    """Measure how fast the loop is, against the usual ways and the machine's limits."""
-    from collapse.bench import measurement, speed
-
-    found = measurement.measure(rounds, click.echo)
-    target = measurement.path(found["kind"], None if publish else build_dir())
-    measurement.store(found, target)
-    for contest in found["contests"]:
-        rival = speed.RIVALS[contest]
-        click.echo(f"{contest}: {speed.times(found, contest)} times as fast as {rival}")
-    click.echo(f"{target}; `book run how-fast` draws it")
 
 
 if __name__ == "__main__":

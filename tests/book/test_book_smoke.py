@@ -1,5 +1,6 @@
 """The whole book at scale `smoke`: chapters executed, pages built, every figure in its place."""
 
+import functools
 import json
 import re
 from html.parser import HTMLParser
@@ -42,8 +43,14 @@ class Page(HTMLParser):
         self.text += data
 
 
+@functools.cache
+def read(path: Path) -> Page:
+    """A page, parsed once."""
+    return Page(path)
+
+
 def page_of(build: Path, page: str) -> Page:
-    return Page(build / "html" / f"{page}.html")
+    return read((build / "html" / f"{page}.html").resolve())
 
 
 def figure_ids(page: str) -> list[str]:
@@ -105,7 +112,7 @@ def test_links_between_pages_lead_somewhere(smoke_site: Path, page: str) -> None
         target = folder / path if path else smoke_site / "html" / f"{page}.html"
         assert target.exists(), link
         if anchor and target.suffix == ".html":
-            assert anchor in Page(target).ids, link
+            assert anchor in read(target.resolve()).ids, link
 
 
 def test_every_run_of_the_chapters_left_a_whole_record(smoke_site: Path) -> None:

@@ -1,14 +1,16 @@
 """Chapters: what is asked of one is checked before a kernel starts; equal runs give equal bytes."""
 
-import json
+import dataclasses
+import subprocess
+import sys
 from pathlib import Path
-from textwrap import dedent
+from typing import Literal, get_origin
 
 import nbformat
 import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from test_records import make_record
+from pydantic import ValidationError
 
 import index
 from collapse import cli
@@ -16,60 +18,40 @@ from collapse.book import chapter, execution, guide, parameters
 from collapse.book.notebook import normalise
 from collapse.experiment import records
 from collapse.experiment.protocol import Protocol, ProtocolError
-
-HEADER = """\
----
-jupytext:
-  formats: md:myst
-  text_representation: {extension: .md, format_name: myst, format_version: 0.13}
-kernelspec: {name: python3, display_name: Python 3, language: python}
----
-
-# A toy chapter
-
-```{code-cell} python
-:tags: [parameters, hide-input]
-
-scale: str = "paper"  # smoke, laptop or paper
-generations: int = 10  # models in the chain
-lr: float = 2e-5  # peak learning rate
-seeds: list[int] = [0, 1]  # one run each
-names: list[str] = ["a"]
-decoding: str = "beam"
-quiet: bool = False
-```
-"""
-
-
-def make_book(root: Path, code: str = "print(generations)", laptop: str = "") -> Path:
-    """A book of one chapter, `toy`, and a page of prose."""
-    for folder in ("chapters", "params", "records"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    toc = {"format": "jb-book", "root": "chapters/index", "options": {"numbered": True}}
-    toc["chapters"] = [{"file": "chapters/toy"}]
-    (root / "_toc.yml").write_text(json.dumps(toc))
-    (root / "chapters/index.md").write_text("# Start\n\n```bash\nmake book\n```\n")
-    (root / "chapters/toy.md").write_text(f"{HEADER}\n```{{code-cell}} python\n{code}\n```\n")
-    (root / "params/laptop.yml").write_text(dedent(laptop) or "toy: {generations: 3}\n")
-    return root
+from toy_records import make_record
+from toys import at, make_book
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return make_book(tmp_path / "book")
+def book(root: Path) -> Path:
+    return make_book(root)
 
 
-def test_parameters_carry_type_default_and_help(root: Path) -> None:
-    found = chapter.parameters("toy", root)
-    assert found["lr"] == chapter.Parameter("lr", "float", 2e-5, "peak learning rate")
+def test_parameters_carry_type_default_help_and_unit(book: Path) -> None:
+    found = chapter.parameters("toy")
+    assert {key: parameters.type_name(one) for key, one in found.items()} == {
+        "scale": "str", "generations": "int", "lr": "float", "seeds": "list[int]",
+        "names": "list[str]", "decoding": "str", "quiet": "bool",
+    }  # fmt: skip
+    assert (found["lr"].default, found["lr"].description) == (2e-5, "peak learning rate")
+    assert found["generations"].description == "models in the chain"
+    assert found["generations"].json_schema_extra == {"unit": "models"}
     assert found["seeds"].default == [0, 1]
-    assert found["quiet"].help == ""
+    assert found["quiet"].description == ""
 
 
-def test_a_page_of_prose_has_no_parameters(root: Path) -> None:
-    assert chapter.parameters("index", root) == {}
-    assert chapter.names(root) == ["toy"]
-    assert chapter.title("toy", root) == "A toy chapter"
+def test_a_page_of_prose_has_no_parameters(book: Path) -> None:
+    assert chapter.parameters("index") == {}
+    assert chapter.names() == ["toy"]
+    assert chapter.title("toy") == "A toy chapter"
+
+
+def test_a_page_that_was_changed_is_read_again_and_no_reader_changes_it(book: Path) -> None:
+    chapter.read("toy").cells.clear()
+    assert chapter.title("toy") == "A toy chapter"
+    path = book / "chapters/toy.md"
+    path.write_text(path.read_text().replace("A toy chapter", "Another chapter"))
+    assert chapter.title("toy") == "Another chapter"
 
 
 @pytest.mark.parametrize(
@@ -89,10 +71,10 @@ def test_a_page_of_prose_has_no_parameters(root: Path) -> None:
     ],
 )
 def test_a_wrong_override_is_refused_in_one_sentence(
-    root: Path, overrides: dict[str, object], said: str
+    book: Path, overrides: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(chapter.ParameterError) as refusal:
-        chapter.check("toy", overrides, root)
+    with pytest.raises(parameters.ParameterError) as refusal:
+        chapter.check("toy", overrides)
     assert said in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
@@ -114,26 +96,28 @@ def test_a_wrong_override_is_refused_in_one_sentence(
     ],
 )
 def test_text_is_read_as_yaml_1_2(text: str, kind: str, value: object) -> None:
+    default = {"int": 1, "float": 1.0, "str": "x", "bool": False}.get(kind, [])
+    model = parameters.model(f"x: {kind} = {default!r}")
     if value is None:
-        with pytest.raises(TypeError):
-            parameters.convert(text, kind)
+        with pytest.raises(ValidationError):
+            model(x=text)
     else:
-        assert parameters.convert(text, kind) == value
-        assert type(parameters.convert(text, kind)) is type(value)
+        found = model(x=text).x
+        assert found == value and type(found) is type(value)
 
 
-def test_overrides_win_over_the_scale_and_the_scale_over_the_paper(tmp_path: Path) -> None:
+def test_overrides_win_over_the_scale_and_the_scale_over_the_paper(root: Path) -> None:
     laptop = """
         all: {lr: 1e-3, seeds: [7]}
         toy: {generations: 3, seeds: [8]}
     """
-    root = make_book(tmp_path, laptop=laptop)
-    values = chapter.settings("toy", "laptop", {"generations": "2"}, root)
+    make_book(root, laptop=laptop)
+    values = chapter.settings("toy", "laptop", {"generations": "2"})
     assert (values["generations"], values["lr"], values["seeds"]) == (2, 1e-3, [8])
     assert values["scale"] == "laptop"
-    assert chapter.changed("toy", values, root).keys() == {"scale", "generations", "lr", "seeds"}
-    paper = chapter.settings("toy", "paper", {}, root)
-    assert chapter.changed("toy", paper, root) == {}
+    assert chapter.changed("toy", values).keys() == {"scale", "generations", "lr", "seeds"}
+    paper = chapter.settings("toy", "paper", {})
+    assert chapter.changed("toy", paper) == {}
 
 
 @pytest.mark.parametrize(
@@ -146,38 +130,38 @@ def test_overrides_win_over_the_scale_and_the_scale_over_the_paper(tmp_path: Pat
         ("all: {scale: smoke}", "choose it with --scale"),
     ],
 )
-def test_a_wrong_scale_file_is_refused(tmp_path: Path, laptop: str, said: str) -> None:
-    root = make_book(tmp_path, laptop=laptop)
-    with pytest.raises(chapter.ParameterError) as refusal:
-        chapter.settings("toy", "laptop", {}, root)
+def test_a_wrong_scale_file_is_refused(root: Path, laptop: str, said: str) -> None:
+    make_book(root, laptop=laptop)
+    with pytest.raises(parameters.ParameterError) as refusal:
+        chapter.settings("toy", "laptop", {})
     assert said in str(refusal.value)
 
 
 @pytest.mark.parametrize(
     "line", ["n = 3", "n: int = 'x'", "n: complex = 1", "n: int = 1 + x", "n: int"]
 )
-def test_a_malformed_parameter_line_is_refused(root: Path, line: str) -> None:
-    path = root / "chapters/toy.md"
+def test_a_malformed_parameter_line_is_refused(book: Path, line: str) -> None:
+    path = book / "chapters/toy.md"
     path.write_text(path.read_text().replace("quiet: bool = False", line))
-    with pytest.raises(chapter.ParameterError, match="does not read `name: type = value`"):
-        chapter.parameters("toy", root)
+    with pytest.raises(parameters.ParameterError, match="does not read `name: type = value`"):
+        chapter.parameters("toy")
 
 
-def test_a_page_without_code_is_not_executed(root: Path) -> None:
+def test_a_page_without_code_is_not_executed(book: Path) -> None:
     with pytest.raises(chapter.ChapterError, match="nothing to execute"):
-        execution.execute("index", "laptop", {}, root / "_build", root=root)
+        execution.execute("index", "laptop", {}, book / "_build")
 
 
-def test_an_unknown_chapter_is_refused_with_the_nearest_name(root: Path) -> None:
+def test_an_unknown_chapter_is_refused_with_the_nearest_name(book: Path) -> None:
     with pytest.raises(chapter.ChapterError, match="did you mean 'toy'"):
-        chapter.read("toyy", root)
+        chapter.read("toyy")
 
 
 def test_the_command_line_refuses_in_one_sentence_without_a_traceback(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise chapter.ParameterError("chapter toy has no parameter 'x'")
+        raise parameters.ParameterError("chapter toy has no parameter 'x'")
 
     monkeypatch.setattr(cli, "run_chapters", refuse)
     done = CliRunner().invoke(cli.main, ["run", "toy", "-p", "x=1"])
@@ -186,17 +170,20 @@ def test_the_command_line_refuses_in_one_sentence_without_a_traceback(
     assert CliRunner().invoke(cli.main, ["run", "toy", "-p", "x"]).exit_code == 2
 
 
-def test_the_arms_of_a_chapter_are_those_of_its_cell_and_none_without_one(tmp_path: Path) -> None:
-    values = chapter.settings("toy", "laptop", {"seeds": "[4, 2]"}, make_book(tmp_path / "plain"))
-    assert chapter.arms("toy", values, tmp_path / "plain") == {}
+def test_the_arms_of_a_chapter_are_those_of_its_cell_and_none_without_one(root: Path) -> None:
+    make_book(root)
+    values = chapter.settings("toy", "laptop", {"seeds": "[4, 2]"})
+    assert chapter.arms("toy", values) == {}
     tagged = ":tags: [arms]\n\nfrom collapse.experiment.protocol import Arm, Protocol\n"
-    good = 'arms = {"own": Arm(Protocol.among(globals()), seeds, "none")}'
-    root = make_book(tmp_path / "good", tagged + good)
-    (arm,) = chapter.arms("toy", values, root).values()
+    make_book(root, tagged + 'arms = {"own": Arm(Protocol.among(globals()), seeds, "none")}')
+    (arm,) = chapter.arms("toy", values).values()
     assert [(run.seed, run.generations) for run in arm.runs()] == [(0, 3), (2, 3), (4, 3)]
-    root = make_book(tmp_path / "bad", tagged + "print()")
+    make_book(root, tagged + "print()")
     with pytest.raises(chapter.ChapterError, match="sets no `arms`"):
-        chapter.arms("toy", values, root)
+        chapter.arms("toy", values)
+
+
+# -- executing -------------------------------------------------------------------------------
 
 
 def executed_notebook(stdout: list[str], started: str) -> nbformat.NotebookNode:
@@ -246,29 +233,31 @@ def test_parameters_that_tell_a_reader_nothing_are_not_shown() -> None:
     assert normalise(told).cells[0].metadata["tags"] == tags
 
 
-def test_a_chapter_is_executed_once_for_the_same_settings(tmp_path: Path) -> None:
+def test_a_chapter_is_executed_once_for_the_same_settings(root: Path, tmp_path: Path) -> None:
     code = "import os, sys; print(generations, lr, os.environ['COLLAPSE_BUILD'], sys.executable)"
-    root = make_book(tmp_path / "book", code)
+    make_book(root, code)
     build = tmp_path / "build"
     done = build / "executed/toy.ipynb"
-    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build)
     first = done.read_bytes()
     assert f"3 0.001 {build}" in first.decode()
     assert not (build / "executed/toy.failed.ipynb").exists()
-    assert not execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
-    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root, force=True)
+    assert not execution.execute("toy", "laptop", {"lr": "1e-3"}, build)
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, force=True)
     assert done.read_bytes() == first
     (root / "records/new.json").write_text("{}")
-    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build, root=root)
+    assert execution.execute("toy", "laptop", {"lr": "1e-3"}, build)
 
 
-def test_a_failing_chapter_says_why_and_leaves_the_earlier_result(tmp_path: Path) -> None:
-    root = make_book(tmp_path / "book", "assert generations < 5, 'too long a chain'")
+def test_a_failing_chapter_says_why_and_leaves_the_earlier_result(
+    root: Path, tmp_path: Path
+) -> None:
+    make_book(root, "assert generations < 5, 'too long a chain'")
     build = tmp_path / "build"
-    execution.execute("toy", "laptop", {}, build, root=root)
+    execution.execute("toy", "laptop", {}, build)
     before = (build / "executed/toy.ipynb").read_bytes()
     with pytest.raises(chapter.ChapterError, match="AssertionError: too long a chain") as failure:
-        execution.execute("toy", "laptop", {"generations": 9}, build, root=root)
+        execution.execute("toy", "laptop", {"generations": 9}, build)
     assert "\n" not in str(failure.value)
     assert (build / "executed/toy.failed.ipynb").exists()
     assert (build / "executed/toy.ipynb").read_bytes() == before
@@ -284,42 +273,42 @@ def test_a_failing_chapter_says_why_and_leaves_the_earlier_result(tmp_path: Path
     ],
 )
 def test_any_refusal_of_the_book_s_crosses_the_kernel_as_its_sentence(
-    tmp_path: Path, error: str
+    root: Path, tmp_path: Path, error: str
 ) -> None:
     room, module, name = error.split(".")
     sentence = "the bench file is damaged;\nmeasure again"
     code = f"from collapse.{room} import {module}\n\nraise {module}.{name}({sentence!r})"
-    root = make_book(tmp_path / "book", code)
+    make_book(root, code)
     with pytest.raises(chapter.ChapterError) as failure:
-        execution.execute("toy", "laptop", {}, tmp_path / "build", root=root)
+        execution.execute("toy", "laptop", {}, tmp_path / "build")
     assert str(failure.value) == sentence
 
 
-def test_an_error_of_several_lines_is_told_whole(tmp_path: Path) -> None:
-    root = make_book(tmp_path / "book", "raise ValueError('two shapes differ:\\n  (3,)\\n  (4,)')")
+def test_an_error_of_several_lines_is_told_whole(root: Path, tmp_path: Path) -> None:
+    make_book(root, "raise ValueError('two shapes differ:\\n  (3,)\\n  (4,)')")
     with pytest.raises(chapter.ChapterError, match=r"ValueError: two shapes differ: \(3,\) \(4,\)"):
-        execution.execute("toy", "laptop", {}, tmp_path / "build", root=root)
+        execution.execute("toy", "laptop", {}, tmp_path / "build")
 
 
 def test_a_chapter_is_executed_again_for_another_matplotlib_or_bench_file(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = chapter.settings("toy", "laptop", {}, root)
-    stamps = [execution.stamp("toy", values, tmp_path, root)]
-    (root / "records/.DS_Store").write_text("left by a file manager")
-    assert execution.stamp("toy", values, tmp_path, root) == stamps[0]
+    values = chapter.settings("toy", "laptop", {})
+    stamps = [execution.stamp("toy", values, tmp_path)]
+    (book / "records/.DS_Store").write_text("left by a file manager")
+    assert execution.stamp("toy", values, tmp_path) == stamps[0]
     (tmp_path / "bench-cpu.json").write_text("{}")
-    stamps.append(execution.stamp("toy", values, tmp_path, root))
+    stamps.append(execution.stamp("toy", values, tmp_path))
     version = execution.importlib.metadata.version
     newer = {"matplotlib": "99.0"}
     monkeypatch.setattr(
         execution.importlib.metadata, "version", lambda name: newer.get(name) or version(name)
     )
-    stamps.append(execution.stamp("toy", values, tmp_path, root))
+    stamps.append(execution.stamp("toy", values, tmp_path))
     assert len(set(stamps)) == 3
 
 
-def test_one_figure_is_made_without_what_comes_after_it(tmp_path: Path) -> None:
+def test_one_figure_is_made_without_what_comes_after_it(root: Path, tmp_path: Path) -> None:
     first = "folder = __import__('pathlib').Path(__import__('os').environ['COLLAPSE_BUILD'])"
     cells = [
         f"{first}\n(folder / 'figures').mkdir(parents=True, exist_ok=True)",
@@ -329,16 +318,72 @@ def test_one_figure_is_made_without_what_comes_after_it(tmp_path: Path) -> None:
         "raise SystemExit('what comes after was executed')",
     ]
     code = "\n```\n\n```{code-cell} python\n".join(cells)
-    root, build = make_book(tmp_path / "book", code), tmp_path / "build"
-    assert execution.figures(root) == {"fig-one": "toy", "fig-two": "toy"}
-    made = execution.make_figure("fig-one", "laptop", {"generations": "4"}, build, root)
+    make_book(root, code)
+    build = tmp_path / "build"
+    assert execution.figures() == {"fig-one": "toy", "fig-two": "toy"}
+    made = execution.make_figure("fig-one", "laptop", {"generations": "4"}, build)
     assert made.read_text() == "4"
     assert not (build / "figures/fig-two.svg").exists()
     assert not list((build / "executed").iterdir())
     with pytest.raises(chapter.ChapterError, match="no figure 'fig-tow'; did you mean 'fig-two'"):
-        execution.make_figure("fig-tow", "laptop", {}, build, root)
+        execution.make_figure("fig-tow", "laptop", {}, build)
     with pytest.raises(parameters.ParameterError, match="has no parameter 'x'"):
-        execution.make_figure("fig-one", "laptop", {"x": "1"}, build, root)
+        execution.make_figure("fig-one", "laptop", {"x": "1"}, build)
+
+
+# -- the book's own chapters -----------------------------------------------------------------
+
+# Where a chapter's own setting is not the first one of the paper, which is the default.
+OWN = {
+    "no-retention": {},
+    "ten-percent-retention": {"epochs": 10, "retained": 0.1},
+    "does-entropy-fall": {},
+    "replace-or-accumulate": {"train_blocks": 18000, "retained": 0.1},
+    "how-much-human-text": {"train_blocks": 18000},
+}
+
+
+def test_the_cells_of_chapters_that_run_are_the_protocol_with_their_own_settings() -> None:
+    running = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
+    assert set(running) == set(OWN)
+    asked = {"corpus", "generations", "beams", "lr", "batch", "seed"}  # by every one of them
+    for name in running:
+        found = chapter.parameters(name)
+        fields = {one.name: one for one in dataclasses.fields(Protocol) if one.name in found}
+        assert asked <= set(fields)
+        for key, one in fields.items():
+            kind = str if get_origin(one.type) is Literal else one.type
+            assert found[key].annotation is kind, (name, key)
+            assert found[key].default == OWN[name].get(key, one.default), (name, key)
+
+
+def test_the_analysis_of_one_chapter_decides_the_stamp_of_no_other(tmp_path: Path) -> None:
+    source = execution.assets.ROOT
+    for name in ("chapters", "params", "_toc.yml", "figures.yml"):
+        (tmp_path / name).symlink_to(source / name)
+    (tmp_path / "chapters").unlink()
+    (tmp_path / "chapters").mkdir()
+    for path in (source / "chapters").iterdir():
+        (tmp_path / "chapters" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "records").mkdir()
+
+    def stamps() -> dict[str, str]:
+        return {name: execution.stamp(name, {}, tmp_path) for name in chapter.names()}
+
+    with at(tmp_path):
+        before = stamps()
+        with (tmp_path / "chapters/does_entropy_fall.py").open("a") as file:
+            file.write("\n# A remark.\n")
+        after = stamps()
+    assert [name for name in before if before[name] != after[name]] == ["does-entropy-fall"]
+
+
+def test_no_module_of_the_book_needs_torch_to_be_imported() -> None:
+    folder = Path(execution.__file__).parent
+    modules = ", ".join(f"collapse.book.{path.stem}" for path in sorted(folder.glob("[!_]*.py")))
+    code = f"import sys, collapse.book, collapse.cli, {modules}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy import stats
-from test_records import make_record
 
 from collapse import cli
 from collapse.book import compare
 from collapse.experiment import assets, records
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
+from toy_records import make_record
 
 BASE = Protocol(generations=3, decoding="sample", model="tiny")
 

@@ -17,13 +17,13 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 from pybtex.database import parse_string
-from test_records import make_record
-from test_site import toy_site
 
-from collapse.book import cards, chapter, execution, gallery, registry, site
+from collapse.book import cards, chapter, execution, gallery, site
 from collapse.experiment.assets import ROOT
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
+from toys import toy_site
 
 RUNS = [Run(make_record(Protocol(seed=seed)), computed=seed == 1) for seed in (0, 1)]
 TITLE = "Loss of tails & 10 % of {words}"
@@ -36,26 +36,17 @@ def card(runs: list[Run] = RUNS, **changes: Any) -> cards.Card:
 
 
 class Head(HTMLParser):
-    """What reference managers and link previews read of a page."""
+    """What reference managers read of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.meta: dict[str, str] = {}
-        self.linked: list[dict[str, Any]] = []
-        self.inside = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         if tag == "meta" and values.get("content"):
-            name = values.get("name") or values.get("property") or ""
-            self.meta.setdefault(name, str(values["content"]))
-        self.inside = tag == "script" and values.get("type") == "application/ld+json"
-
-    def handle_data(self, data: str) -> None:
-        if self.inside:
-            self.linked.append(json.loads(data))
-            self.inside = False
+            self.meta.setdefault(str(values.get("name")), str(values["content"]))
 
 
 # -- cards -----------------------------------------------------------------------------------
@@ -63,7 +54,7 @@ class Head(HTMLParser):
 
 def test_a_title_is_that_of_the_registry() -> None:
     found = cards.facts("fig-results", CAPTION, "A line.", [], "toys", [])
-    assert found["title"] == registry.read().figures["fig-results"].title
+    assert found["title"] == cards.registry()[0]["fig-results"]["title"]
 
 
 def test_a_card_holds_runs_protocols_and_what_columns_mean() -> None:
@@ -96,13 +87,12 @@ def test_bibtex_is_read_by_a_bibtex_parser(url: str) -> None:
     assert entry.fields.get("url", "") == url
 
 
-def test_csl_json_and_apa_name_author_title_year_and_figure() -> None:
+def test_csl_json_names_author_title_year_and_figure() -> None:
     [item] = json.loads(cards.csl(card(), "https://example.org"))
     assert item["title"] == TITLE and item["URL"] == "https://example.org"
     assert item["author"] == [{"literal": cards.AUTHOR}]
     assert item["issued"]["date-parts"] == [[cards.YEAR]]
-    assert cards.apa(card()).startswith(f"{cards.AUTHOR}. ({cards.YEAR}). Loss of tails")
-    assert "[Figure fig-toy]" in cards.apa(card())
+    assert (item["id"], item["type"]) == ("fig-toy", "figure")
 
 
 def test_the_date_and_the_author_are_those_of_the_citation_file() -> None:
@@ -147,13 +137,13 @@ def test_a_generation_that_runs_begin_with_is_counted_once() -> None:
     assert "took 8 minutes in all" in cards.shown(found)
 
 
-def test_a_card_of_another_version_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    build = toy_site(tmp_path)
+def test_a_card_of_another_version_is_refused_with_the_remedy(root: Path) -> None:
+    build = toy_site(root)
     old = json.loads((build / "figures/fig-toy.json").read_text())
     del old["origin"]
     (build / "figures/fig-toy.json").write_text(json.dumps(old))
     with pytest.raises(gallery.GalleryError, match="`book run toy --force`"):
-        site.stage(build, tmp_path)
+        site.stage(build)
 
 
 # -- figures ---------------------------------------------------------------------------------
@@ -186,57 +176,48 @@ def test_what_is_markdown_in_a_name_is_plain_in_a_caption() -> None:
 # -- pages -----------------------------------------------------------------------------------
 
 
-def test_a_figure_has_a_page_that_reference_managers_can_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLLAPSE_URL", "https://example.org/book/")
-    build = toy_site(tmp_path)
-    folder = site.make(build, tmp_path).parent / "figures"
+def test_a_figure_has_a_page_that_reference_managers_can_read(toy_pages: Path) -> None:
+    folder = toy_pages / "_build/html/figures"
     text = (folder / "fig-toy.html").read_text(encoding="utf-8")
-    head = Head(text)
+    meta = Head(text).meta
     address = "https://example.org/book/figures/fig-toy.html"
-    assert head.meta["citation_title"] == "A line of a toy"
-    assert head.meta["citation_author"] == cards.AUTHOR
-    assert head.meta["citation_publication_date"] == cards.DATE.replace("-", "/")
-    assert head.meta["citation_public_url"] == head.meta["og:url"] == address
-    assert head.meta["og:image"] == address.replace(".html", ".png")
-    picture, data = head.linked[0]["@graph"]
-    assert (picture["@type"], data["@type"]) == ("ImageObject", "Dataset")
-    assert data["distribution"][0]["contentUrl"] == address.replace(".html", ".csv")
+    assert meta["citation_title"] == "A line of a toy"
+    assert meta["citation_author"] == cards.AUTHOR
+    assert meta["citation_publication_date"] == cards.DATE.replace("-", "/")
+    assert meta["citation_public_url"] == address
     assert 'href="../chapters/toy.html"' in text
     entry = parse_string((folder / "fig-toy.bib").read_text(), "bibtex").entries["fig-toy"]
     assert entry.fields["url"] == address
     [listed] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
     assert (listed["id"], listed["chapter"], listed["topics"]) == ("fig-toy", "toy", ["toys"])
     assert (folder / listed["page"]).exists() and (folder / listed["files"]["svg"]).exists()
-    gone = (folder / "fig-old.html").read_text(encoding="utf-8")
-    assert "Ask Jane." in gone
+    assert "Ask Jane." in (folder / "fig-old.html").read_text(encoding="utf-8")
     assert "fig-toy.html" in (folder / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_figure_that_is_not_registered_is_refused(tmp_path: Path) -> None:
-    build = toy_site(tmp_path)
-    (tmp_path / "figures.yml").write_text("figures: {}\n")
+def test_a_figure_that_is_not_registered_is_refused(root: Path) -> None:
+    build = toy_site(root)
+    (root / "figures.yml").write_text("figures: {}\n")
     with pytest.raises(gallery.GalleryError, match="does not know the figure fig-toy of chapter"):
-        site.stage(build, tmp_path)
+        site.stage(build)
     entry = "figures: {fig-toy: {title: A, topics: [a]}}"
-    (tmp_path / "figures.yml").write_text(f"{entry}\ngone: {{fig-toy: Away.}}\n")
-    with pytest.raises(registry.RegistryError, match="names fig-toy under `figures` and under"):
-        site.stage(build, tmp_path)
-    (tmp_path / "figures.yml").write_text("figures: {fig-toy: {title: A}}\n")
-    with pytest.raises(registry.RegistryError, match="must give fig-toy a title and topics"):
-        site.stage(build, tmp_path)
+    (root / "figures.yml").write_text(f"{entry}\ngone: {{fig-toy: Away.}}\n")
+    with pytest.raises(cards.RegistryError, match="names fig-toy under `figures` and under"):
+        site.stage(build)
+    (root / "figures.yml").write_text("figures: {fig-toy: {title: A}}\n")
+    with pytest.raises(cards.RegistryError, match="must give fig-toy a title and topics"):
+        site.stage(build)
 
 
-def test_a_figure_without_a_card_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    build = toy_site(tmp_path)
+def test_a_figure_without_a_card_is_refused_with_the_remedy(root: Path) -> None:
+    build = toy_site(root)
     (build / "figures/fig-toy.json").unlink()
     with pytest.raises(gallery.GalleryError, match="`book run toy --force`"):
-        site.stage(build, tmp_path)
+        site.stage(build)
 
 
 def test_every_figure_of_the_chapters_is_registered_and_no_other() -> None:
-    assert set(execution.figures()) == set(registry.read().figures)
+    assert set(execution.figures()) == set(cards.registry()[0])
 
 
 def test_every_figure_s_identifier_is_named_where_it_is_discussed() -> None:

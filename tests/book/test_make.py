@@ -152,7 +152,7 @@ def test_the_card_s_command_gives_the_same_parameters_through_shell_and_make(
     checkout: Path,
 ) -> None:
     given = {"corpus": "/my texts/$a \"b\" `c` 'd'.txt", "seeds": [0, 1], "lr": 0.001}
-    told = execution._environment("toy", "smoke", given, checkout)["COLLAPSE_PARAMETERS"]
+    told = execution.environment("toy", "smoke", given, checkout)["COLLAPSE_PARAMETERS"]
     card = {"id": "fig-a", "scale": "smoke", "parameters": told}
     done = subprocess.run(
         f"{cards.command(card)} PYTHON={sys.executable}", shell=True, cwd=checkout,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -10,47 +11,46 @@ import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_markdown_cell, new_notebook
-from test_records import make_record
-from test_site import toy_site
 
 from collapse import cli
-from collapse.book import release, site
+from collapse.book import folders, release, site
 from collapse.experiment import records
 from collapse.experiment.assets import ROOT
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
+from toys import at, toy_site
 
 
-@pytest.fixture
-def build(tmp_path: Path) -> Path:
-    build = toy_site(tmp_path)
-    site.make(build, tmp_path)
-    records.write(make_record(Protocol(generations=2)), tmp_path / "records")
-    return build
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory, toy_pages: Path) -> list[Path]:
+    """The release of a book with a record, twice: of the same bytes; file managers left things."""
+    root = tmp_path_factory.mktemp("released")
+    shutil.copytree(toy_pages / "_build/html", root / "_build/html")
+    (root / "_build" / folders.MARK).touch()
+    record = records.write(make_record(Protocol(generations=2)), root / "records")
+    for folder in (root / "_build/html", root / "records", record):
+        for name in (".DS_Store", "._x.csv", "Thumbs.db", "desktop.ini"):
+            (folder / name).touch()
+    with at(root):
+        first = [path.read_bytes() for path in release.make(root / "_build")]
+        made = release.make(root / "_build")
+    assert [path.read_bytes() for path in made] == first
+    return made
 
 
-def test_a_release_holds_pages_records_and_checksums_and_is_reproducible(
-    build: Path, tmp_path: Path
-) -> None:
-    made = release.make(build, tmp_path)
-    first = [path.read_bytes() for path in made]
-    assert [path.name for path in made] == ["site.zip", "records.zip", "SHA256SUMS"]
-    sums = dict(reversed(line.split("  ")) for line in made[2].read_text().splitlines())
-    for path in made[:2]:
+def test_a_release_holds_pages_records_and_checksums(released: list[Path], toy_pages: Path) -> None:
+    assert [path.name for path in released] == ["site.zip", "records.zip", "SHA256SUMS"]
+    sums = dict(reversed(line.split("  ")) for line in released[2].read_text().splitlines())
+    for path in released[:2]:
         assert sums[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert [path.read_bytes() for path in release.make(build, tmp_path)] == first
-    with zipfile.ZipFile(made[0]) as archive:
-        assert archive.read("site/index.html") == (build / "html/index.html").read_bytes()
+    with zipfile.ZipFile(released[0]) as archive:
+        page = (toy_pages / "_build/html/index.html").read_bytes()
+        assert archive.read("site/index.html") == page
         assert archive.testzip() is None
 
 
-def test_nothing_that_file_managers_leave_is_released(build: Path, tmp_path: Path) -> None:
-    record = records.list_records(tmp_path / "records")[0]
-    for folder in (build / "html", tmp_path / "records", record):
-        for name in (".DS_Store", "._x.csv", "Thumbs.db", "desktop.ini"):
-            (folder / name).touch()
-    names = [
-        n for path in release.make(build, tmp_path)[:2] for n in zipfile.ZipFile(path).namelist()
-    ]
+def test_nothing_that_file_managers_leave_is_released(released: list[Path]) -> None:
+    names = [name for path in released[:2] for name in zipfile.ZipFile(path).namelist()]
     kept = {
         "record.json",
         "gauges.csv",
@@ -64,8 +64,8 @@ def test_nothing_that_file_managers_leave_is_released(build: Path, tmp_path: Pat
     assert not [name for name in names if left.search(name)]
 
 
-def test_the_data_package_describes_every_file_with_its_hash(build: Path, tmp_path: Path) -> None:
-    archive = zipfile.ZipFile(release.make(build, tmp_path)[1])
+def test_the_data_package_describes_every_file_with_its_hash(released: list[Path]) -> None:
+    archive = zipfile.ZipFile(released[1])
     package = json.loads(archive.read("datapackage.json"))
     paths = {one["path"] for one in package["resources"]}
     assert paths == set(archive.namelist()) - {"datapackage.json"}
@@ -82,19 +82,15 @@ def test_the_data_package_describes_every_file_with_its_hash(build: Path, tmp_pa
 
 def test_a_release_without_pages_is_refused(tmp_path: Path) -> None:
     with pytest.raises(release.ReleaseError, match="run `make book` first"):
-        release.make(tmp_path, tmp_path)
+        release.make(tmp_path)
 
 
-def test_links_stand_on_pages_only_where_a_repository_is_named(
-    build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = build / "html/chapters/toy.html"
-    assert "colab.research" not in page.read_text(encoding="utf-8")
-    monkeypatch.setenv("COLLAPSE_REPOSITORY", "someone/book")
-    site.make(build, tmp_path)
-    text = page.read_text(encoding="utf-8")
+def test_links_stand_on_pages_only_where_a_repository_is_named(root: Path, toy_pages: Path) -> None:
+    text = (toy_pages / "_build/html/chapters/toy.html").read_text(encoding="utf-8")
     assert "https://colab.research.google.com/github/someone/book/blob/notebooks/toy.ipynb" in text
     assert "mybinder.org/v2/gh/someone/book/HEAD?urlpath=lab%2Ftree%2F_build%2Fexecuted" in text
+    staged = site.stage(toy_site(root)) / "chapters/toy.ipynb"
+    assert "colab.research" not in staged.read_text(encoding="utf-8")
 
 
 def test_notebooks_for_elsewhere_install_the_book_first(

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from test_records import make_record
 
 from collapse import cli
 from collapse.experiment import loop, records
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
 
 
 def told(*arguments: str) -> str:

@@ -14,15 +14,16 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
-from test_browser import CHROMIUM, OVERFLOW, opened, served
-from test_records import make_record
-from test_site import toy_site
 
 import no_retention as explorer
-from collapse.book import figures, site
+import retention_figures
+from browser import CHROMIUM, OVERFLOW, launched, opened, served
+from collapse.book import site
 from collapse.book.notebook import normalise
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
+from toys import at, toy_site
 
 LENGTH, GENERATIONS = 64, 4
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
@@ -175,7 +176,7 @@ def run(toy: Protocol, tokenizer: Any) -> Run:
 
 def test_what_is_shown_starts_with_the_strip_s_prompt(run: Run, tmp_path: Path) -> None:
     shown = explorer.show(run, sample=2, id="see").data
-    assert figures.strip(run, 2).data in shown
+    assert retention_figures.strip(run, 2).data in shown
     texts = parsed((tmp_path / "build/figures/see.js").read_text())
     assert [one["prompt"] for one in texts["samples"]] == ["prompt 2", "prompt 0", "prompt 1"]
 
@@ -183,7 +184,7 @@ def test_what_is_shown_starts_with_the_strip_s_prompt(run: Run, tmp_path: Path) 
 def test_a_record_without_losses_of_tokens_shows_the_strip_alone(run: Run, tmp_path: Path) -> None:
     arrays = {name: array for name, array in run.record.arrays.items() if name != "sample_nll"}
     bare = Run(dataclasses.replace(run.record, arrays=arrays), computed=False)
-    assert explorer.show(bare, 0, "see").data == figures.strip(bare, 0).data
+    assert explorer.show(bare, 0, "see").data == retention_figures.strip(bare, 0).data
     assert not (tmp_path / "build/figures/see.js").exists()
 
 
@@ -192,7 +193,7 @@ def test_a_tokeniser_that_cannot_be_had_leaves_the_strip(
 ) -> None:
     protocol = run.record.protocol.replace(model="facebook/opt-125m")
     other = Run(dataclasses.replace(run.record, protocol=protocol), computed=False)
-    assert explorer.show(other, 0, "see").data == figures.strip(other, 0).data
+    assert explorer.show(other, 0, "see").data == retention_figures.strip(other, 0).data
     assert "not shown token by token" in capsys.readouterr().out
 
 
@@ -212,17 +213,14 @@ def html(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         new_code_cell("see()", outputs=[shown]),
     ]
     executed.write_text(nbformat.writes(normalise(notebook)))
-    return site.make(build, tmp_path).parent / "chapters/toy.html"
+    with at(tmp_path):
+        return site.make(build).parent / "chapters/toy.html"
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 def reached(page: Any) -> Any:

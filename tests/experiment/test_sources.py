@@ -180,16 +180,16 @@ def test_a_chapter_is_given_names_whichever_way_a_path_is_written(
         values = chapter.settings("does-entropy-fall", "laptop", overrides)
         assert values["corpus"] == values["domain"] == name
         own = {key: values[key] for key in overrides}
-        told = execution._environment("x", "laptop", own, Path("build"))
+        told = execution.environment("x", "laptop", own, Path("build"))
         assert told["COLLAPSE_PARAMETERS"] == f"corpus={name} domain={name}"
 
 
 def test_every_parameter_that_takes_a_path_is_named() -> None:
     taken = {
-        parameter.name
+        key
         for name in chapter.names()
-        for parameter in chapter.parameters(name).values()
-        if parameter.type == "str" and re.search("text file|folder", parameter.help)
+        for key, parameter in chapter.parameters(name).items()
+        if parameter.annotation is str and re.search("text file|folder", parameter.description)
     }
     assert {"corpus", "domain", "model"} >= taken and taken <= set(chapter.NAMED)
 

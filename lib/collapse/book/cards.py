@@ -1,4 +1,7 @@
-"""The card of a figure: its runs, its citation, its files, and how to make it again."""
+"""The card of a figure: its runs, its citation, its files, and how to make it again.
+
+`figures.yml` lists every figure that was ever published, by the identifier that is its address.
+"""
 
 import html
 import json
@@ -8,7 +11,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from collapse import __version__
-from collapse.book import registry
+from collapse.book.parameters import checked_mapping, mapping
+from collapse.errors import BookError
 from collapse.experiment.records import published
 from collapse.measure.gauges import COLUMNS
 
@@ -25,6 +29,38 @@ FILES = {"svg": "picture", "png": "picture", "csv": "data", "json": "card with p
 Card = dict[str, Any]
 
 
+class RegistryError(BookError):
+    """`figures.yml` contradicts itself, or says too little of a figure."""
+
+
+def registry() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """What `figures.yml` says.
+
+    Returns:
+        identifier -> `title`, which the figure is cited by, and `topics`; and identifier of a
+        figure that is gone -> where it went.
+
+    Raises:
+        ParameterError: the file is no YAML, or no mapping.
+        RegistryError: an entry lacks title or topics, or a figure is both there and gone.
+    """
+    found = mapping("figures.yml")
+    listed, gone = (
+        checked_mapping(found.get(key) or {}, f"figures.yml, under `{key}`,")
+        for key in ("figures", "gone")
+    )
+    for id, entry in listed.items():
+        if not isinstance(entry, dict) or set(entry) != {"title", "topics"}:
+            raise RegistryError(f"figures.yml must give {id} a title and topics, and nothing else")
+        if not isinstance(entry["topics"], list):
+            raise RegistryError(f"figures.yml must give {id} a list of topics, such as [tails]")
+        if id in gone:
+            raise RegistryError(
+                f"figures.yml names {id} under `figures` and under `gone`; remove one of them"
+            )
+    return listed, gone
+
+
 def facts(
     id: str, caption: str, alt: str, columns: Sequence[str], origin: str, runs: Sequence["Run"]
 ) -> Card:
@@ -38,7 +74,7 @@ def facts(
     """
     return {
         "id": id,
-        "title": registry.title(id),
+        "title": registry()[0].get(id, {"title": id})["title"],
         "book": f"{BOOK}, version {__version__}",
         "chapter": os.environ.get("COLLAPSE_CHAPTER", ""),
         "scale": os.environ.get("COLLAPSE_SCALE", ""),
@@ -71,17 +107,10 @@ def facts(
 
 def _seconds(runs: Sequence["Run"]) -> float:
     """What all runs took; a generation that several begin with was computed once."""
-    once = {
-        (run.record.protocol.seed, number, seconds, perplexity)
-        for run in runs
-        for number, (seconds, perplexity) in enumerate(
-            zip(
-                run.record.provenance["seconds"],
-                run.record.generations["test_perplexity"],
-                strict=True,
-            )
-        )
-    }
+    once = set()
+    for record in (run.record for run in runs):
+        each = zip(record.provenance["seconds"], record.generations["test_perplexity"], strict=True)
+        once |= {(record.protocol.seed, number, *both) for number, both in enumerate(each)}
     return sum(seconds for _, _, seconds, _ in once)
 
 
@@ -117,15 +146,6 @@ def _tex(text: str) -> str:
     return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
-def apa(card: Card, url: str = "") -> str:
-    """The figure in APA style, as plain text."""
-    end = f" {url}" if url else ""
-    return (
-        f"{AUTHOR}. ({YEAR}). {card['title']} [Figure {card['id']}]. In {BOOK} "
-        f"(Version {__version__}).{end}"
-    )
-
-
 def csl(card: Card, url: str = "") -> str:
     """The figure as CSL-JSON, a list of one item."""
     item = {
@@ -142,7 +162,7 @@ def csl(card: Card, url: str = "") -> str:
     return json.dumps([item], indent=1, ensure_ascii=False)
 
 
-CITATIONS = {"BibTeX": bibtex, "APA": apa, "CSL-JSON": csl}
+CITATIONS = {"BibTeX": bibtex, "CSL-JSON": csl}
 
 
 def in_markdown(text: str) -> str:
@@ -156,19 +176,14 @@ def in_markdown(text: str) -> str:
 def command(card: Card) -> str:
     """What makes this figure again, and nothing else."""
     scale = f" SCALE={card['scale']}" if card["scale"] not in ("", "laptop") else ""
-    parameters = f" PARAMS={_quoted(card['parameters'])}" if card["parameters"] else ""
+    # The parameters as the value of a setting of make's, in a shell.
+    escaped = re.sub(r'(["\\$`])', r"\\\1", card["parameters"].replace("$", "$$"))
+    parameters = f' PARAMS="{escaped}"' if escaped else ""
     return f"make figure ID={card['id']}{parameters}{scale}"
 
 
-def _quoted(text: str) -> str:
-    """A text as the value of a setting of make's, in a shell."""
-    escaped = re.sub(r'(["\\$`])', r"\\\1", text.replace("$", "$$"))
-    return f'"{escaped}"'
-
-
 def _time(card: Card) -> str:
-    runs = card["runs"]
-    if not runs:
+    if not (runs := card["runs"]):
         return "It computes the figure from nothing."
     return (
         f"With the runs at hand that takes seconds; to compute the {len(runs)} "

@@ -1,33 +1,34 @@
 """One chapter: read its parameters, and check what is asked of it.
 
 A chapter is `chapters/NAME.md`, a MyST notebook. Its first code cell is tagged `parameters` and
-holds the paper's settings, one `name: type = value  # help` a line. A smaller scale is a file of
-overrides, `params/SCALE.yml`, so no chapter has a branch for a test run. The cell tagged `arms`, if
-there is one, says which runs the chapter shows; it computes nothing, so that they are known without
-executing the chapter.
+holds the paper's settings. A smaller scale is a file of overrides, `params/SCALE.yml`, so no
+chapter has a branch for a test run. The cell tagged `arms`, if there is one, says which runs the
+chapter shows; it computes nothing, so that they are known without executing the chapter.
 """
 
-import dataclasses
+import copy
+import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
 from collapse.book.parameters import (
-    Parameter,
     ParameterError,
     Value,
     checked_mapping,
-    convert,
     mapping,
+    model,
     nearest,
-    parse,
+    type_name,
     written,
 )
 from collapse.errors import BookError
-from collapse.experiment import sources
-from collapse.experiment.assets import ROOT, expanded
-from collapse.experiment.protocol import COMPUTE, Arm, Protocol
+from collapse.experiment import assets, sources
+from collapse.experiment.protocol import Arm, Protocol
 
 if TYPE_CHECKING:  # a machine that only computes may lack it
     from nbformat import NotebookNode
@@ -39,6 +40,7 @@ NAMED = {
 SCALES = ("smoke", "laptop", "overnight", "paper")
 PUBLISHED = ("paper", "overnight", "laptop")  # whose runs are committed, the best first
 STAND_IN = "smollm2-135m"  # for OPT-125m, where no hub can be reached
+OTHER = "other_"  # begins a parameter of the setting that a chapter compares its own with
 
 
 class ChapterError(BookError):
@@ -48,12 +50,12 @@ class ChapterError(BookError):
 # -- reading ---------------------------------------------------------------------------------
 
 
-def names(root: Path = ROOT) -> list[str]:
+def names() -> list[str]:
     """The chapters with code, in the order of the table of contents."""
-    return [Path(page).name for page in pages(root) if has_code(Path(page).name, root)]
+    return [Path(page).name for page in pages() if has_code(Path(page).name)]
 
 
-def pages(root: Path = ROOT) -> list[str]:
+def pages() -> list[str]:
     """Every page of `_toc.yml`, in order, as written there: `chapters/index`, ...
 
     Raises:
@@ -70,138 +72,142 @@ def pages(root: Path = ROOT) -> list[str]:
             for item in node.values():
                 yield from walk(item)
 
-    found = list(walk(mapping(root, "_toc.yml")))
+    found = list(walk(mapping("_toc.yml")))
     for page in found:
-        if not isinstance(page, str) or not (root / f"{page}.md").is_file():
+        if not isinstance(page, str) or not (assets.ROOT / f"{page}.md").is_file():
             raise ChapterError(f"_toc.yml names the page {page!r}, but there is no {page}.md")
     if not found:
         raise ChapterError("_toc.yml names no page; restore it from git")
     return found
 
 
-def read(name: str, root: Path = ROOT) -> "NotebookNode":
+def read(name: str) -> "NotebookNode":
     """The chapter as a notebook, not executed.
 
     Raises:
         ChapterError: there is no such chapter, or it cannot be read.
     """
-    import jupytext
+    return copy.deepcopy(_read(name))
 
-    path = root / "chapters" / f"{name}.md"
+
+def _read(name: str) -> "NotebookNode":
+    path = assets.ROOT / "chapters" / f"{name}.md"
     if not path.is_file():
         known = sorted(other.stem for other in path.parent.glob("*.md"))
         raise ChapterError(
             f"there is no chapter {name!r}{nearest(name, known)} (the chapters: {', '.join(known)})"
         )
+    found = path.stat()
+    return _parsed(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(path: Path, changed: int, size: int) -> "NotebookNode":
+    """The page as it was when it was last changed; shared, so not to be changed."""
+    import jupytext
+
     try:
         # The format is given, or jupytext would take the shell examples of a plain page for code.
         return jupytext.read(path, fmt="md:myst")
     except Exception as error:  # of YAML, of MyST, of an encoding
         said = " ".join(str(error).split())
-        raise ChapterError(f"chapters/{name}.md cannot be read ({said}); mend it") from error
+        raise ChapterError(f"chapters/{path.name} cannot be read ({said}); mend it") from error
 
 
-def has_code(name: str, root: Path = ROOT) -> bool:
+def code(name: str) -> list[str]:
+    """The source of each code cell of a chapter."""
+    return [cell.source for cell in _read(name).cells if cell.cell_type == "code"]
+
+
+def has_code(name: str) -> bool:
     """Whether the chapter has anything to execute."""
-    return any(cell.cell_type == "code" for cell in read(name, root).cells)
+    return bool(code(name))
 
 
-def title(name: str, root: Path = ROOT) -> str:
+def title(name: str) -> str:
     """The chapter's first heading."""
-    text = "\n".join(cell.source for cell in read(name, root).cells if cell.cell_type != "code")
+    text = "\n".join(cell.source for cell in _read(name).cells if cell.cell_type != "code")
     found = re.search(r"^# +(.+)$", text, flags=re.MULTILINE)
     return found[1].strip() if found else name
 
 
-def parameters(name: str, root: Path = ROOT) -> dict[str, Parameter]:
-    """The chapter's parameters in the order of its parameters cell; none for a page without code.
-
-    Raises:
-        ParameterError: the parameters cell is missing, or a line is not `name: type = value`.
-    """
-    code = [cell for cell in read(name, root).cells if cell.cell_type == "code"]
-    if not code:
-        return {}
-    if "parameters" not in code[0].metadata.get("tags", []):
+def _model(name: str) -> type[BaseModel]:
+    first = next((cell for cell in _read(name).cells if cell.cell_type == "code"), None)
+    if first is None:
+        return BaseModel
+    if "parameters" not in first.metadata.get("tags", []):
         raise ParameterError(
             f"the first code cell of chapter {name} lacks the tag 'parameters'; add it"
         )
     try:
-        found = parse(code[0].source)
+        found = _modelled(first.source)
     except ParameterError as error:
         raise ParameterError(f"chapter {name}: {error}") from error
-    if "scale" not in found:
+    if "scale" not in found.model_fields:
         raise ParameterError(
             f'the parameters cell of chapter {name} lacks the line `scale: str = "paper"`; add it'
         )
     return found
 
 
+_modelled = functools.lru_cache(maxsize=64)(model)
+
+
+def parameters(name: str) -> dict[str, FieldInfo]:
+    """The chapter's parameters in the order of its parameters cell; none for a page without code.
+
+    Raises:
+        ParameterError: the parameters cell is missing, or a line is not `name: type = value`.
+    """
+    return _model(name).model_fields
+
+
 # -- checking --------------------------------------------------------------------------------
 
 
-def check(name: str, overrides: Mapping[str, Any], root: Path = ROOT) -> dict[str, Value]:
+def check(name: str, overrides: Mapping[str, Any]) -> dict[str, Value]:
     """All parameters of a chapter with some overridden, each of the declared type and in range.
 
     Raises:
         ParameterError: an unknown name, a wrong type, a value out of range, or `scale`.
     """
-    known = parameters(name, root)
-    values = {parameter.name: parameter.default for parameter in known.values()}
-    for key, value in overrides.items():
+    known = parameters(name)
+    for key in overrides:
         if key not in known:
             raise ParameterError(
                 f"chapter {name} has no parameter {key!r}{nearest(key, known)} "
                 f"(its parameters: {', '.join(known) or 'none'})"
             )
-        if key == "scale":
-            raise ParameterError(
-                f"scale={value} cannot be set as a parameter, for it decides which overrides "
-                f"apply; choose it with --scale {', '.join(SCALES)}"
-            )
-        kind = known[key].type
-        try:
-            values[key] = convert(value, kind)
-        except TypeError as error:
-            raise ParameterError(
-                f"parameter {key!r} of chapter {name} takes a value of type {kind}, "
-                f"not {value!r}; write for example {key}={written(known[key].default)}"
-            ) from error
-    _check_runs(name, values)
-    _check_files(values)
-    in_protocol = {field.name for field in dataclasses.fields(Protocol)} & set(values)
+    if "scale" in overrides:
+        raise ParameterError(
+            f"scale={overrides['scale']} cannot be set as a parameter, for it decides which "
+            f"overrides apply; choose it with --scale {', '.join(SCALES)}"
+        )
     try:
-        Protocol(**{key: values[key] for key in values if key in in_protocol})  # type: ignore[arg-type]
-    except ValueError as error:
-        raise ParameterError(f"chapter {name}: {error}") from error
+        values = dict(_model(name)(**overrides))
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        raise ParameterError(
+            f"parameter {key!r} of chapter {name} takes a value of type {type_name(known[key])}, "
+            f"not {overrides[key]!r}; write for example {key}={written(known[key].default)}"
+        ) from error
+    for key in NAMED.keys() & values.keys():
+        if not values[key]:
+            raise ParameterError(f"{key}= names nothing; give a name or a path, or leave it out")
+        assets.expanded(str(values[key]), key)  # refuses the home of an unknown user
+    seeds = values.get("seeds", [0])
+    if not seeds:
+        raise ParameterError(f"chapter {name}: seeds=[] names no run; give one or more, as in [0]")
+    other = {key.removeprefix(OTHER): values[key] for key in values if key.startswith(OTHER)}
+    for what, given in (("", values), (", the setting to compare with", other)):
+        try:
+            Arm(Protocol.among(given), seeds, values.get("compute", "none"))
+        except ValueError as error:
+            raise ParameterError(f"chapter {name}{what}: {error}") from error
     return values
 
 
-def _check_runs(name: str, values: Mapping[str, Any]) -> None:
-    """What every chapter means by `seeds`, `compute` and the epochs and share of another arm."""
-    seeds = values.get("seeds", [0])
-    if not seeds or min(seeds) < 0:
-        raise ParameterError(f"chapter {name}: seeds={seeds} must be one or more numbers from 0 up")
-    if values.get("compute", "all") not in COMPUTE:
-        raise ParameterError(
-            f"chapter {name}: compute={values['compute']!r} is not one of: {', '.join(COMPUTE)}"
-        )
-    other = {"epochs": "other_epochs", "retained": "other_retained"}
-    try:
-        Protocol(**{field: values[key] for field, key in other.items() if key in values})
-    except ValueError as error:
-        raise ParameterError(f"chapter {name}, the setting to compare with: {error}") from error
-
-
-def _check_files(values: Mapping[str, Any]) -> None:
-    """Names of texts and models."""
-    for key in ("corpus", "model", "domain"):
-        if not values.get(key, key):
-            raise ParameterError(f"{key}= names nothing; give a name or a path, or leave it out")
-        expanded(str(values.get(key, "")), key)  # refuses the home of an unknown user
-
-
-def scale_overrides(name: str, scale: str, root: Path = ROOT) -> dict[str, Any]:
+def scale_overrides(name: str, scale: str) -> dict[str, Any]:
     """What `params/SCALE.yml` overrides in a chapter; nothing at scale `paper`.
 
     Raises:
@@ -212,32 +218,30 @@ def scale_overrides(name: str, scale: str, root: Path = ROOT) -> dict[str, Any]:
         raise ParameterError(f"there is no scale {scale!r}; choose one of {', '.join(SCALES)}")
     if scale == "paper":
         return {}
+    file = f"params/{scale}.yml"
     sections = {
-        section: checked_mapping(values or {}, f"params/{scale}.yml, under `{section}`,")
-        for section, values in mapping(root, f"params/{scale}.yml").items()
+        section: checked_mapping(values or {}, f"{file}, under `{section}`,")
+        for section, values in mapping(file).items()
     }
-    common = sections.pop("all", {})
-    chapters = names(root)
+    common, chapters = sections.pop("all", {}), names()
     for section in sections:
         if section not in chapters:
             raise ParameterError(
-                f"params/{scale}.yml has a section for the chapter {section!r}, which does not "
+                f"{file} has a section for the chapter {section!r}, which does not "
                 f"exist{nearest(section, chapters)}"
             )
-    declared = {key for chapter in chapters for key in parameters(chapter, root)}
+    declared = {key for chapter in chapters for key in parameters(chapter)}
     for key in common:
         if key not in declared:
             raise ParameterError(
-                f"params/{scale}.yml overrides {key!r} under `all`, but no chapter has that "
+                f"{file} overrides {key!r} under `all`, but no chapter has that "
                 f"parameter{nearest(key, declared)}"
             )
-    mine = parameters(name, root)
+    mine = parameters(name)
     return {key: common[key] for key in common if key in mine} | sections.get(name, {})
 
 
-def settings(
-    name: str, scale: str, overrides: Mapping[str, Any], root: Path = ROOT
-) -> dict[str, Value]:
+def settings(name: str, scale: str, overrides: Mapping[str, Any]) -> dict[str, Value]:
     """All parameters of a chapter at a scale: paper values, then the scale's, then the overrides.
 
     Raises:
@@ -245,27 +249,30 @@ def settings(
         ChapterError: the page has no code.
         AssetError: a text or a model of the user's cannot be read.
     """
-    if not has_code(name, root):
+    if not has_code(name):
         raise ChapterError(f"page {name} has no code, so there is nothing to execute")
-    from_scale = scale_overrides(name, scale, root)
+    from_scale = scale_overrides(name, scale)
     try:
-        check(name, from_scale, root)
+        check(name, from_scale)
     except ParameterError as error:
         raise ParameterError(f"params/{scale}.yml: {error}") from error
-    values = check(name, from_scale | dict(overrides), root) | {"scale": scale}
+    values = check(name, from_scale | dict(overrides)) | {"scale": scale}
     for key, named in NAMED.items():
         if key in values:
             values[key] = named(str(values[key]))
     return values
 
 
-def changed(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str, Value]:
+def changed(name: str, values: Mapping[str, Value]) -> dict[str, Value]:
     """Those of `values` that differ from the paper's."""
-    known = parameters(name, root)
+    known = parameters(name)
     return {key: value for key, value in values.items() if value != known[key].default}
 
 
-def arms(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str, Arm]:
+# -- runs ------------------------------------------------------------------------------------
+
+
+def arms(name: str, values: Mapping[str, Value]) -> dict[str, Arm]:
     """What the chapter's cell tagged `arms` makes of some settings; none without such a cell.
 
     Args:
@@ -274,24 +281,24 @@ def arms(name: str, values: Mapping[str, Value], root: Path = ROOT) -> dict[str,
     Raises:
         ChapterError: the cell stops, or does not set `arms` to a mapping of Arms.
     """
-    for cell in read(name, root).cells:
-        if "arms" in cell.metadata.get("tags", []):
-            cell_of = f"the cell tagged 'arms' of chapter {name}"
-            namespace: dict[str, Any] = dict(values)
-            try:
-                exec(compile(cell.source, f"<arms of chapter {name}>", "exec"), namespace)
-            except BookError:
-                raise
-            except Exception as error:
-                said = " ".join(f"{type(error).__name__}: {error}".split())
-                raise ChapterError(f"{cell_of} stops with {said}; mend it") from error
-            if "arms" not in namespace:
-                raise ChapterError(f"{cell_of} sets no `arms`; mend it")
-            found = namespace["arms"]
-            if not isinstance(found, dict) or not all(isinstance(a, Arm) for a in found.values()):
-                raise ChapterError(f"{cell_of} must set `arms` to a mapping of Arms; mend it")
-            return found
-    return {}
+    tagged = (cell for cell in _read(name).cells if "arms" in cell.metadata.get("tags", []))
+    if (cell := next(tagged, None)) is None:
+        return {}
+    what = f"the cell tagged 'arms' of chapter {name}"
+    namespace: dict[str, Any] = dict(values)
+    try:
+        exec(compile(cell.source, f"<arms of chapter {name}>", "exec"), namespace)
+    except BookError:
+        raise
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ChapterError(f"{what} stops with {said}; mend it") from error
+    if "arms" not in namespace:
+        raise ChapterError(f"{what} sets no `arms`; mend it")
+    found = namespace["arms"]
+    if not isinstance(found, dict) or not all(isinstance(arm, Arm) for arm in found.values()):
+        raise ChapterError(f"{what} must set `arms` to a mapping of Arms; mend it")
+    return found
 
 
 def wanted(names_: Sequence[str], scale: str, overrides: Mapping[str, Any]) -> list[Protocol]:
@@ -330,14 +337,14 @@ def recorded(values: Mapping[str, Any]) -> list[Any]:
 
     protocol = Protocol.among(dict(values))
     stand_in = [STAND_IN] if protocol.model == Protocol().model else []
-    for model in [protocol.model, *stand_in]:
-        runs = loop.arm(Arm(protocol.replace(model=model), values["seeds"], "none"))
+    for base in [protocol.model, *stand_in]:
+        runs = loop.arm(Arm(protocol.replace(model=base), values["seeds"], "none"))
         if runs:
             return runs
     return []
 
 
-def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, list[Any]]:
+def published(name: str, protocol: Protocol) -> dict[str, list[Any]]:
     """The committed runs of a chapter's own settings at scales other than the one at hand.
 
     Args:
@@ -348,7 +355,7 @@ def published(name: str, protocol: Protocol, root: Path = ROOT) -> dict[str, lis
     """
     found = {}
     for scale in PUBLISHED:
-        runs = recorded(settings(name, scale, {}, root))
+        runs = recorded(settings(name, scale, {}))
         if runs and runs[0].record.protocol.arm_hash != protocol.arm_hash:
             found[f"published, {scale} scale"] = runs
     return found

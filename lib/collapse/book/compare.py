@@ -273,24 +273,6 @@ def variance_prior(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, 
     return math.exp(middle + special.digamma(quarter) - math.log(quarter)), 2 * quarter
 
 
-def table(found: Comparison) -> pd.DataFrame:
-    """The measures for a reader."""
-    return pd.DataFrame(
-        [
-            {
-                "measure": line.measure,
-                "rerun": f"{line.mine:,.4g}",
-                "published mean": f"{np.mean(line.published):,.4g}",
-                "where one more seed would be": "unknown"
-                if math.isnan(line.low)
-                else f"{line.low:,.4g} to {line.high:,.4g}",
-                "inside": "unknown" if math.isnan(line.low) else "yes" if line.inside else "no",
-            }
-            for line in found.lines
-        ]
-    )
-
-
 def told(found: Comparison) -> str:
     """The comparison for a terminal."""
     seeds = ", ".join(str(run.protocol.seed) for run in found.published)
@@ -299,14 +281,27 @@ def told(found: Comparison) -> str:
         parts.append(f"published: {found.published[0].name} and its arm, seeds {seeds}")
     for name, (mine, theirs) in found.differing.items():
         parts.append(f"  {name} = {mine} (published: {theirs})")
-    if found.lines:
-        parts.append(table(found).to_string(index=False))
-    parts.append(found.sentence)
-    return "\n".join(parts)
+    rows = []
+    for line in found.lines:
+        known = not math.isnan(line.low)
+        rows.append(
+            {
+                "measure": line.measure,
+                "rerun": f"{line.mine:,.4g}",
+                "published mean": f"{np.mean(line.published):,.4g}",
+                "where one more seed would be": f"{line.low:,.4g} to {line.high:,.4g}"
+                if known
+                else "unknown",
+                "inside": "unknown" if not known else "yes" if line.inside else "no",
+            }
+        )
+    if rows:
+        parts.append(pd.DataFrame(rows).to_string(index=False))
+    return "\n".join([*parts, found.sentence])
 
 
 def page(found: Comparison) -> Path:
-    """Write the comparison as a page of its own, with both curves; return its path.
+    """Write the comparison, with both curves, as a page of its own; return its path.
 
     Raises:
         AssetError: the disk is full or cannot be written.
@@ -314,38 +309,20 @@ def page(found: Comparison) -> Path:
     from collapse.book import figures
     from collapse.experiment.arms import Run
 
-    drawn, _ = figures.perplexity(
-        {"rerun": [Run(found.mine, computed=True)]},
-        background={"published": [Run(run, computed=False) for run in found.published]}
-        if found.published
-        else None,
-    )
+    theirs = [Run(run, computed=False) for run in found.published]
+    mine = {"rerun": [Run(found.mine, computed=True)]}
+    drawn, _ = figures.perplexity(mine, background={"published": theirs} if theirs else None)
     picture = figures.rendered(drawn, "svg").decode()
     figures.plt.close(drawn)
-    picture = picture[picture.index("<svg") :]
-    parameters = "".join(
-        f"<li><code>{name}</code>: {html.escape(str(mine))}, published {html.escape(str(theirs))}"
-        "</li>"
-        for name, (mine, theirs) in found.differing.items()
-    )
-    rows = table(found).to_html(index=False, border=0) if found.lines else ""
-    body = (
-        f"<h1>{html.escape(found.mine.name)}</h1><p><strong>{html.escape(found.sentence)}</strong>"
-        f"</p><h2>Parameters that differ</h2><ul>{parameters or '<li>none</li>'}</ul>"
-        f"<h2>Measures</h2>{rows}<h2>Perplexity</h2>"
-        f'<figure role="img" aria-label="Test perplexity by generation, rerun and published">'
-        f"{picture}</figure>"
-    )
-    head = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><title>Rerun and published</title>'
-        "<style>body{font-family:sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
-        "td,th{text-align:left;padding:.2rem 1rem .2rem 0}svg{max-width:100%;height:auto}"
-        "figure{margin:0;overflow-x:auto}</style>"
-    )
     path = build_dir() / "comparisons" / f"{found.mine.name}.html"
     with atomic(path) as temporary:
-        temporary.write_text(f"{head}<body>{body}</body></html>\n", encoding="utf-8")
+        temporary.write_text(
+            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Rerun and published'
+            f"</title><h1>{html.escape(found.mine.name)}</h1><pre>{html.escape(told(found))}</pre>"
+            '<figure role="img" aria-label="Test perplexity by generation, rerun and published">'
+            f"{picture[picture.index('<svg') :]}</figure></html>\n",
+            encoding="utf-8",
+        )
     return path
 
 
@@ -362,9 +339,5 @@ def with_published(mine: Record) -> Comparison:
 
 def of_chapter(protocols: list[Protocol]) -> list[Comparison]:
     """Runs of this checkout, where there are any, against the published ones nearest to them."""
-    found = []
-    for protocol in protocols:
-        record = records.find(protocol, records.built())
-        if record is not None:
-            found.append(with_published(record))
-    return found
+    found = (records.find(protocol, records.built()) for protocol in protocols)
+    return [with_published(record) for record in found if record is not None]

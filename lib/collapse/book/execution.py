@@ -23,11 +23,12 @@ from papermill.exceptions import PapermillExecutionError
 
 import collapse
 from collapse.book import folders
-from collapse.book.chapter import ChapterError, changed, names, read, settings
+from collapse.book.chapter import ChapterError, changed, code, names, read, settings
 from collapse.book.notebook import normalise
 from collapse.book.parameters import Value, nearest, written
 from collapse.errors import BookError
-from collapse.experiment.assets import ROOT, atomic, cache_dir, sha256_file
+from collapse.experiment import assets
+from collapse.experiment.assets import atomic, cache_dir, sha256_file
 
 # What a chapter's numbers and figures depend on, besides its own text and this package.
 DEPENDENCIES = (
@@ -35,9 +36,10 @@ DEPENDENCIES = (
 )  # fmt: skip
 
 
-def stamp(name: str, values: Mapping[str, Value], build_dir: Path, root: Path = ROOT) -> str:
+def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
     """SHA-256 of all that decides what an execution of the chapter gives."""
-    inputs = [root / "chapters" / f"{name}.md", *used(name, root)]
+    root = assets.ROOT
+    inputs = [root / "chapters" / f"{name}.md", *used(name)]
     inputs += [file for file in [root / "figures.yml"] if file.exists()]
     inputs += folders.shown(root / "records")
     inputs += sorted(build_dir.glob("bench-*.json"))
@@ -49,12 +51,11 @@ def stamp(name: str, values: Mapping[str, Value], build_dir: Path, root: Path = 
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def used(name: str, root: Path = ROOT) -> list[Path]:
+def used(name: str) -> list[Path]:
     """The modules of the book that a chapter's code imports, and those that they import."""
-    places = (root / "chapters", Path(collapse.__file__).parents[1])
-    code = (cell.source for cell in read(name, root).cells if cell.cell_type == "code")
+    places = (assets.ROOT / "chapters", Path(collapse.__file__).parents[1])
     found: set[Path] = set()
-    open_ends = _imported("\n".join(code))
+    open_ends = _imported("\n".join(code(name)))
     while open_ends:
         module = open_ends.pop().replace(".", "/")
         for place in places:
@@ -77,13 +78,7 @@ def _imported(code: str) -> set[str]:
 
 
 def execute(
-    name: str,
-    scale: str,
-    overrides: Mapping[str, Any],
-    build_dir: Path,
-    *,
-    force: bool = False,
-    root: Path = ROOT,
+    name: str, scale: str, overrides: Mapping[str, Any], build_dir: Path, *, force: bool = False
 ) -> bool:
     """Execute a chapter into `build_dir/executed/NAME.ipynb`; say whether there was need to.
 
@@ -92,28 +87,68 @@ def execute(
         ChapterError: the chapter stopped; `NAME.failed.ipynb` shows where, and an earlier
             `NAME.ipynb` is left as it was.
     """
-    values = settings(name, scale, overrides, root)
-    folder = build_dir.resolve() / "executed"
-    folder.mkdir(parents=True, exist_ok=True)
-    done, mark = folder / f"{name}.ipynb", folder / f"{name}.stamp"
-    failed = folder / f"{name}.failed.ipynb"
-    now, given = stamp(name, values, build_dir, root), changed(name, values, root)
+    values = settings(name, scale, overrides)
+    done, mark = (build_dir.resolve() / "executed" / f"{name}{end}" for end in (".ipynb", ".stamp"))
+    now = stamp(name, values, build_dir)
     if not force and done.exists() and mark.exists() and mark.read_text() == now:
         return False
-    environment = _environment(name, scale, {key: values[key] for key in overrides}, build_dir)
-    notebook = _run(read(name, root), given, failed, environment, root)
-    if not set(given) - {"scale"}:  # nothing that a reader should be told
-        for cell in notebook.cells:
-            if "injected-parameters" in cell.metadata.get("tags", []):
-                cell.metadata.tags.append("remove-cell")
+    notebook = _run(read(name), name, values, overrides, build_dir)
     mark.unlink(missing_ok=True)  # never an old stamp beside a new notebook
-    _write(done, nbformat.writes(normalise(notebook)) + "\n")
-    _write(mark, now)
-    failed.unlink(missing_ok=True)
+    for path, text in ((done, nbformat.writes(normalise(notebook)) + "\n"), (mark, now)):
+        with atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     return True
 
 
-def _environment(
+def _run(
+    notebook: NotebookNode,
+    name: str,
+    values: Mapping[str, Value],
+    overrides: Mapping[str, Any],
+    build_dir: Path,
+) -> NotebookNode:
+    """A chapter's notebook executed; what was reached is in `NAME.failed.ipynb` if it stops."""
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    failed = build_dir.resolve() / "executed" / f"{name}.failed.ipynb"
+    failed.parent.mkdir(parents=True, exist_ok=True)
+    given = changed(name, values)
+    own = {key: values[key] for key in overrides}
+    told = environment(name, str(values["scale"]), own, build_dir)
+    try:
+        executed = papermill.execute_notebook(
+            notebook,
+            failed,  # saved after every cell, so that a stop leaves what was reached
+            parameters=given,
+            kernel_name="python3",
+            kernel_manager_class=_kernel_manager(told),
+            cwd=assets.ROOT / "chapters",
+            progress_bar=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+            execution_timeout=None,  # a generation may take hours
+        )
+    except PapermillExecutionError as error:
+        said = str(error.evalue)
+        if error.traceback == BookError(said)._render_traceback_():
+            raise ChapterError(said) from error  # ours, and a sentence already
+        said = " ".join(said.split()) or "no message"
+        raise ChapterError(
+            f"chapter {name} stopped with {error.ename}: {said} (see {failed})"
+        ) from error
+    except DeadKernelError as error:
+        raise ChapterError(
+            f"the kernel of chapter {name} died, most often for want of memory; close other "
+            "programs or choose a smaller scale, then run the same command again"
+        ) from error
+    failed.unlink()
+    if not set(given) - {"scale"}:  # nothing that a reader should be told
+        for cell in executed.cells:
+            if "injected-parameters" in cell.metadata.get("tags", []):
+                cell.metadata.tags.append("remove-cell")
+    return executed
+
+
+def environment(
     name: str, scale: str, overrides: Mapping[str, Value], build_dir: Path
 ) -> dict[str, str]:
     """What the kernel of a chapter is told: where things lie, and what the cards have to say."""
@@ -126,85 +161,33 @@ def _environment(
     }
 
 
-def _run(
-    notebook: NotebookNode,
-    given: Mapping[str, Value],
-    failed: Path,
-    environment: Mapping[str, str],
-    root: Path,
-) -> NotebookNode:
-    """The notebook executed; what was reached is in `failed` if it stops."""
-    name = environment["COLLAPSE_CHAPTER"]
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    try:
-        return papermill.execute_notebook(
-            notebook,
-            failed,  # saved after every cell, so that a stop leaves what was reached
-            parameters=given,
-            kernel_name="python3",
-            kernel_manager_class=_kernel_manager(environment),
-            cwd=root / "chapters",
-            progress_bar=False,
-            stdout_file=sys.stdout,
-            stderr_file=sys.stderr,
-            execution_timeout=None,  # a generation may take hours
-        )
-    except PapermillExecutionError as error:
-        said = str(error.evalue)
-        if error.traceback == BookError(said)._render_traceback_():
-            raise ChapterError(said) from error  # ours, and a sentence already
-        told = " ".join(said.split()) or "no message"
-        raise ChapterError(
-            f"chapter {name} stopped with {error.ename}: {told} (see {failed})"
-        ) from error
-    except DeadKernelError as error:
-        raise ChapterError(
-            f"the kernel of chapter {name} died, most often for want of memory; close other "
-            "programs or choose a smaller scale, then run the same command again"
-        ) from error
-
-
-def figures(root: Path = ROOT) -> dict[str, str]:
+def figures() -> dict[str, str]:
     """The chapter of each figure, by the identifiers in the chapters' code."""
     return {
         id: name
-        for name in names(root)
-        for cell in read(name, root).cells
-        if cell.cell_type == "code"
-        for id in re.findall(r'\bid="(fig-[\w-]+)"', cell.source)
+        for name in names()
+        for source in code(name)
+        for id in re.findall(r'\bid="(fig-[\w-]+)"', source)
     }
 
 
-def make_figure(
-    id: str, scale: str, overrides: Mapping[str, Any], build_dir: Path, root: Path = ROOT
-) -> Path:
+def make_figure(id: str, scale: str, overrides: Mapping[str, Any], build_dir: Path) -> Path:
     """Execute the figure's chapter up to the figure, for its files alone; return its SVG.
 
     Raises:
         ChapterError: no chapter has that figure, or the chapter stopped.
         ParameterError: the parameters are refused.
     """
-    known = figures(root)
+    known = figures()
     if id not in known:
         raise ChapterError(f"there is no figure {id!r}{nearest(id, known)}")
     name = known[id]
-    values = settings(name, scale, overrides, root)
-    given = changed(name, values, root)
-    notebook = read(name, root)
+    values, notebook = settings(name, scale, overrides), read(name)
     last = next(i for i, cell in enumerate(notebook.cells) if f'id="{id}"' in cell.source)
     notebook.cells = notebook.cells[: last + 1]
     (build_dir / "executed" / f"{name}.stamp").unlink(missing_ok=True)  # its figures may change
-    failed = build_dir.resolve() / "executed" / f"{name}.{id}.failed.ipynb"
-    failed.parent.mkdir(parents=True, exist_ok=True)
-    own = {key: values[key] for key in overrides}
-    _run(notebook, given, failed, _environment(name, scale, own, build_dir), root)
-    failed.unlink(missing_ok=True)
+    _run(notebook, name, values, overrides, build_dir)
     return build_dir / "figures" / f"{id}.svg"
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _kernel_manager(environment: Mapping[str, str]) -> type[AsyncKernelManager]:

@@ -1,8 +1,8 @@
 """The folders of a build and of the cache: seen to before anything is computed, emptied by name.
 
 A folder that the user names may hold other things, so the book builds only into one that was
-empty, absent or its own, and removes only what it made there. Needs nothing but Python: `make
-clean` and `make serve` run this file before anything is installed.
+empty, absent or its own, and removes only what it made there. `make clean` and `make serve` run
+this file.
 """
 
 import contextlib
@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collapse.errors import BookError
-from collapse.experiment.assets import ROOT, AssetError, build_dir, cache_dir
+from collapse.experiment import assets
+from collapse.experiment.assets import AssetError, build_dir, cache_dir, locked
 
 MARK = ".made-by-the-book"
-LOCK = ".pages.lock"
 OWN = r"executed|records|comparisons|recompute|bench-\w+\.json"  # names that are hardly another's
 MADE = OWN + r"|bases|figures|book|print|html|html\.old|notebooks|release|book\.pdf"
 GENERATION = r"\.?[0-9a-f]{12,64}(\..*)?"
@@ -55,10 +55,10 @@ def claim(build: Path) -> None:
 
 
 def _check_own(build: Path) -> None:
-    names = {path.name for path in build.iterdir()}
-    if MARK in names or build.resolve() == ROOT / "_build":
+    seen = {path.name for path in build.iterdir()}
+    if MARK in seen or build.resolve() == assets.ROOT / "_build":
         return
-    seen = {name for name in names if not name.startswith(".")}
+    seen = {name for name in seen if not name.startswith(".")}
     foreign = sorted(name for name in seen if not re.fullmatch(MADE, name))
     if foreign or (seen and not any(re.fullmatch(OWN, name) for name in seen)):
         raise AssetError(
@@ -100,19 +100,9 @@ def alone(build: Path) -> Iterator[None]:
     Raises:
         AssetError: as `claim`.
     """
-    from filelock import FileLock, Timeout
-
     claim(build)
-    lock = FileLock(build / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"another command is at the pages in {build}; waiting for it ...", flush=True)
-        lock.acquire()
-    try:
+    with locked(build, f"another command is at the pages in {build}; waiting for it ..."):
         yield
-    finally:
-        lock.release()
 
 
 def clean() -> None:
@@ -121,13 +111,13 @@ def clean() -> None:
     Raises:
         AssetError: the build folder is not one.
     """
-    build, cache = build_dir(), cache_dir()
+    build, generations = build_dir(), cache_dir() / "generations"
     if build.is_dir():
         _check_own(build)
-        _empty(build, rf"{MADE}|\.probe-.*|{re.escape(MARK)}|{re.escape(LOCK)}")
-    if (cache / "generations").is_dir():
-        _empty(cache / "generations", GENERATION)
-    print(f"Kept: {cache} (downloads) and .venv; remove them by hand if you want to.")
+        _empty(build, rf"{MADE}|\.probe-.*|\.pages\.lock|{re.escape(MARK)}")
+    if generations.is_dir():
+        _empty(generations, GENERATION)
+    print(f"Kept: {cache_dir()} (downloads) and .venv; remove them by hand if you want to.")
 
 
 def _empty(folder: Path, names: str) -> None:
@@ -161,10 +151,8 @@ def serve(port: str) -> None:
             f"port {port} cannot be had ({said}); choose another: make serve PORT=8765"
         ) from error
     print(f"http://localhost:{server.server_port}/  (Ctrl-C stops)", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt), server:
         server.serve_forever()
-    except KeyboardInterrupt:
-        server.server_close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""A parameters cell: `name: type = value  # help` a line, and values of the declared types."""
+"""A parameters cell as a typed model, and files of settings.
+
+A line of the cell reads `name: type = value  # what it is [unit]`; the value is the paper's.
+"""
 
 import ast
 import difflib
@@ -7,31 +10,25 @@ import json
 import re
 import tokenize
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
+from pydantic.fields import FieldInfo
 
 from collapse.errors import BookError
-
-TYPES = ("int", "float", "str", "bool", "list[int]", "list[float]", "list[str]")
+from collapse.experiment import assets
 
 Value = int | float | str | bool | list[int] | list[float] | list[str]
+
+TYPES: dict[str, Any] = {
+    "int": int, "float": float, "str": str, "bool": bool,
+    "list[int]": list[int], "list[float]": list[float], "list[str]": list[str],
+}  # fmt: skip
 
 
 class ParameterError(BookError):
     """A chapter was asked for something that its parameters do not allow."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One line of a parameters cell; `default` is the paper's value."""
-
-    name: str
-    type: str
-    default: Value
-    help: str
 
 
 class Scalars(yaml.SafeLoader):
@@ -45,9 +42,8 @@ class Scalars(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for index, (key, (marked, _)) in enumerate(zip(keys, node.value, strict=True)):
             if key in keys[:index]:
-                mark = marked.start_mark
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", mark
+                    None, None, f"the key {key!r} is given twice", marked.start_mark
                 )
         return super().construct_mapping(node, deep)
 
@@ -65,14 +61,17 @@ Scalars.add_constructor(
 )
 
 
-def mapping(root: Path, name: str) -> dict[str, Any]:
+def mapping(name: str) -> dict[str, Any]:
     """The mapping that a file of settings holds; an empty one for an empty file.
+
+    Args:
+        name: of the file, from the root of the book.
 
     Raises:
         ParameterError: the file cannot be read, or is no mapping with each key once.
     """
     try:
-        found = yaml.load((root / name).read_text(encoding="utf-8"), Scalars)
+        found = yaml.load((assets.ROOT / name).read_text(encoding="utf-8"), Scalars)
     except OSError as error:
         raise ParameterError(
             f"{name} cannot be read ({error.strerror}); restore it from git"
@@ -99,13 +98,23 @@ def checked_mapping(found: Any, what: str) -> dict[str, Any]:
     return found
 
 
-def parse(source: str) -> dict[str, Parameter]:
-    """The parameters that the source of a parameters cell declares, in order.
+def _typed(value: Any) -> Any:
+    """Text as YAML 1.2 reads it; anything else as it is."""
+    try:
+        return yaml.load(value, Scalars) if isinstance(value, str) else value
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def model(source: str) -> type[BaseModel]:
+    """The model of a parameters cell: a field for each parameter, with default, help and unit.
+
+    Its fields take values of their type, or texts that YAML 1.2 reads as such. An int passes for a
+    float, a bool not for an int.
 
     Raises:
         ParameterError: a line is not `name: type = value`.
     """
-    found: dict[str, Parameter] = {}
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
@@ -115,45 +124,32 @@ def parse(source: str) -> dict[str, Parameter]:
         for token in tokenize.generate_tokens(io.StringIO(source).readline)
         if token.type == tokenize.COMMENT
     }
+    fields: dict[str, Any] = {}
     for node in statements:
         try:
             if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-                raise TypeError
-            kind = ast.unparse(node.annotation)
-            if kind not in TYPES or node.value is None:
-                raise TypeError
-            default = convert(ast.literal_eval(node.value), kind)
-        except (TypeError, ValueError) as error:
+                raise ValueError("another statement")
+            kind = TYPES[ast.unparse(node.annotation)]
+            value = ast.literal_eval(node.value or node.target)  # no value is refused as a name is
+            default = TypeAdapter(kind).validate_python(value, strict=True)
+        except (KeyError, ValueError) as error:
             raise ParameterError(
                 f"the parameter line `{ast.unparse(node)}` does not read `name: type = value` "
                 f"with a literal value and one of the types {', '.join(TYPES)}; rewrite it"
             ) from error
-        help_ = comments.get(node.end_lineno or 0, "")
-        found[node.target.id] = Parameter(node.target.id, kind, default, help_)
-    return found
+        help_, _, unit = comments.get(node.end_lineno or 0, "").partition(" [")
+        about = Field(default, description=help_, json_schema_extra={"unit": unit.rstrip("]")})
+        fields[node.target.id] = (kind if kind is str else Annotated[kind, _TEXT], about)
+    return create_model("Parameters", __config__=_CONFIG, **fields)
 
 
-def convert(value: Any, kind: str) -> Value:
-    """`value` as a parameter of type `kind`; text for anything but a `str` is read as YAML 1.2.
+_TEXT = BeforeValidator(_typed)
+_CONFIG = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
 
-    Raises:
-        TypeError: the value is not of that type. An int passes for a float, a bool not for an int.
-    """
-    if isinstance(value, str) and kind != "str":
-        try:
-            value = yaml.load(value, Scalars)
-        except yaml.YAMLError as error:
-            raise TypeError(str(error)) from error
-    if kind.startswith("list["):
-        if not isinstance(value, list):
-            raise TypeError(f"{value!r} is not a list")
-        inner = kind.removeprefix("list[").removesuffix("]")
-        return [convert(item, inner) for item in value]  # type: ignore[return-value]
-    if kind == "float" and type(value) is int:
-        return float(value)
-    if type(value).__name__ != kind:
-        raise TypeError(f"{value!r} is not of type {kind}")
-    return value
+
+def type_name(field: FieldInfo) -> str:
+    """The type of a parameter as it stands in the cell."""
+    return next(name for name, kind in TYPES.items() if kind == field.annotation)
 
 
 def written(value: Value) -> str:

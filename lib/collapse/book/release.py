@@ -16,7 +16,8 @@ from nbformat import NotebookNode
 from collapse import __version__
 from collapse.book import cards, folders
 from collapse.errors import BookError
-from collapse.experiment.assets import ROOT, atomic, sha256_file
+from collapse.experiment import assets
+from collapse.experiment.assets import atomic, sha256_file
 from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS
 from collapse.experiment.records import TABLE, list_records, verify
 from collapse.measure.gauges import COLUMNS
@@ -28,7 +29,7 @@ class ReleaseError(BookError):
     """There is nothing to release yet."""
 
 
-def make(build: Path, root: Path = ROOT) -> list[Path]:
+def make(build: Path) -> list[Path]:
     """Write `site.zip`, `records.zip` and `SHA256SUMS` into `build/release`; return them.
 
     Raises:
@@ -38,13 +39,15 @@ def make(build: Path, root: Path = ROOT) -> list[Path]:
     html, folder = build / "html", build / "release"
     if not (html / "index.html").exists():
         raise ReleaseError("there are no pages to release yet; run `make book` first")
-    for path in list_records(root / "records"):
+    for path in list_records(assets.ROOT / "records"):
         verify(path)
     folder.mkdir(parents=True, exist_ok=True)
     pages = {f"site/{path.relative_to(html)}": path for path in folders.shown(html)}
     with folders.alone(build):
         site = archive(folder / "site.zip", pages)
-    named = {str(path.relative_to(root)): path for path in folders.shown(root / "records")}
+    named = {
+        str(path.relative_to(assets.ROOT)): path for path in folders.shown(assets.ROOT / "records")
+    }
     records = archive(folder / "records.zip", named, {"datapackage.json": _package(named)})
     sums = folder / "SHA256SUMS"
     text = "".join(f"{sha256_file(path)}  {path.name}\n" for path in (records, site))
@@ -124,24 +127,18 @@ def repository() -> str:
     return os.environ.get("COLLAPSE_REPOSITORY", "").strip("/")
 
 
-def links(name: str) -> str:
-    """Where a chapter's executed notebook opens with a kernel, in Markdown; needs `repository`.
-
-    Colab opens it from the branch `notebooks`, to which the publishing workflow pushes it; Binder
-    builds the book at scale smoke and opens what that has executed.
-    """
-    where = repository()
-    colab = f"https://colab.research.google.com/github/{where}/blob/notebooks/{name}.ipynb"
-    path = quote(f"lab/tree/_build/executed/{name}.ipynb", safe="")
-    binder = f"https://mybinder.org/v2/gh/{where}/HEAD?urlpath={path}"
-    return f"[Open in Colab]({colab}) · [Open on Binder, at scale smoke]({binder})"
-
-
 def with_links(notebook: NotebookNode, name: str) -> NotebookNode:
-    """The notebook with the links below its first cell; as it is where no repository is named."""
-    if repository():
-        cell = nbformat.v4.new_markdown_cell(links(name), id="cell-links")
-        notebook.cells.insert(1, cell)
+    """The notebook with links below its first cell; as it is where no repository is named.
+
+    Colab opens it with a kernel from the branch `notebooks`, to which the publishing workflow
+    pushes it; Binder builds the book at scale smoke and opens what that has executed.
+    """
+    if where := repository():
+        colab = f"https://colab.research.google.com/github/{where}/blob/notebooks/{name}.ipynb"
+        path = quote(f"lab/tree/_build/executed/{name}.ipynb", safe="")
+        binder = f"https://mybinder.org/v2/gh/{where}/HEAD?urlpath={path}"
+        links = f"[Open in Colab]({colab}) · [Open on Binder, at scale smoke]({binder})"
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(links, id="cell-links"))
     return notebook
 
 

@@ -11,14 +11,15 @@ import nbformat
 
 from collapse.book import chapter, folders, gallery, release
 from collapse.errors import BookError
-from collapse.experiment.assets import ROOT, atomic
+from collapse.experiment import assets
+from collapse.experiment.assets import atomic
 
 
 class SiteError(BookError):
     """The site cannot be built from what is there."""
 
 
-def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
+def stage(build: Path, for_print: bool = False) -> Path:
     """Lay out everything that Jupyter Book needs in a folder of `build`, from nothing; return it.
 
     Args:
@@ -28,7 +29,7 @@ def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
         SiteError: a page of the table of contents is missing or has not been executed.
     """
     folders.claim(build)
-    pages = {page: _page(page, build, root) for page in chapter.pages(root)}
+    pages = {page: _page(page, build) for page in chapter.pages()}
     book = build / ("print" if for_print else "book")
     shutil.rmtree(book, ignore_errors=True)  # no page of an earlier build survives
     book.mkdir(parents=True)
@@ -41,9 +42,9 @@ def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
         else:
             shutil.copyfile(source, target)
     for name in ("_config.yml", "_toc.yml", "references.bib"):
-        shutil.copyfile(root / name, book / name)
+        shutil.copyfile(assets.ROOT / name, book / name)
     hidden = shutil.ignore_patterns(".*", *folders.LEFT)  # and files that are being written
-    shutil.copytree(root / "_static", book / "_static", ignore=hidden)
+    shutil.copytree(assets.ROOT / "_static", book / "_static", ignore=hidden)
     figures = book / "_public" / "figures"
     if (build / "figures").is_dir():
         shutil.copytree(build / "figures", figures, ignore=hidden)
@@ -52,14 +53,14 @@ def stage(build: Path, root: Path = ROOT, for_print: bool = False) -> Path:
     copy_mathjax(book / "_public" / "mathjax")
     if not for_print:
         executed = [source for source in pages.values() if source.suffix == ".ipynb"]
-        gallery.write(book, executed, root)
+        gallery.write(book, executed)
     return book
 
 
-def _page(page: str, build: Path, root: Path) -> Path:
+def _page(page: str, build: Path) -> Path:
     name = Path(page).name
-    if not chapter.has_code(name, root):
-        return root / f"{page}.md"
+    if not chapter.has_code(name):
+        return assets.ROOT / f"{page}.md"
     executed = build / "executed" / f"{name}.ipynb"
     if not executed.exists():
         raise SiteError(
@@ -96,7 +97,7 @@ def _jupyter_book(book: Path, *options: str) -> None:
         raise SiteError("Jupyter Book refuses these pages; mend them:\n" + "\n".join(told))
 
 
-def make(build: Path, root: Path = ROOT) -> Path:
+def make(build: Path) -> Path:
     """Build the pages from the executed chapters into `build/html`; return its index.
 
     The pages there are replaced only when the new ones are complete.
@@ -105,7 +106,7 @@ def make(build: Path, root: Path = ROOT) -> Path:
         SiteError: a chapter has not been executed, or Jupyter Book gave a warning.
     """
     with folders.alone(build):
-        book = stage(build.resolve(), root)
+        book = stage(build.resolve())
         _jupyter_book(book, "--warningiserror", "--nitpick", "--keep-going")
         html, old = build / "html", build / "html.old"
         shutil.rmtree(old, ignore_errors=True)
@@ -121,7 +122,7 @@ def browser() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
-def pdf(build: Path, root: Path = ROOT) -> Path:
+def pdf(build: Path) -> Path:
     """Print all chapters into `build/book.pdf`; return it.
 
     Raises:
@@ -130,18 +131,18 @@ def pdf(build: Path, root: Path = ROOT) -> Path:
     if (program := browser()) is None:
         raise SiteError("printing needs Chromium, which is not installed; install it")
     with folders.alone(build):
-        _print(build, root, program)
+        _print(build, program)
     return build / "book.pdf"
 
 
-def _print(build: Path, root: Path, program: str) -> None:
+def _print(build: Path, program: str) -> None:
     from playwright.sync_api import sync_playwright
 
-    book = stage(build.resolve(), root, for_print=True)
+    book = stage(build.resolve(), for_print=True)
     _jupyter_book(book, "--builder", "singlehtml")  # links to the figures' pages lead nowhere here
     html = book / "_build" / "singlehtml"
     page = html / "book.html"  # Sphinx writes its addresses as if the page lay at the top
-    (html / f"{chapter.pages(root)[0]}.html").rename(page)
+    (html / f"{chapter.pages()[0]}.html").rename(page)
     with sync_playwright() as playwright, atomic(build / "book.pdf") as temporary:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         shown = chromium.new_page()

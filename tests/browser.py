@@ -1,0 +1,128 @@
+"""A browser for tests, which reaches no host but the one that it is sent to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+
+from collapse.book import site
+from local_server import running
+
+CHROMIUM = site.browser()
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+IMAGES = """async () => {
+    const images = [...document.querySelectorAll('main img')];
+    images.forEach(image => { image.loading = 'eager'; });
+    await Promise.all(images.map(image => image.decode().catch(() => null)));
+    return images.map(image => [image.getAttribute('src'), image.naturalWidth, image.alt]);
+}"""
+# Scripts have done what they do at the beginning, and nothing fades or moves any more.
+SETTLED = """async () => {
+    await new Promise(done => requestIdleCallback(done, {timeout: 2000}));
+    const ends = document.getAnimations().filter(a => a.effect.getTiming().iterations !== Infinity);
+    await Promise.all(ends.map(animation => animation.finished.catch(() => null)));
+}"""
+OPEN_ALL = "document.querySelectorAll('article details').forEach(d => { d.open = true; })"
+# The markup of the bibliography is Docutils', whose roles axe holds to be deprecated.
+OURS = {"include": [["article"]], "exclude": [[".citation-list"]]}
+
+
+@dataclass
+class Visit:
+    """An open page, what it asked of other hosts, and what the console complained about."""
+
+    page: Any
+    foreign: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server that says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a plain file server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    with running(server) as address:
+        yield address
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """A Chromium; to be closed before papermill runs, which its event loop would disturb."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def opened(chromium: Any, url: str, width: int = 1280) -> Iterator[Visit]:
+    """A page that is loaded and at rest."""
+    page = chromium.new_page(viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    host = "/".join(url.split("/")[:3])
+    visit = Visit(page)
+
+    def decide(route: Any) -> None:
+        if route.request.url.startswith((f"{host}/", "data:", "blob:")):
+            route.continue_()
+        else:
+            visit.foreign.append(route.request.url)
+            route.abort()
+
+    def note(message: Any) -> None:
+        if message.type == "error" and "favicon" not in message.location.get("url", ""):
+            visit.errors.append(message.text)
+
+    page.route("**/*", decide)
+    page.on("console", note)
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    page.goto(url, wait_until="load")
+    page.evaluate(SETTLED)
+    try:
+        yield visit
+    finally:
+        page.close()
+
+
+def assert_mathematics_is_set(page: Any) -> None:
+    """Every formula has been set."""
+    for formula in page.locator("main .math").all():
+        formula.locator("mjx-container").first.wait_for(timeout=10_000)
+
+
+def assert_whole(visit: Visit) -> None:
+    """Formulas are set, pictures are there and have a text, and no other host was asked."""
+    assert_mathematics_is_set(visit.page)
+    for source, width, alt in visit.page.evaluate(IMAGES):
+        assert width > 0 and alt, source
+    assert visit.foreign == [] and visit.errors == []
+
+
+def assert_accessible(page: Any) -> None:
+    """Axe finds nothing amiss in what is ours, in the light and in the dark."""
+    for theme in ("light", "dark"):
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        page.evaluate(OPEN_ALL)
+        page.evaluate(SETTLED)
+        found = Axe().run(page, context=OURS).response["violations"]
+        told = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
+        assert told == [], theme
+
+
+def assert_fits_a_telephone(page: Any) -> None:
+    """The page does not scroll sideways where it is narrow."""
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.evaluate(SETTLED)
+    assert page.evaluate(OVERFLOW) <= 0

@@ -1,0 +1,98 @@
+"""A toy book of one chapter, and its site."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
+
+from collapse.book import cards
+from collapse.book.notebook import normalise
+from collapse.experiment import assets
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+HEADER = """\
+---
+jupytext:
+  formats: md:myst
+  text_representation: {extension: .md, format_name: myst, format_version: 0.13}
+kernelspec: {name: python3, display_name: Python 3, language: python}
+---
+
+# A toy chapter
+
+```{code-cell} python
+:tags: [parameters, hide-input]
+
+scale: str = "paper"  # smoke, laptop or paper
+generations: int = 10  # models in the chain [models]
+lr: float = 2e-5  # peak learning rate
+seeds: list[int] = [0, 1]  # one run each
+names: list[str] = ["a"]
+decoding: str = "beam"
+quiet: bool = False
+```
+"""
+PNG = (  # one pixel
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+PUBLISHING = {
+    "COLLAPSE_URL": "https://example.org/book/",
+    "COLLAPSE_REPOSITORY": "someone/book",
+}
+FIGURE = {"id": "fig-toy", "caption": "A *line* after {cite:t}`toy2024`.", "alt": "A line."}
+
+
+@contextmanager
+def at(root: Path) -> Iterator[Path]:
+    """The book at `root` is the one that is read and built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assets, "ROOT", root)
+        yield root
+
+
+def make_book(root: Path, code: str = "print(generations)", laptop: str = "") -> Path:
+    """A book of one chapter, `toy`, and a page of prose."""
+    for folder in ("chapters", "params", "records"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    toc = {"format": "jb-book", "root": "chapters/index", "options": {"numbered": True}}
+    toc["chapters"] = [{"file": "chapters/toy"}]
+    (root / "_toc.yml").write_text(json.dumps(toc))
+    (root / "chapters/index.md").write_text("# Start\n\n```bash\nmake book\n```\n")
+    (root / "chapters/toy.md").write_text(f"{HEADER}\n```{{code-cell}} python\n{code}\n```\n")
+    (root / "params/laptop.yml").write_text(dedent(laptop) or "toy: {generations: 3}\n")
+    return root
+
+
+def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1$.") -> Path:
+    """A book whose chapter is already executed; returns its build folder."""
+    make_book(root)
+    for name in ("_config.yml", "_static"):
+        copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copyfile
+        copy(CHECKOUT / name, root / name)
+    entry = "@misc{toy2024, author={Doe, Jane}, title={Toys}, year={2024}}"
+    (root / "references.bib").write_text(entry)
+    (root / "chapters/index.md").write_text("# Start\n\n```{bibliography}\n```\n")
+    build = root / "_build"
+    (build / "figures").mkdir(parents=True)
+    (build / "figures/fig-toy.csv").write_text("x,y\n1,2\n")
+    (build / "figures/fig-toy.svg").write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+    )
+    (root / "figures.yml").write_text(
+        "figures: {fig-toy: {title: A line of a toy, topics: [toys]}}\ngone: {fig-old: Ask Jane.}\n"
+    )
+    with at(root):
+        card = cards.facts("fig-toy", "A line of a toy.", "A line.", ["x"], "a toy", [])
+    (build / "figures/fig-toy.json").write_text(json.dumps(card))
+    (build / "executed").mkdir()
+    shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
+    cells = [new_markdown_cell(f"# Toy\n\n{text}"), new_code_cell("plot()", outputs=[shown])]
+    notebook = normalise(new_notebook(cells=cells))
+    (build / "executed/toy.ipynb").write_text(writes(notebook))
+    return build
