@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import how_fast
 from collapse import cli
-from collapse.bench import contestants, measured, measurement
+from collapse.bench import contestants, limits, measured, measurement
 from collapse.experiment import corpus, models
 from collapse.experiment.assets import build_dir
 from collapse.experiment.protocol import Protocol
@@ -165,8 +165,8 @@ def test_one_command_measures_all_and_leaves_a_file_that_the_page_can_read(
     monkeypatch.setattr(measurement, "_process", lambda: ThreadPoolExecutor(1))
     # The toy's tokeniser has more tokens than its model, which CTranslate2 does not accept.
     monkeypatch.setattr(contestants, "has_other", lambda: False)
-    monkeypatch.setattr(measurement, "_products", lambda: 1e9)
-    monkeypatch.setattr(measurement, "_copies", lambda: 1e9)
+    monkeypatch.setattr(limits, "products", lambda: 1e9)
+    monkeypatch.setattr(limits, "copies", lambda: 1e9)
     monkeypatch.setattr(measurement, "growth", lambda *_: MEASURED["growth"])
     done = CliRunner().invoke(cli.main, ["bench", "--rounds", "2"], catch_exceptions=False)
     assert done.exit_code == 0, done.output

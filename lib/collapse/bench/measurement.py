@@ -1,4 +1,4 @@
-"""What `book bench` measures: contests, the limits of the machine, how the cost grows.
+"""What `book bench` measures: contests, and how the cost grows; the limits are in `limits`.
 
 Everything that is compared is measured in one run, in turns, so that what slows the machine down
 for a while slows all of them down; and each in a process of its own, so that what one leaves behind
@@ -23,12 +23,11 @@ from unittest import mock
 import numpy as np
 import torch
 
-from collapse.bench import contestants
-from collapse.bench.contestants import best, kind, seconds
+from collapse.bench import contestants, limits
+from collapse.bench.contestants import kind, seconds
 from collapse.bench.measured import OTHER, SCHEMA
 from collapse.experiment import assets, decoding, devices, loop, provenance, training
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps import cost
 
 COMPARED = ("torch", "transformers", "accelerate", "ctranslate2")  # packages
 # The sizes of which the growth of the cost is measured, each in as many rounds.
@@ -50,7 +49,7 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     """
     ground = contestants.ground()
     say("limits of the machine")
-    limits = {"operations": _products(), "bytes": _copies()}
+    allowed = {"operations": limits.products(), "bytes": limits.copies()}
     return {
         "schema": SCHEMA,
         **provenance.describe("bench", []),
@@ -62,8 +61,8 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
         "rounds": rounds,
         "block_length": ground.protocol.block_length,
         "batch": ground.protocol.batch,
-        "limits": limits,
-        "needed": _needed(ground),
+        "limits": allowed,
+        "needed": limits.needed(ground),
         "contests": {name: _race(name, rounds, say) for name in contestants.CONTESTS},
         "same_text": contestants.same_text(ground),
         "growth": growth(ground.protocol, say) if kind() == "cpu" else {},
@@ -78,50 +77,6 @@ def store(found: dict[str, Any], target: Path) -> None:
     """
     with assets.atomic(target) as temporary:
         temporary.write_text(json.dumps(found, indent=1) + "\n")
-
-
-# -- the machine -----------------------------------------------------------------------------
-
-
-def _products(size: int = 2048, turns: int = 15) -> float:
-    """Operations a second of a product of large square matrices: the best of some turns."""
-    dtype = torch.bfloat16 if kind() == "cuda" else torch.float32
-    size = size * (4 if kind() == "cuda" else 1)
-    one = torch.randn(size, size, device=kind(), dtype=dtype)
-    out = torch.empty_like(one)
-    return 2 * size**3 / best(lambda: torch.mm(one, one, out=out), turns)
-
-
-def _copies(megabytes: int = 256, turns: int = 15) -> float:
-    """Bytes a second, read and written, of copying an array far larger than any cache."""
-    one = torch.ones(megabytes * 2**18, device=kind())
-    out = torch.empty_like(one)
-    return 2 * 4 * one.numel() / best(lambda: out.copy_(one), turns)
-
-
-def _needed(ground: contestants.Ground) -> dict[str, dict[str, float]]:
-    """Operations and bytes that a token takes at least, in each contest."""
-    length, batch = ground.protocol.block_length, ground.protocol.batch
-    size = 2 if ground.protocol.precision == "bf16" else 4
-    net = ground.base.model
-    shape = cost.shape(net.config, ground.base.parameters)
-    needed = {}
-    for name, way, beams in (("five beams", "beam", 5), ("sampling", "sample", 1)):
-        rows = decoding.rows_at_once(ground.protocol.replace(decoding=way), net, length)
-        needed[name] = {
-            "operations": cost.writing(shape, rows, length, length, beams) / (rows * length),
-            "bytes": cost.bytes_moved(shape, rows, length, length, beams, size) / (rows * length),
-        }
-    # A step of training reads the weights twice, and in the optimiser reads weights, gradients and
-    # two moments, and writes three of them; gradients are written once.
-    needed["training"] = {
-        "operations": cost.training(shape, batch, length) / (batch * length),
-        "bytes": 10 * cost.weight_bytes(shape) / (batch * length),
-    }
-    return needed
-
-
-# -- contests --------------------------------------------------------------------------------
 
 
 def _race(contest: str, rounds: int, say: Callable[[str], None]) -> dict[str, list[float]]:
@@ -153,9 +108,6 @@ def _turn(contest: str, who: str) -> tuple[str, float]:
     if kind() == "cuda":
         torch.cuda.empty_cache()  # another process is next
     return side.name, rate
-
-
-# -- growth ----------------------------------------------------------------------------------
 
 
 def growth(protocol: Protocol, say: Callable[[str], None]) -> dict[str, list[list[float]]]:
@@ -200,12 +152,9 @@ def _sized(width: int, protocol: Protocol) -> tuple[float, Callable[[], float]]:
     net = OPTForCausalLM(config).eval()
     length, number = protocol.block_length, 32
     blocks = np.random.default_rng(0).integers(4, 3072, (number, length)).astype(np.int32)
-    shape = cost.shape(config, sum(p.numel() for p in net.parameters()))
-    operations = cost.training(shape, number, length)
-    operations += cost.writing(shape, number, length, length)
 
     def work() -> None:
         training.fine_tune(net, blocks, blocks[:1], protocol, seed=0)
         decoding.generate(net, blocks, length, protocol, None)
 
-    return float(operations), partial(seconds, work)
+    return limits.operations(net, number, length), partial(seconds, work)
