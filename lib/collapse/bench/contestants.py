@@ -109,9 +109,8 @@ def _writing(ground: Ground, who: str, way: str) -> Side:
         single = protocol.replace(precision="fp32")
         name = f"{PAPER}: {GENERATE}, batches of {PAPER_BATCH}"
         return Side(name, few.size, lambda: _generate(ground, single, few, PAPER_BATCH))
-    if who == GENERATE:
-        write = functools.partial(_generate, ground, protocol, few)
-    else:
+    write: Callable[[int], Any] = functools.partial(_generate, ground, protocol, few)
+    if who == OTHER:
         write = _ctranslate2(ground, protocol, few)
     fastest = min(SIZES[kind()], key=lambda size: best(lambda: write(size)))
     return Side(f"{who}, batches of {fastest}", few.size, lambda: write(fastest))
