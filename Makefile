@@ -34,12 +34,14 @@ book: install  ## fetch the text, run all chapters at laptop scale, build the pa
 	$(BOOK) run --scale laptop
 	$(BOOK) site
 
-test: install lint  ## check the style and run the tests, without a network
-	HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 .venv/bin/python -m pytest
+test: install lint  ## check the code and run the tests, on two cores and without a network
+	@.venv/bin/python .ci/test.py
 
-lint: install  ## check the style
+lint: install  ## check style and types, and which room imports which
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo --no-cache
 
 # `book compare` says 3 where there is nothing to compare, which is no failure of the chapter.
 chapter: named install  ## run one chapter: make chapter NAME=no-retention PARAMS="seed=3 epochs=2" [SCALE=laptop]

@@ -447,14 +447,13 @@ def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) 
 @click.option("--publish", is_flag=True, help="Put the measurements into records/.")
 def bench_command(rounds: int, publish: bool) -> None:
     """Measure how fast the loop is, against the usual ways and the machine's limits."""
-    from collapse.bench import measurement, speed
+    from collapse.bench import measured, measurement
 
     found = measurement.measure(rounds, click.echo)
-    target = measurement.path(found["kind"], None if publish else build_dir())
+    target = measured.path(found["kind"], None if publish else build_dir())
     measurement.store(found, target)
-    for contest in found["contests"]:
-        rival = speed.RIVALS[contest]
-        click.echo(f"{contest}: {speed.times(found, contest)} times as fast as {rival}")
+    for line in measured.summary(found):
+        click.echo(line)
     click.echo(f"{target}; `book run how-fast` draws it")
 
 

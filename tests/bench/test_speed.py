@@ -2,7 +2,11 @@
 
 import json
 import math
-from collections.abc import Callable
+import os
+import shutil
+import statistics
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,15 +15,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import how_fast
 from collapse import cli
-from collapse.bench import contestants, growth, measurement, profiling, speed
+from collapse.bench import contestants, limits, measured, measurement
 from collapse.experiment import corpus, models
 from collapse.experiment.assets import build_dir
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps.plan import Job
+from collapse.experiment.record import Record
+from collapse.sweeps import plan
 
 MEASURED: dict[str, Any] = {
-    "schema": measurement.SCHEMA,
+    "schema": measured.SCHEMA,
+    "block_length": 10,
     "limits": {"operations": 1000.0, "bytes": 100.0},
     "needed": {
         "five beams": {"operations": 10.0, "bytes": 0.5},  # 10/1000 s against 0.5/100 s a token
@@ -38,104 +45,129 @@ MEASURED: dict[str, Any] = {
         },
         "training": {"this book": [25.0, 20.0, 30.0], "Trainer": [20.0, 20.0, 20.0]},
     },
-}
+    "same_text": 1.0,
+    "growth": {
+        "tokens": [[1, 1.0], [4, 4.0], [1, 1.2], [4, 4.8]],
+        "generations": [[1, 3.0], [4, 6.0], [1, 3.0], [4, 6.0]],
+        "operations": [[1e6, 1.0], [1e8, 10.0], [1e6, 1.0], [1e8, 10.0]],
+    },
+} | dict.fromkeys(("model", "precision", "device", "rounds", "date", "commit"), "x")
+
+
+# -- what is read out of a file --------------------------------------------------------------
 
 
 def test_the_floor_is_what_takes_longer_operations_or_bytes() -> None:
-    assert speed.ceiling(MEASURED, "five beams") == pytest.approx(100.0)  # tokens a second
-    assert speed.bound(MEASURED, "five beams") == "operations"
-    assert speed.ceiling(MEASURED, "sampling") == pytest.approx(50.0)
-    assert speed.bound(MEASURED, "sampling") == "bytes"
-    assert speed.share_of_floor(MEASURED, "five beams") == "60%"
+    assert how_fast.floor(MEASURED, "five beams") == pytest.approx(100.0)  # tokens a second
+    assert how_fast.floor(MEASURED, "sampling") == pytest.approx(50.0)
+    words = how_fast.said(MEASURED)
+    assert (words["bound-five beams"], words["bound-sampling"]) == ("operations", "bytes")
+    assert words["floor-five beams"] == "60%"  # 60 tokens a second, 10 of 1000 each
 
 
 def test_ratios_are_taken_within_a_round() -> None:
-    assert speed.ratios(MEASURED, "five beams") == [4.0, 3.0, 4.5]
-    assert speed.times(MEASURED, "five beams") == "4.0 (3.0 to 4.5)"
-    assert speed.times(MEASURED, "five beams", "the paper") == "12.0 (8.0 to 18.0)"
-    assert speed.times(MEASURED, "five beams", contestants.OTHER) == "not run yet"
+    assert measured.ratios(MEASURED, "five beams") == [4.0, 3.0, 4.5]  # of medians it would be 3
+    words = how_fast.said(MEASURED)
+    assert words["times-five beams"] == "4.0 (3.0 to 4.5)"
+    assert words["paper-five beams"] == "12.0 (8.0 to 18.0)"
+    assert words["other-five beams"] == "not run yet"
+    assert measured.summary(MEASURED)[0] == "five beams: 4.0 (3.0 to 4.5) times as fast as generate"
 
 
 def test_a_mark_is_reached_by_the_median() -> None:
-    assert speed.verdict(MEASURED, "five beams") == "reached"  # 4.0 of 4
-    assert speed.verdict(MEASURED, "sampling") == "reached"  # 1.5 of 1.5
-    assert speed.verdict(MEASURED, "training") == "not reached"  # 1.25 of 1.3
+    words = how_fast.said(MEASURED)
+    assert words["verdict-five beams"] == "reached"  # 4.0 of 4
+    assert words["verdict-sampling"] == "reached"  # 1.5 of 1.5
+    assert words["verdict-training"] == "not reached"  # 1.25 of 1.3
 
 
 def test_what_was_not_measured_is_said_to_be_not_run() -> None:
-    said = [
-        speed.times(None, "training"), speed.verdict(None, "training"), speed.slope(None, "seeds"),
-        speed.share_of_floor(None, "training"), speed.spent(None, "training", "attention"),
-        speed.at_most(None, "training"),
-    ]  # fmt: skip
-    assert said == ["not run yet"] * 6
-    assert "not run yet" in speed.table(None, "a toy").data
+    words = how_fast.said(None)
+    assert words.keys() == how_fast.said(MEASURED).keys()
+    asked = {name for name in words if name.startswith("asked-")}
+    assert {words[name] for name in words.keys() - asked} == {"not run yet"}
+    for shown in (
+        how_fast.contestants(None, "a toy"), how_fast.growth(None), how_fast.whole_runs(None, []),
+        how_fast.growth(MEASURED | {"growth": {}}),
+    ):  # fmt: skip
+        assert "not run yet" in shown.data
 
 
-def test_a_whole_run_takes_the_time_of_its_tokens() -> None:
-    found = MEASURED | {"block_length": 10}
-    job = Job(Protocol(epochs=2, generations=3), None, train=100, valid=20, test=30)
-    # Trained are 3 * 2 * 100 blocks; scored 3 * (2 * 20 + 30 + 300) less 100, and 30 at first.
-    trained, scored, written = 600, 3 * 370 + 30 - 100, 300
-    seconds = 10 * (trained + scored / 3) / 25 + 10 * written / 60
-    floor = 10 * (trained + scored / 3) / 50 + 10 * written / 100
-    (row,) = speed.whole_runs(found, [job])
-    assert row["minutes"] == f"{seconds / 60:.0f}"
-    assert row["at the floor"] == f"{floor / 3600:.2f}"
-    assert row["share of the floor"] == f"{floor / seconds:.0%}"
-    assert speed.whole_runs(None, []) == []
-
-
-def test_utilisation_is_what_is_needed_at_the_measured_rate() -> None:
-    rows = {row["contest"]: row for row in speed.utilisation(MEASURED)}
-    assert rows["five beams"]["operations"] == "60%"  # 60 tokens a second, 10 of 1000 each
-    assert rows["five beams"]["bytes"] == "30%"
-    assert rows["sampling"]["bytes"] == "30%"
-    assert speed.utilisation(None) == []
-
-
-def test_the_table_has_every_side_once() -> None:
-    shown = speed.table(MEASURED, "a toy").data
+def test_the_table_has_every_side_once_with_its_shares_of_the_machine() -> None:
+    shown = how_fast.contestants(MEASURED, "a toy").data
     assert shown.count("<tr>") == sum(len(sides) for sides in MEASURED["contests"].values())
     assert "60 (40 to 90)" in shown
+    used = how_fast.shares(MEASURED, "five beams", 60.0)
+    assert used == pytest.approx({"operations": 0.6, "bytes": 0.3})
+    assert "earlier version" not in shown
+    assert "earlier version" in how_fast.contestants(MEASURED | {"profiles": {}}, "a toy").data
+
+
+def test_a_whole_run_takes_the_time_of_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, blocks in (("TRAIN", 100_000), ("VALID", 20_000), ("TEST", 30_000)):
+        monkeypatch.setattr(how_fast, name, blocks)
+    # Trained are 3 * 2 * 100 thousand blocks; scored 3 * (2 * 20 + 30 + 300).
+    trained, scored, written = 600_000, 1_110_000, 300_000
+    seconds = 10 * (trained + scored / 3) / 25 + 10 * written / 60
+    limit = 10 * (trained + scored / 3) / 50 + 10 * written / 100
+    shown = how_fast.whole_runs(MEASURED, [Protocol(epochs=2, generations=3)]).data
+    assert f"<td>{seconds / 3600:.2f}</td>" in shown
+    assert f"<td>{limit / 3600:.2f}</td>" in shown
+    assert f"<td>{limit / seconds:.0%}</td>" in shown
 
 
 def test_a_slope_is_the_exponent_of_a_power_law() -> None:
     sizes = [1.0, 2.0, 5.0, 10.0]
-    exact = growth.slope([[size, 3.0 * size**0.7] for size in sizes])
-    assert exact.value == pytest.approx(0.7)
-    assert exact.low == pytest.approx(0.7, abs=1e-6) and exact.high == pytest.approx(0.7, abs=1e-6)
+    exact = how_fast.slope([[size, 3.0 * size**0.7] for size in sizes])
+    assert exact == pytest.approx((0.7, 0.7, 0.7), abs=1e-6)
     noise = np.random.default_rng(0).normal(0, 0.05, 12)
     points = [[size, size * math.exp(e)] for size, e in zip(sizes * 3, noise, strict=True)]
-    found = growth.slope(points)
+    value, low, high = how_fast.slope(points)
     x, y = np.log(points).T
-    assert found.value == pytest.approx(np.polyfit(x, y, 1)[0])
-    assert found.low < 1.0 < found.high
+    assert value == pytest.approx(np.polyfit(x, y, 1)[0])
+    assert low < 1.0 < high
+    shown = how_fast.growth(MEASURED).data
+    assert "<td>1.00 [" in shown and "<td>0.50 [0.50, 0.50]</td>" in shown
 
 
-@pytest.mark.parametrize(
-    ("operation", "kind"),
-    [
-        ("aten::addmm_", "products with weights"),
-        ("aten::bmm", "attention"),
-        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", "attention"),
-        ("aten::topk", "softmax, choice of tokens"),
-        ("aten::copy_", "moving data"),
-        ("UnsafeViewBackward0", profiling.REST),
-    ],
-)
-def test_operations_are_sorted_into_kinds(operation: str, kind: str) -> None:
-    assert profiling.kind(operation) == kind
+def test_the_published_file_is_read_without_torch() -> None:
+    code = (
+        "import sys; from collapse.bench import measured; found = measured.read('cpu');"
+        "print(len(measured.summary(found)), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["3", "False"]
+
+
+@pytest.mark.parametrize(("text", "said"), [("{", "is damaged"), ("{}", "of another version")])
+def test_a_file_that_cannot_be_used_is_named(text: str, said: str) -> None:
+    path = measured.path("cpu", build_dir())
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(measured.BenchError, match=said) as refused:
+        measured.read("cpu")
+    assert str(path) in str(refused.value) and "make bench" in str(refused.value)
+
+
+def test_bytes_are_those_of_a_decoder_that_moves_nothing_twice() -> None:
+    shape = plan.Shape(body=100, head=20, embeddings=0, pair=0, kv=6, activations=0, vocabulary=5)
+    moved, length, prompts, beams = 0, 7, 3, 4
+    for step in range(length):
+        moved += 120  # all matrices
+        moved += prompts * 6 * (length if step == 0 else beams)  # keys and values are written
+        moved += prompts * 6 * (length + beams * (step - 1) if step else 0)  # and read
+    assert limits.bytes_moved(shape, prompts, length, beams, size=2) == 2 * moved
 
 
 # -- measuring, on a toy ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def toy_bench(
-    toy: Protocol, base: models.Base, blocks: corpus.Blocks, monkeypatch: pytest.MonkeyPatch
+def test_one_command_measures_all_and_leaves_a_file_that_the_page_can_read(
+    toy: Protocol,
+    base: models.Base,
+    blocks: corpus.Blocks,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The whole of `book bench` in seconds, on the toy model."""
     protocol = toy.replace(epochs=1, selection="last", decoding="sample")
     monkeypatch.setattr(contestants, "ground", lambda: contestants.Ground(base, blocks, protocol))
     contestants.side.cache_clear()
@@ -144,64 +176,53 @@ def toy_bench(
     monkeypatch.setattr(measurement, "_process", lambda: ThreadPoolExecutor(1))
     # The toy's tokeniser has more tokens than its model, which CTranslate2 does not accept.
     monkeypatch.setattr(contestants, "has_other", lambda: False)
-    monkeypatch.setattr(measurement, "_products", lambda kind: 1e9)
-    monkeypatch.setattr(measurement, "_copies", lambda kind: 1e9)
-
-    def little(protocol: Protocol, say: Callable[[str], None]) -> dict[str, list[list[float]]]:
-        names = ("tokens", "generations", "seeds", "operations")
-        return {name: [[1.0, 1.0], [2.0, 2.1], [4.0, 3.9]] for name in names}
-
-    monkeypatch.setattr(measurement.growth, "measure", little)
-
-
-@pytest.mark.usefixtures("toy_bench")
-def test_one_command_measures_all_and_leaves_a_file_that_the_page_can_read() -> None:
+    monkeypatch.setattr(limits, "products", lambda: 1e9)
+    monkeypatch.setattr(limits, "copies", lambda: 1e9)
+    monkeypatch.setattr(measurement, "growth", lambda *_: MEASURED["growth"])
     done = CliRunner().invoke(cli.main, ["bench", "--rounds", "2"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    kind = models.device().type
-    found = speed.read(kind)
+    found = measured.read(contestants.kind())
     assert found is not None
-    assert found == json.loads(measurement.path(kind, build_dir()).read_text())
-    assert set(found["contests"]) == set(speed.RIVALS)
+    file = measured.path(contestants.kind(), build_dir())
+    assert found == json.loads(file.read_text()) and str(file) in done.output
+    assert set(found["contests"]) == set(measured.RIVALS)
     for contest, sides in found["contests"].items():
         assert "this book" in sides
-        assert any(name.startswith(speed.RIVALS[contest]) for name in sides)
+        assert any(name.startswith(measured.RIVALS[contest]) for name in sides)
         assert all(len(rates) == 2 and min(rates) > 0 for rates in sides.values())
-        assert sum(found["profiles"][contest].values()) == pytest.approx(1.0)
+        assert f"{contest}: {measured.in_words(measured.ratios(found, contest))}" in done.output
     assert found["same_text"] == 1.0
-    for draw in (speed.contests, speed.profiles, speed.growing):
-        figure, data = draw(found)
-        assert len(data) and figure.get_axes()
+    figure, data = how_fast.contests(found)
+    assert len(data) == 2 * sum(len(sides) for sides in found["contests"].values())
+    for axis, sides in zip(figure.get_axes(), found["contests"].values(), strict=True):
+        bars = [bar.get_width() for bar in axis.patches]
+        assert bars == [statistics.median(rates) for rates in sides.values()]
 
 
 def test_growth_is_measured_on_runs_that_start_from_nothing(
-    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+    toy: Protocol, toy_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growth, "ROUNDS", 2)
-    monkeypatch.setattr(growth, "BLOCKS", (10, 20))
-    monkeypatch.setattr(growth, "GENERATIONS", (1, 3))
-    monkeypatch.setattr(growth, "SEEDS", (1, 2))
-    monkeypatch.setattr(growth, "WIDTHS", (32, 64))
+    monkeypatch.setattr(measurement, "GROWTH_ROUNDS", 2)
+    monkeypatch.setattr(measurement, "BLOCKS", (10, 20))
+    monkeypatch.setattr(measurement, "GENERATIONS", (1, 3))
+    monkeypatch.setattr(measurement, "WIDTHS", (32, 64))
+    run = measurement.loop.run
     computed = []
-    compute = growth.loop._compute
-    monkeypatch.setattr(
-        growth.loop, "_compute", lambda *args: (computed.append(args[2]), compute(*args))
-    )
-    found = growth.measure(toy, lambda said: None)
+
+    def watched(protocol: Protocol) -> Record:
+        cache, build = (Path(os.environ[f"COLLAPSE_{name}"]) for name in ("CACHE", "BUILD"))
+        assert not cache.exists() and not build.exists()
+        shutil.copytree(toy_cache / "sources", cache / "sources")  # what the toy's names mean
+        computed.append(protocol)
+        return run(protocol)
+
+    monkeypatch.setattr(measurement.loop, "run", watched)
+    found = measurement.growth(toy, lambda said: None)
     sizes = {name: [size for size, _ in points] for name, points in found.items()}
     assert sizes["tokens"] == [80.0, 160.0] * 2 and sizes["generations"] == [1, 3] * 2
     assert sizes["operations"][0] < sizes["operations"][1]
-    # Each of two rounds and a first time: one generation a run, or as many as asked for.
-    assert len(computed) == (2 * 2 + 1) + (2 * 4 + 1) + (2 * 3 + 1)
     assert all(seconds > 0 for points in found.values() for _, seconds in points)
+    # A first time, then each of two rounds.
+    assert [run.train_blocks for run in computed[:5]] == [10, 10, 20, 10, 20]
+    assert [run.generations for run in computed[5:]] == [1, 1, 3, 1, 3]
     assert not (build_dir() / "records").exists()
-
-
-@pytest.mark.parametrize(("text", "said"), [("{", "is damaged"), ("{}", "of another version")])
-def test_a_file_that_cannot_be_used_is_named(text: str, said: str, tmp_path: Path) -> None:
-    path = measurement.path("cpu", build_dir())
-    path.parent.mkdir(parents=True)
-    path.write_text(text)
-    with pytest.raises(speed.SpeedError, match=said) as refused:
-        speed.read("cpu")
-    assert str(path) in str(refused.value) and "make bench" in str(refused.value)

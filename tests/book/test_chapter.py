@@ -266,7 +266,7 @@ def test_a_failing_chapter_says_why_and_leaves_the_earlier_result(
 @pytest.mark.parametrize(
     "error",
     [
-        "bench.speed.SpeedError",
+        "bench.measured.BenchError",
         "book.chapter.ParameterError",
         "book.gallery.GalleryError",
         "book.site.SiteError",

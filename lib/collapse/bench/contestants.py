@@ -7,25 +7,23 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from collapse.bench.measured import GENERATE, OTHER, OURS, PAPER, TRAINER
 from collapse.experiment import corpus, decoding, models, network, training
 from collapse.experiment.protocol import Protocol
 
-SIZES = {"cpu": (16, 32, 64, 128), "cuda": (64, 128, 256, 512, 1024)}  # batches of `generate`
+SIZES = {"cpu": (16, 32, 64, 128), "cuda": (64, 128, 256, 512, 1024)}  # batches that are tried
 PROMPTS = {"cpu": (512, 128), "cuda": (4096, 1024)}  # of this book's decoder, and of the others
 PAPER_BATCH = 128  # blocks, the default of the released code
-OURS, GENERATE, OTHER, TRAINER = "this book", "generate", "CTranslate2", "Trainer"
-PAPER = "the paper's way"
 CONTESTS = {
     "five beams": (OURS, GENERATE, PAPER, OTHER),
     "sampling": (OURS, GENERATE, PAPER, OTHER),
-    "training": (OURS, TRAINER, PAPER),
+    "training": (OURS, TRAINER),
 }
 
 
@@ -46,16 +44,6 @@ class Ground:
     blocks: corpus.Blocks
     protocol: Protocol
 
-    @property
-    def kind(self) -> str:
-        """`cpu` or `cuda`."""
-        return models.device().type
-
-    @property
-    def end(self) -> int:
-        """The token that ends a text, which nobody may write: texts have one length."""
-        return self.base.tokenizer.eos_token_id
-
 
 def ground() -> Ground:
     """Text, model and protocol for the kind of device that is here.
@@ -63,26 +51,36 @@ def ground() -> Ground:
     Raises:
         AssetError: text or base model cannot be had.
     """
-    kind = models.device().type
-    cuda = kind == "cuda"
+    cuda = kind() == "cuda"
     protocol = Protocol(
-        model="smollm2-135m" if cuda else "tiny", train_blocks=PROMPTS[kind][0], eval_blocks=64,
-         decoding="sample", top_p=0.9, lr=5e-4, batch=128 if cuda else 16,
+        model="smollm2-135m" if cuda else "tiny", train_blocks=PROMPTS[kind()][0], eval_blocks=64,
+        decoding="sample", top_p=0.9, lr=5e-4, batch=128 if cuda else 16,
         precision="bf16" if cuda else "fp32", epochs=1, selection="last",
     )  # fmt: skip
-    text = corpus.load_text(protocol.corpus)
     base = models.load(protocol.model)
     base.model.to(models.device())
+    text = corpus.load_text(protocol.corpus)
     return Ground(base, corpus.load_blocks(protocol, text, base.tokenizer), protocol)
 
 
-def seconds(action: Callable[[], Any], kind: str) -> float:
-    """What an action takes on a kind of device."""
+def kind() -> str:
+    """The kind of device that is measured: `cpu` or `cuda`."""
+    return models.device().type
+
+
+def seconds(action: Callable[[], Any]) -> float:
+    """What an action takes."""
     started = time.perf_counter()
     action()
-    if kind == "cuda":
+    if kind() == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - started
+
+
+def best(action: Callable[[], Any], turns: int = 1) -> float:
+    """The seconds of the fastest of some turns, after one that is not counted."""
+    action()
+    return min(seconds(action) for _ in range(turns))
 
 
 @functools.cache
@@ -94,38 +92,39 @@ def side(contest: str, who: str) -> Side:
     return _writing(found, who, "beam" if contest == "five beams" else "sample")
 
 
+def same_text(ground: Ground, rows: int = 32) -> float:
+    """The share of five-beam continuations that are those of `generate`, token for token."""
+    protocol = ground.protocol.replace(decoding="beam", precision="fp32")
+    prompts = ground.blocks.train[:rows]
+    ours = _decode(ground, protocol, prompts)
+    return float((ours == _generate(ground, protocol, prompts, rows)).all(1).mean())
+
+
 def _writing(ground: Ground, who: str, way: str) -> Side:
-    protocol, net = ground.protocol.replace(decoding=way), ground.base.model
-    length = protocol.block_length
-    many, few = (ground.blocks.train[:number] for number in PROMPTS[ground.kind])
-    tokens = len(few) * length
+    protocol = ground.protocol.replace(decoding=way)
+    many, few = (ground.blocks.train[:number] for number in PROMPTS[kind()])
     if who == OURS:
-        return Side(
-            who, len(many) * length,
-            lambda: decoding.generate(net, many, length, protocol, ground.end),
-        )  # fmt: skip
-    if who == GENERATE:
-        size = max(SIZES[ground.kind], key=lambda size: _rate(ground, protocol, size))
-        name = f"{GENERATE}, batches of {size}"
-        return Side(name, tokens, lambda: _generate(ground, protocol, few, size))
+        return Side(who, many.size, lambda: _decode(ground, protocol, many))
     if who == PAPER:
         single = protocol.replace(precision="fp32")
         name = f"{PAPER}: {GENERATE}, batches of {PAPER_BATCH}"
-        return Side(name, tokens, lambda: _generate(ground, single, few, PAPER_BATCH))
-    return _ctranslate2(ground, protocol, few)
+        return Side(name, few.size, lambda: _generate(ground, single, few, PAPER_BATCH))
+    write: Callable[[int], Any] = functools.partial(_generate, ground, protocol, few)
+    if who == OTHER:
+        write = _ctranslate2(ground, protocol, few)
+    fastest = min(SIZES[kind()], key=lambda size: best(lambda: write(size)))
+    return Side(f"{who}, batches of {fastest}", few.size, lambda: write(fastest))
 
 
-def _rate(ground: Ground, protocol: Protocol, size: int) -> float:
-    """Tokens a second of `generate` on one batch of a size."""
-    rows = np.resize(ground.blocks.train, (size, protocol.block_length))
-    trials = [seconds(lambda: _generate(ground, protocol, rows, size), ground.kind)
-              for _ in range(2)]  # fmt: skip
-    return size / min(trials)
+def _decode(ground: Ground, protocol: Protocol, prompts: np.ndarray) -> np.ndarray:
+    """Continuations by this book; nobody may write the token that ends a text."""
+    end = ground.base.tokenizer.eos_token_id
+    return decoding.generate(ground.base.model, prompts, protocol.block_length, protocol, end)
 
 
 def _generate(ground: Ground, protocol: Protocol, prompts: np.ndarray, size: int) -> np.ndarray:
-    """Continuations by `transformers.generate`."""
-    net, written = ground.base.model, []
+    """Continuations by `transformers.generate`, in batches of a size."""
+    net, length, written = ground.base.model, protocol.block_length, []
     how: dict[str, Any] = {"num_beams": 5, "do_sample": False}
     if protocol.decoding == "sample":
         how = {"do_sample": True, "top_k": 0, "top_p": protocol.top_p}
@@ -133,8 +132,8 @@ def _generate(ground: Ground, protocol: Protocol, prompts: np.ndarray, size: int
         ids = torch.from_numpy(prompts[start : start + size].astype(np.int64)).to(net.device)
         with torch.inference_mode(), network.autocast(net.device, protocol.precision):
             new = net.generate(
-                ids, attention_mask=torch.ones_like(ids), max_new_tokens=protocol.block_length,
-                min_new_tokens=protocol.block_length, use_cache=True, **how,
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=length,
+                min_new_tokens=length, use_cache=True, **how,
             )  # fmt: skip
         written.append(new[:, ids.shape[1] :].cpu().numpy())
     return np.concatenate(written)
@@ -142,11 +141,11 @@ def _generate(ground: Ground, protocol: Protocol, prompts: np.ndarray, size: int
 
 def has_other() -> bool:
     """Whether CTranslate2 can take part."""
-    return models.device().type == "cpu" and importlib.util.find_spec("ctranslate2") is not None
+    return kind() == "cpu" and importlib.util.find_spec("ctranslate2") is not None
 
 
-def _ctranslate2(ground: Ground, protocol: Protocol, prompts: np.ndarray) -> Side:
-    """A fast engine in C++ with the same weights at float32, at the best of three batches."""
+def _ctranslate2(ground: Ground, protocol: Protocol, prompts: np.ndarray) -> Callable[[int], Any]:
+    """A fast engine in C++ with the same weights at float32; it wants a batch size."""
     import ctranslate2
     from ctranslate2.converters import TransformersConverter
 
@@ -160,35 +159,26 @@ def _ctranslate2(ground: Ground, protocol: Protocol, prompts: np.ndarray) -> Sid
             compute_type="float32",
         )  # fmt: skip
     names = [ground.base.tokenizer.convert_ids_to_tokens(row) for row in prompts.tolist()]
-    how = {"beam_size": 5}
+    how: dict[str, Any] = {"beam_size": 5}
     if protocol.decoding == "sample":
         how = {"beam_size": 1, "sampling_topk": 0, "sampling_topp": protocol.top_p}
-
-    def write(size: int) -> None:
-        engine.generate_batch(
-            names, max_batch_size=size, batch_type="examples", max_length=protocol.block_length,
-            min_length=protocol.block_length, include_prompt_in_result=False, **how,
-        )  # fmt: skip
-
-    write(16)  # the first call is slow
-    fastest = min((16, 32, 128), key=lambda size: seconds(lambda: write(size), "cpu"))
-    tokens = len(prompts) * protocol.block_length
-    return Side(f"{OTHER}, batches of {fastest}", tokens, lambda: write(fastest))
+    return lambda size: engine.generate_batch(
+        names, max_batch_size=size, batch_type="examples", max_length=protocol.block_length,
+        min_length=protocol.block_length, include_prompt_in_result=False, **how,
+    )  # fmt: skip
 
 
 def _training(ground: Ground, who: str) -> Side:
-    blocks, p = ground.blocks.train, ground.protocol
+    blocks, protocol = ground.blocks.train, ground.protocol
 
     def turn() -> None:
         net = copy.deepcopy(ground.base.model)
         if who == OURS:
-            training.fine_tune(net, blocks, blocks[:1], p, 0)
-        elif who == TRAINER:
-            _trainer(net, blocks, p)
+            training.fine_tune(net, blocks, blocks[:1], protocol, 0)
         else:
-            _plain_loop(net, blocks, p)
+            _trainer(net, blocks, protocol)
 
-    return Side(f"{PAPER}: a plain loop" if who == PAPER else who, blocks.size, turn)
+    return Side(who, blocks.size, turn)
 
 
 def _trainer(net: Any, blocks: np.ndarray, protocol: Protocol) -> None:
@@ -208,37 +198,3 @@ def _trainer(net: Any, blocks: np.ndarray, protocol: Protocol) -> None:
     trainer = Trainer(net, arguments, train_dataset=rows)
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-
-
-def _plain_loop(net: Any, blocks: np.ndarray, protocol: Protocol) -> None:
-    """As Lightning runs the released code: masks and labels in each batch, the loss read out."""
-    rows = torch.from_numpy(blocks.astype(np.int64))
-    loader = torch.utils.data.DataLoader(rows, protocol.batch, shuffle=True)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=protocol.lr)
-    net.train()
-    for ids in loader:
-        ids = ids.to(net.device)
-        loss = net(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids).loss
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        loss.item()  # for the progress bar
-
-
-def same_text(ground: Ground, rows: int = 32) -> float:
-    """The share of five-beam continuations that are those of `generate`, token for token."""
-    protocol = ground.protocol.replace(decoding="beam", precision="fp32")
-    prompts = ground.blocks.train[:rows]
-    ours = decoding.generate(ground.base.model, prompts, prompts.shape[1], protocol, ground.end)
-    return float((ours == _generate(ground, protocol, prompts, rows)).all(1).mean())
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that are compared with, as far as they are installed."""
-    found = {}
-    for name in ("torch", "transformers", "accelerate", "ctranslate2"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

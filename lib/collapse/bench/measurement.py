@@ -1,4 +1,4 @@
-"""How fast the loop is: against the usual ways of doing the same, and against the machine.
+"""What `book bench` measures: contests, and how the cost grows; the limits are in `limits`.
 
 Everything that is compared is measured in one run, in turns, so that what slows the machine down
 for a while slows all of them down; and each in a process of its own, so that what one leaves behind
@@ -9,23 +9,32 @@ or of blocks trained on.
 import contextlib
 import json
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+import tempfile
+from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
 
-from collapse.bench import contestants, growth, profiling
-from collapse.experiment import assets, decoding, devices, models, provenance, records
-from collapse.sweeps import plan
+from collapse.bench import contestants, limits
+from collapse.bench.contestants import kind, seconds
+from collapse.bench.measured import OTHER, SCHEMA
+from collapse.experiment import assets, decoding, devices, loop, provenance, training
+from collapse.experiment.protocol import Protocol
 
-SCHEMA = 1
-
-
-def path(kind: str, folder: Path | None = None) -> Path:
-    """Where the measurements of a kind of device lie; the published ones if no folder is given."""
-    return (folder or records.published()) / f"bench-{kind}.json"
+COMPARED = ("torch", "transformers", "accelerate", "ctranslate2")  # packages
+# The sizes of which the growth of the cost is measured, each in as many rounds.
+GROWTH_ROUNDS = 3
+BLOCKS = (32, 64, 128, 256)
+GENERATIONS = (1, 2, 4)
+WIDTHS = (64, 128, 256, 512)  # of four layers
 
 
 def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -39,33 +48,24 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
         AssetError: text or base model cannot be had.
     """
     ground = contestants.ground()
-    shape = plan.shape(ground.base.model.config.to_dict())
     say("limits of the machine")
-    limits = {"operations": _products(ground.kind), "bytes": _copies(ground.kind)}
-    contests = {
-        name: _race(name, sides, rounds, say) for name, sides in contestants.CONTESTS.items()
-    }
-    same_text = contestants.same_text(ground)
-    say("profiles")
-    profiles = profiling.profiles(ground.base.model, ground.blocks, ground.protocol)
-    grown = growth.measure(ground.protocol, say) if ground.kind == "cpu" else {}
+    allowed = {"operations": limits.products(), "bytes": limits.copies()}
     return {
         "schema": SCHEMA,
         **provenance.describe("bench", []),
-        "kind": ground.kind,
+        "kind": kind(),
         "model": ground.base.name,
         "parameters": ground.base.parameters,
         "precision": ground.protocol.precision,
-        "compared": contestants.versions(),
+        "compared": {name: version(name) for name in COMPARED if find_spec(name)},
         "rounds": rounds,
         "block_length": ground.protocol.block_length,
         "batch": ground.protocol.batch,
-        "limits": limits,
-        "needed": _needed(shape, ground),
-        "contests": contests,
-        "same_text": same_text,
-        "profiles": profiles,
-        "growth": grown,
+        "limits": allowed,
+        "needed": limits.needed(ground),
+        "contests": {name: _race(name, rounds, say) for name in contestants.CONTESTS},
+        "same_text": contestants.same_text(ground),
+        "growth": growth(ground.protocol, say) if kind() == "cpu" else {},
     }
 
 
@@ -79,83 +79,10 @@ def store(found: dict[str, Any], target: Path) -> None:
         temporary.write_text(json.dumps(found, indent=1) + "\n")
 
 
-# -- the machine -----------------------------------------------------------------------------
-
-
-def _products(kind: str, size: int = 2048, turns: int = 15) -> float:
-    """Operations a second of a product of large square matrices: the best of some turns."""
-    dtype = torch.bfloat16 if kind == "cuda" else torch.float32
-    size = size * (4 if kind == "cuda" else 1)
-    one = torch.randn(size, size, device=kind, dtype=dtype)
-    out = torch.empty_like(one)
-    return 2 * size**3 / _best(lambda: torch.mm(one, one, out=out), kind, turns)
-
-
-def _copies(kind: str, megabytes: int = 256, turns: int = 15) -> float:
-    """Bytes a second, read and written, of copying an array far larger than any cache."""
-    one = torch.ones(megabytes * 2**18, device=kind)
-    out = torch.empty_like(one)
-    return 2 * 4 * one.numel() / _best(lambda: out.copy_(one), kind, turns)
-
-
-def _best(action: Callable[[], Any], kind: str, turns: int) -> float:
-    action()
-    return min(contestants.seconds(action, kind) for _ in range(turns))
-
-
-def bytes_moved(
-    model: plan.Shape, prompts: int, prompt_length: int, new_tokens: int, beams: int, size: int
-) -> int:
-    """The fewest bytes between memory and processor to continue one batch of prompts.
-
-    All matrices once a token. Keys and values are written once, prompt_length of each prompt and
-    new_tokens - 1 in each beam, and read at each of the new_tokens - 1 steps after the first: the
-    prompt's once for all beams, and in each beam those that it wrote at earlier steps.
-
-    Args:
-        size: bytes of a weight, a key or a value: 4, or 2 in bfloat16.
-    """
-    steps = new_tokens - 1
-    written = prompt_length + beams * steps
-    read = steps * prompt_length + beams * steps * (steps - 1) // 2
-    weights = new_tokens * (model.body + model.head)
-    return size * (weights + prompts * (written + read) * model.kv)
-
-
-def _needed(shape: plan.Shape, ground: contestants.Ground) -> dict[str, dict[str, float]]:
-    """Operations and bytes that a token takes at least, in each contest."""
-    length, batch = ground.protocol.block_length, ground.protocol.batch
-    size = 2 if ground.protocol.precision == "bf16" else 4
-    needed = {}
-    for name, beams in (("five beams", 5), ("sampling", 1)):
-        rows = decoding.rows_at_once(
-            ground.protocol.replace(decoding="beam" if beams > 1 else "sample"),
-            ground.base.model, length,
-        )  # fmt: skip
-        needed[name] = {
-            "operations": plan.writing_operations(shape, rows, length, length, beams)
-            / (rows * length),
-            "bytes": bytes_moved(shape, rows, length, length, beams, size) / (rows * length),
-        }
-    # A step of training reads the weights twice, and in the optimiser reads weights, gradients and
-    # two moments, and writes three of them; gradients are written once.
-    needed["training"] = {
-        "operations": 3 * plan.reading_operations(shape, batch, length) / (batch * length),
-        "bytes": 10 * plan.weight_bytes(shape) / (batch * length),
-    }
-    return needed
-
-
-# -- contests --------------------------------------------------------------------------------
-
-
-def _race(
-    contest: str, sides: Sequence[str], rounds: int, say: Callable[[str], None]
-) -> dict[str, list[float]]:
+def _race(contest: str, rounds: int, say: Callable[[str], None]) -> dict[str, list[float]]:
     """Tokens a second of each side in each round, the first turn of each not counted."""
-    if contestants.OTHER in sides and not contestants.has_other():
-        say(f"{contest}: {contestants.OTHER} is not installed")
-        sides = [who for who in sides if who != contestants.OTHER]
+    here = contestants.has_other()
+    sides = [who for who in contestants.CONTESTS[contest] if here or who != OTHER]
     rates: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         processes = {who: stack.enter_context(_process()) for who in sides}
@@ -177,7 +104,57 @@ def _process() -> Executor:
 def _turn(contest: str, who: str) -> tuple[str, float]:
     """In the process of a side: its full name, and its tokens a second in one turn."""
     side = contestants.side(contest, who)
-    rate = side.tokens / contestants.seconds(side.turn, models.device().type)
-    if models.device().type == "cuda":
+    rate = side.tokens / seconds(side.turn)
+    if kind() == "cuda":
         torch.cuda.empty_cache()  # another process is next
     return side.name, rate
+
+
+def growth(protocol: Protocol, say: Callable[[str], None]) -> dict[str, list[list[float]]]:
+    """Pairs of a size and seconds, each size in each of some rounds, after one not counted.
+
+    `tokens` and `generations` are those of whole runs of the loop, `operations` those of training
+    and writing with models of four widths and random weights.
+    """
+    small = protocol.replace(train_blocks=64, eval_blocks=32, generations=1)
+    length = protocol.block_length
+    trials: dict[str, list[tuple[float, Callable[[], float]]]] = {
+        "tokens": [(n * length, partial(_run, small.replace(train_blocks=n))) for n in BLOCKS],
+        "generations": [(n, partial(_run, small.replace(generations=n))) for n in GENERATIONS],
+        "operations": [_sized(width, protocol) for width in WIDTHS],
+    }
+    found: dict[str, list[list[float]]] = {}
+    for name, tried in trials.items():
+        say(f"growth with {name}")
+        tried[0][1]()
+        found[name] = [[size, trial()] for _ in range(GROWTH_ROUNDS) for size, trial in tried]
+    return found
+
+
+def _run(protocol: Protocol) -> float:
+    """Seconds that a run takes, with text and base model in memory and no finished generation."""
+    loop.prepare(protocol)
+    with tempfile.TemporaryDirectory() as folder:
+        empty = {name: str(Path(folder) / name) for name in ("COLLAPSE_CACHE", "COLLAPSE_BUILD")}
+        with mock.patch.dict(os.environ, empty):
+            return seconds(lambda: loop.run(protocol))
+
+
+def _sized(width: int, protocol: Protocol) -> tuple[float, Callable[[], float]]:
+    """Operations of training on 32 blocks and continuing them, and what gives the seconds."""
+    from transformers import OPTConfig, OPTForCausalLM
+
+    config = OPTConfig(
+        vocab_size=3072, hidden_size=width, word_embed_proj_dim=width, num_hidden_layers=4,
+        num_attention_heads=width // 32, ffn_dim=4 * width, max_position_embeddings=256,
+        dropout=0.0,
+    )  # fmt: skip
+    net = OPTForCausalLM(config).eval()
+    length, number = protocol.block_length, 32
+    blocks = np.random.default_rng(0).integers(4, 3072, (number, length)).astype(np.int32)
+
+    def work() -> None:
+        training.fine_tune(net, blocks, blocks[:1], protocol, seed=0)
+        decoding.generate(net, blocks, length, protocol, None)
+
+    return limits.operations(net, number, length), partial(seconds, work)

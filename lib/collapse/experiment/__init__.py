@@ -1,0 +1,7 @@
+"""The experiment, all of it: what is asked, what is computed, what is left behind.
+
+`protocol.Protocol` describes a run, `loop.run` computes it and `record.Record` is what remains;
+`records` has it on disk. Around them: texts and models (`corpus`, `sources`, `models`), what a
+generation is trained on (`training_text`), what it does (`training`, `decoding`, `scoring`), what
+is kept of it (`observation`), and finished generations in the cache (`generations`).
+"""

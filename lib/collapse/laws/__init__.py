@@ -1,5 +1,6 @@
-"""Closed forms of learning from one's own samples, each beside a simulator that obeys it.
+"""Closed forms of learning from one's own samples, and simulators that obey them.
 
-`drift` is of counts, of Gaussians and of their means, `regression` of ridge and least squares,
-`gaussian_mixture` of the paper's three errors. `autoencoder` has no law: it is trained.
+`drift` is of counts, words and Gaussians, `regression` of ridge regression on its own labels,
+`gaussian_mixture` and `autoencoder` are the paper's two small experiments. Nothing here knows the
+language models.
 """

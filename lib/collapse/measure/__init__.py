@@ -1,4 +1,6 @@
-"""Numbers from arrays: the gauges of a generation, a number a seed with its interval, and verdicts.
+"""Numbers from arrays, without a model and without PyTorch.
 
-Start with `gauges` (all that is read off a generation), `per_seed.PerSeed`, `verdicts.judge`.
+`facts.Facts` is what a record keeps of one generation, `gauges.GAUGES` is what is read off it,
+`metrics` holds the measures themselves, `per_seed` makes a mean and an interval of one number a
+seed, and `verdicts` turns intervals into the words that pages print.
 """

@@ -1,5 +1,4 @@
-"""How the book's own small base models were made, and how to make them again.
+"""The book's own base models, which `records/bases/` holds: `pretrain.make` makes one again.
 
-`literature` gathers what they read, `pretrain` makes them. A run reads them from `records/bases/`,
-so nothing of the experiment imports this room.
+`pretrain.RECIPES` says how each is made, `literature` is the human text that they have read.
 """

@@ -1,0 +1,239 @@
+"""The page on speed: what `book bench` measured, as one figure, tables and words."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from scipy import stats
+
+from collapse.bench.measured import OTHER, OURS, PAPER, RIVALS, in_words, ratios
+from collapse.book import figures
+from collapse.experiment.protocol import Protocol
+
+ASKED = {"five beams": 4.0, "sampling": 1.5, "training": 1.3}  # times the rival, set beforehand
+NOT_YET = "not run yet"
+GROWING = {
+    "tokens": "training tokens of a run",
+    "generations": "generations of a run",
+    "operations": "operations of training and writing, with models of four widths",
+}
+# Blocks of 64 of OPT's tokens in WikiText-2.
+TRAIN, VALID, TEST = 37_000, 3_880, 4_360
+
+Found = dict[str, Any]  # measurements, as `measured.read` gives them
+
+
+def shares(found: Found, contest: str, rate: float) -> dict[str, float]:
+    """The shares of the machine's `operations` and `bytes` a second that a rate takes at least.
+
+    The first is what is called model-FLOP utilisation, against what a large product reaches here
+    and not against the number of a data sheet. The larger of the two is the share of the floor.
+
+    Args:
+        rate: tokens a second.
+    """
+    needed, limits = found["needed"][contest], found["limits"]
+    return {what: rate * needed[what] / limits[what] for what in ("operations", "bytes")}
+
+
+def floor(found: Found, contest: str) -> float:
+    """Tokens a second if nothing but products at full rate, or copies at full width, took time."""
+    return 1 / max(shares(found, contest, 1.0).values())
+
+
+def slope(points: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+    """Slope of log seconds on log size by least squares, and its 95 % interval.
+
+    A cost that is proportional to something has slope 1.
+
+    Args:
+        points: (size, seconds), repeated ones too.
+    """
+    x, y = np.log(np.array(points)).T
+    fit = stats.linregress(x, y)
+    half = stats.t.ppf(0.975, len(x) - 2) * fit.stderr
+    return fit.slope, fit.slope - half, fit.slope + half
+
+
+# -- words -----------------------------------------------------------------------------------
+
+
+def said(found: Found | None) -> dict[str, str]:
+    """Every number in the page's prose by its name there; `not run yet` where it was not measured.
+
+    Named `KIND-CONTEST`: `times`, `paper` and `other` are this book's rate over that of its rival,
+    of the paper's way and of CTranslate2; `asked` is what it was to be, `verdict` whether the
+    median is; `floor` is the share of the floor, and `bound` what the floor is made of.
+    """
+    words = {f"asked-{contest}": f"{times:g}" for contest, times in ASKED.items()}
+    for contest, rival in RIVALS.items():
+        words[f"times-{contest}"] = _times(found, contest, rival)
+        words[f"paper-{contest}"] = _times(found, contest, PAPER)
+        words[f"other-{contest}"] = _times(found, contest, OTHER)
+        words[f"verdict-{contest}"] = words[f"floor-{contest}"] = NOT_YET
+        words[f"bound-{contest}"] = NOT_YET
+        if found:
+            reached = statistics.median(ratios(found, contest)) >= ASKED[contest]
+            used = shares(found, contest, statistics.median(found["contests"][contest][OURS]))
+            words[f"verdict-{contest}"] = "reached" if reached else "not reached"
+            words[f"floor-{contest}"] = f"{max(used.values()):.0%}"
+            words[f"bound-{contest}"] = max(used, key=lambda what: used[what])
+    words["same-text"] = f"{found['same_text']:.0%}" if found else NOT_YET
+    words["where"] = origin(found) if found else NOT_YET
+    return words
+
+
+def _times(found: Found | None, contest: str, rival: str) -> str:
+    try:
+        return in_words(ratios(found, contest, rival)) if found else NOT_YET
+    except KeyError:
+        return NOT_YET
+
+
+def origin(found: Found) -> str:
+    """One line that says where and when the measurements were made."""
+    return (
+        f"{found['model']}, {found['precision']}, blocks of {found['block_length']} tokens, on "
+        f"{found['device']}; {found['rounds']} rounds, {found['date'][:10]}, commit "
+        f"{(found['commit'] or 'unknown')[:8]}"
+    )
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def contestants(found: Found | None, kind: str) -> HTML:
+    """Every side of every contest: tokens a second, times the rival, shares of the machine.
+
+    Args:
+        kind: of machine, for the sentence that stands in for a table that is missing.
+    """
+    if not found:
+        return HTML(f"<p>On {kind}: {NOT_YET}.</p>")
+    rows = []
+    for contest, sides in found["contests"].items():
+        rival = next(rates for name, rates in sides.items() if name.startswith(RIVALS[contest]))
+        for side, rates in sides.items():
+            median = statistics.median(rates)
+            used = shares(found, contest, median)
+            rows.append(
+                {
+                    "contest": contest,
+                    "who": side,
+                    "tokens a second": f"{median:,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
+                    f"times {' or '.join(dict.fromkeys(RIVALS.values()))}": in_words(
+                        [one / two for one, two in zip(rates, rival, strict=True)]
+                    ),
+                    "of the machine's operations": f"{used['operations']:.0%}",
+                    "of its bytes": f"{used['bytes']:.0%}",
+                }
+            )
+    earlier = (
+        "These measurements are of an earlier version. It also ran a plain training loop in the "
+        "style of the paper's code, which the table still shows, and split the time by kind of "
+        "operation, which is no longer done."
+    )
+    return figures.table(rows, earlier if "profiles" in found else "")
+
+
+def growth(found: Found | None) -> HTML:
+    """How the seconds grow with the size: sizes and medians at both ends, and the slope."""
+    if not found or not found["growth"]:
+        return HTML(f"<p>Growth of the cost: {NOT_YET}.</p>")
+    rows = []
+    for name, label in GROWING.items():
+        points = found["growth"][name]
+        sizes = sorted({size for size, _ in points})
+        least, most = (
+            statistics.median(seconds for size, seconds in points if size == end)
+            for end in (sizes[0], sizes[-1])
+        )
+        value, low, high = slope(points)
+        rows.append(
+            {
+                "what grows": label,
+                "from, to": ", ".join(
+                    f"{end:,.0f}" if end < 1e6 else f"{end:.1e}" for end in (sizes[0], sizes[-1])
+                ),
+                "times as much": f"{sizes[-1] / sizes[0]:.3g}",
+                "seconds": f"{least:.1f}, {most:.1f}",
+                "times as long": f"{most / least:.1f}",
+                "slope [95 %]": f"{value:.2f} [{low:.2f}, {high:.2f}]",
+            }
+        )
+    return figures.table(rows)
+
+
+def whole_runs(found: Found | None, settings: Sequence[Protocol]) -> HTML:
+    """What runs on all of WikiText-2 take at the measured rates, and what they would at the floor.
+
+    Scored are the validation blocks after each epoch, the test blocks, and what was written, by
+    the model that wrote it, by generation 0 and as generation 0's. Scoring was not measured: it
+    counts as a third of training, as its operations do.
+    """
+    if not found:
+        return HTML(f"<p>Whole runs: {NOT_YET}.</p>")
+    rows, length = [], found["block_length"]
+    ways = {
+        "here": {name: statistics.median(found["contests"][name][OURS]) for name in RIVALS},
+        "floor": {name: floor(found, name) for name in RIVALS},
+    }
+    for setting in settings:
+        written = setting.generations * TRAIN
+        trained = setting.epochs * written
+        scored = setting.generations * (setting.epochs * VALID + TEST) + 3 * written
+        hours = {
+            way: length
+            * ((trained + scored / 3) / rate["training"] + written / rate["five beams"])
+            / 3600
+            for way, rate in ways.items()
+        }
+        rows.append(
+            {
+                "a run of": f"{setting.epochs} epochs, {setting.mixture}",
+                "models": str(setting.generations),
+                "hours of the machine": f"{hours['here']:,.2f}",
+                "at the floor": f"{hours['floor']:,.2f}",
+                "share of the floor": f"{hours['floor'] / hours['here']:.0%}",
+            }
+        )
+    return figures.table(rows)
+
+
+# -- figure ----------------------------------------------------------------------------------
+
+
+def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
+    """Tokens a second of each side, every round a dot, medians as bars, floors as lines.
+
+    Returns:
+        the figure and its data: one row a contest, side and round.
+    """
+    figures.style()
+    heights = [len(sides) for sides in found["contests"].values()]
+    figure, axes = plt.subplots(
+        len(heights), 1, figsize=(9.2, 1.1 + 0.42 * sum(heights) + 0.5 * len(heights)),
+        layout="constrained", gridspec_kw={"height_ratios": heights},
+    )  # fmt: skip
+    data = []
+    for axis, (name, sides) in zip(axes, found["contests"].items(), strict=True):
+        limit = floor(found, name)
+        for row, (side, rates) in enumerate(sides.items()):
+            colour = figures.COLOURS[0] if side == OURS else "#BBBBBB"
+            axis.barh(row, statistics.median(rates), 0.62, color=colour)
+            axis.plot(rates, [row] * len(rates), "o", mfc="white", mec="black", ms=5)
+            measured = {"round": range(len(rates)), "tokens_per_second": rates, "floor": limit}
+            data.append(pd.DataFrame({"contest": name, "side": side, **measured}))
+        axis.axvline(limit, color=figures.COLOURS[1], ls="--")
+        axis.set_yticks(range(len(sides)), list(sides))
+        axis.invert_yaxis()
+        axis.set_xlim(0)
+        axis.grid(axis="y", visible=False)
+        axis.set_title(f"{name} (dashed: the floor)", loc="left", fontsize=12)
+    axes[-1].set_xlabel("tokens per second")
+    return figure, pd.concat(data, ignore_index=True)

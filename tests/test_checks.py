@@ -1,0 +1,63 @@
+"""What `make test` and `make lint` rely on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+from collapse.experiment.assets import ROOT
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with one test in each of the two parts of the tests."""
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    (tmp_path / "tests/book").mkdir(parents=True)
+    page = "def test_page():\n    pass\n"
+    (tmp_path / "tests/book/test_page.py").write_text(page)
+    (tmp_path / "tests/test_mistakes.py").write_text(page.replace("page", "mistake"))
+    (tmp_path / "tests/test_loop.py").write_text(
+        "import os, time\n\n\ndef test_loop():\n"
+        "    print('begun', flush=True)\n    time.sleep(float(os.environ['SLEEP']))\n"
+        "    assert os.environ['HF_HUB_OFFLINE'] == os.environ['OMP_NUM_THREADS'] == '1'\n"
+        "    assert 'FAIL' not in os.environ\n"
+    )
+    return tmp_path
+
+
+def running(checkout: Path, **environment: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, ".ci/test.py"], cwd=checkout, text=True, start_new_session=True,
+        env=os.environ | {"PYTEST_ADDOPTS": "-s"} | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def test_both_parts_run_once_and_one_that_fails_fails_all(checkout: Path) -> None:
+    good, bad = running(checkout, SLEEP="0"), running(checkout, SLEEP="0", FAIL="1")
+    said = good.communicate()[0]
+    assert good.returncode == 0, said
+    assert "pages | 2 passed" in said and "loop | 1 passed" in said
+    said = bad.communicate()[0]
+    assert bad.returncode == 1
+    assert "pages | 2 passed" in said and said.endswith("tests failed: loop\n")
+
+
+def test_ctrl_c_ends_both_parts(checkout: Path) -> None:
+    process = running(checkout, SLEEP="600")
+    assert any("begun" in line for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)  # all that hold the other end of its pipe have ended
+    assert process.returncode == 130
+
+
+def test_no_room_imports_what_is_one_chapter_s() -> None:
+    chapters = {path.stem for path in (ROOT / "chapters").glob("*.py")}
+    seen = grimp.build_graph("collapse", include_external_packages=True, cache_dir=None).modules
+    assert {"numpy", "collapse.measure"} <= seen  # what is imported is seen
+    assert not chapters & seen
