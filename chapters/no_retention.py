@@ -19,9 +19,8 @@ from IPython.display import HTML
 
 import retention_figures
 from collapse.experiment import models
-from collapse.experiment.arms import describe
+from collapse.experiment.arms import Run, describe
 from collapse.experiment.assets import AssetError, atomic, build_dir
-from collapse.experiment.arms import Run
 from collapse.measure import metrics
 
 LARGEST = 300_000  # bytes of a page's texts

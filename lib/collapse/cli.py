@@ -109,7 +109,8 @@ def _given(context: click.Context, option: click.Parameter, value: Any) -> Any:
 
 def _folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
     """The folder that an option names; `~` stands for the home of a user who is known."""
-    return assets.expanded(value, option.opts[0]) if _given(context, option, value) else None
+    given = _given(context, option, value)
+    return assets.expanded(given, option.opts[0]) if given else None
 
 
 scale_option = click.option(
@@ -413,15 +414,16 @@ def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) 
 
     All chapters if no NAME is given.
     """
-    from collapse.experiment import loop, records
+    from collapse.experiment import records
+    from collapse.experiment.arms import missing
     from collapse.sweeps import plan
 
     wanted = {}
     for name in names or chapter.names():
         arms = chapter.arms(name, chapter.settings(name, scale, overrides))
         shown = {run.hash: run for arm in arms.values() for run in arm.runs()}
-        missing = {run.hash: run for arm in arms.values() for run in loop.missing(arm)}
-        wanted[name] = (list(shown.values()), list(missing.values()))
+        absent = {run.hash: run for arm in arms.values() for run in missing(arm)}
+        wanted[name] = (list(shown.values()), list(absent.values()))
     every = {run.hash: run for _, runs in wanted.values() for run in runs}  # chapters share some
     jobs = dict(zip(every, plan.jobs(list(every.values())), strict=True))
     plan.check(list(jobs.values()))

@@ -19,8 +19,8 @@ from markdown_it import MarkdownIt
 from pybtex.database import parse_string
 
 from collapse.book import cards, chapter, execution, gallery, site
-from collapse.experiment.assets import ROOT
 from collapse.experiment.arms import Run
+from collapse.experiment.assets import ROOT
 from collapse.experiment.protocol import Protocol
 from toy_records import make_record
 from toys import toy_site

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_records import make_record
 
 from collapse.book import ratios
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
+from toy_records import make_record
 
 
 def runs_of(ends: dict[int, list[float]], computed: bool = False, **fields: Any) -> list[Run]:

@@ -1,12 +1,12 @@
 """The runs that chapters ask for: what their cells compute, each once, the most valuable first."""
 
 import pytest
-from test_records import make_record
 
 import index
 from collapse.book import chapter
 from collapse.experiment import loop
 from collapse.experiment.protocol import Arm, Protocol
+from toy_records import make_record
 
 
 @pytest.mark.parametrize("scale", chapter.SCALES)

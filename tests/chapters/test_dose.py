@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 from test_ratios import runs_of
-from test_records import make_record
 
 import how_much_human_text as dose
 import how_much_human_text_figures as dose_figures
@@ -16,6 +15,7 @@ from collapse.book import figures
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
+from toy_records import make_record
 
 
 def dosed(ends: dict[float, dict[int, list[float]]]) -> dict[float, list[Run]]:

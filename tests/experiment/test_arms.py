@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_records import make_record
 
 from collapse.experiment import arms, loop, records
 from collapse.experiment.loop import Observer
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError
 from collapse.experiment.record import Record, RecordError
+from toy_records import make_record
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from test_records import make_record
 
 from collapse import cli
 from collapse.book import chapter
@@ -23,6 +22,7 @@ from collapse.experiment.records import RecordError
 from collapse.sweeps import pack, packed
 from collapse.sweeps.pack import PackError
 from conftest import caching_in
+from toy_records import make_record
 from toy_sweeps import undisturbed
 
 # What the book uses and a machine that only computes may lack.

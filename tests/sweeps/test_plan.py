@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from test_records import make_record
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, T5Config
 
@@ -31,6 +30,7 @@ from collapse.experiment.protocol import Arm, Protocol, ProtocolError
 from collapse.sweeps import plan
 from collapse.sweeps.plan import FitError, Job
 from collapse.sweeps.progress import Watch
+from toy_records import make_record
 
 BLOCKS, LENGTH = 3, 12
 ENOUGH = 2**50

@@ -128,7 +128,14 @@ def seeds_and_mean(
     """
     index, count = place
     colour, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
-    thin = {"color": colour, "lw": 0.8, "alpha": 0.55, "ls": line, "marker": marker, "ms": 3}
+    thin: dict[str, Any] = {
+        "color": colour,
+        "lw": 0.8,
+        "alpha": 0.55,
+        "ls": line,
+        "marker": marker,
+        "ms": 3,
+    }
     for _, one in rows.groupby("seed"):
         x = one[by] + 0.06 * (index - (count - 1) / 2)
         if intervals:

@@ -157,7 +157,7 @@ def serve(port: str) -> None:
 
 if __name__ == "__main__":
     try:
-        {"clean": clean, "serve": serve}[sys.argv[1]](*sys.argv[2:])
+        clean() if sys.argv[1] == "clean" else serve(*sys.argv[2:])
     except (BookError, OSError) as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(2)

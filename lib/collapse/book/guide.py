@@ -11,13 +11,14 @@ from collapse.experiment.protocol import COMPUTE, RANGES, Protocol
 def described(name: str) -> list[tuple[str, ...]]:
     """Of each parameter name, type, unit, range, paper value, laptop value and what it is."""
     laptop = settings(name, "laptop", {})
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for key, one in parameters(name).items():
         if key == "scale":
             continue
         values = (written(one.default), written(laptop[key]))
-        unit = one.json_schema_extra["unit"]
-        rows.append((key, type_name(one), unit, limits(key, name), *values, one.description))
+        unit = dict(one.json_schema_extra or {})["unit"]  # type: ignore[arg-type]
+        about = (str(unit), limits(key, name), *values, str(one.description))
+        rows.append((key, type_name(one), *about))
     return rows
 
 

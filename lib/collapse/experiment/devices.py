@@ -106,14 +106,13 @@ def end_with_parent() -> None:
     A parent that is killed can tell its children nothing, and a pool's wait for ever. To be called
     in the child: `ProcessPoolExecutor(..., initializer=devices.end_with_parent)`.
     """
-    parent = multiprocessing.parent_process()
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
-    def wait() -> None:
-        parent.join()  # on a pipe, which the system closes however the parent ends
-        os._exit(1)
 
-    if parent is not None:
-        threading.Thread(target=wait, daemon=True).start()
+def _end_after(parent: Any) -> None:
+    parent.join()  # on a pipe, which the system closes however the parent ends
+    os._exit(1)
 
 
 def _state() -> Any:

@@ -55,7 +55,7 @@ def write(path: Path, generation: Generation, state: dict[str, torch.Tensor] | N
     """
     with assets.atomic(path, replace=True) as temporary:
         temporary.mkdir()
-        np.savez(temporary / "arrays.npz", **generation.arrays)
+        np.savez(temporary / "arrays.npz", allow_pickle=False, **generation.arrays)
         if state is not None:
             torch.save(state, temporary / WEIGHTS)
         facts = {name: getattr(generation, name) for name in ("training", "seconds", "place")}

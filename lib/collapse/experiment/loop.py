@@ -210,11 +210,12 @@ def _key(chain: _Chain, train: np.ndarray, number: int) -> str:
     p, blocks = chain.protocol, chain.blocks
     start = chain.keys[number - 1] if starts_from_previous(p, number) else chain.base.identity
     writing: list[Any] = [p.decoding, p.prompts, p.repetition_penalty, p.eos]
-    writing += {"beam": [p.beams], "sample": [p.temperature, p.top_p], "greedy": []}[p.decoding]
+    own: dict[str, list[Any]] = {"beam": [p.beams], "sample": [p.temperature, p.top_p]}
+    writing += own.get(p.decoding, [])
     arrays = (train, blocks.train, blocks.valid, blocks.test)
     return digest(
         [
-            [hashlib.sha256(np.ascontiguousarray(array)).hexdigest() for array in arrays],
+            [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays],
             [start, p.epochs, p.lr, p.lr_end, p.batch, p.precision, p.selection],
             _an_epoch(chain, train),
             [p.seed, number, writing],

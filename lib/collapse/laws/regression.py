@@ -89,8 +89,12 @@ def simulate(task: Task, regime: str, generations: int, chains: int, random: Gen
     orthogonal = np.linalg.qr(random.standard_normal((task.rows, dimensions)))[0]
     design = orthogonal * np.sqrt(task.rows * task.eigenvalues)
     gram, unit = design.T @ design / task.rows, np.eye(dimensions)
-    sets = np.arange(1, generations + 2) if regime == "accumulate" else [1] * (generations + 1)
-    solvers = [np.linalg.solve(gram + task.a_row(m) * unit, design.T / task.rows) for m in sets]
+    sets = (
+        np.arange(1, generations + 2) if regime == "accumulate" else np.ones(generations + 1, int)
+    )
+    solvers = [
+        np.linalg.solve(gram + task.a_row(int(m)) * unit, design.T / task.rows) for m in sets
+    ]
     found = np.zeros((chains, generations + 1))
     for chain in range(chains):
         weights, labels = task.truth, []
@@ -126,10 +130,12 @@ def floor(share: float, rows: Array, task: Task) -> Array:
     Args:
         rows: n, any shape.
     """
-    return _fitted_once(task, np.asarray(rows)) + share**2 * _fitted_once(task, task.rows)
+    return _fitted_once(task, np.asarray(rows)) + share**2 * _fitted_once(
+        task, np.asarray(task.rows)
+    )
 
 
-def _fitted_once(task: Task, rows: Array | int) -> Array:
+def _fitted_once(task: Task, rows: Array) -> Array:
     """Expected risk of least squares on standard normal rows (an inverse Wishart's mean)."""
     dimensions = len(task.truth)
     return task.noise**2 * dimensions / (rows - dimensions - 1)

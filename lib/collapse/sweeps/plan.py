@@ -397,13 +397,13 @@ def table(jobs: Sequence[Job]) -> list[tuple[str, str]]:
         tokens = sum(work(job)[number] * job.protocol.block_length for job in jobs)
         rows.append((what, f"{in_thousands(tokens).rstrip()} tokens"))
     counts = [count for job in jobs if (count := operations(job)) is not None]
-    times = [time for job in jobs if (time := seconds(job)) is not None]
+    times = [took for job in jobs if (took := seconds(job)) is not None]
     most = in_bytes(max(sum(memory(job, _threads())) for job in jobs))
     known = len(counts) == len(jobs)
     time = "not known before a run of this kind is in records/" if known else unknown
     if len(times) == len(jobs):
         machines = " and ".join(dict.fromkeys(machine for _, machine in times))
-        time = f"{in_words(sum(took for took, _ in times))}, as on {machines}"
+        time = f"{in_words(sum(one for one, _ in times))}, as on {machines}"
     return [
         *rows,
         ("operations", f"{in_thousands(sum(counts))}FLOP" if known else unknown),

@@ -51,7 +51,8 @@ class Watch(Observer):
             BookError: its text is not here, or too short.
         """
         plan.check(plan.jobs([protocol]))
-        self.run, self.last, self.first = protocol.hash, protocol.generations - 1, None
+        self.run, self.last = protocol.hash, protocol.generations - 1
+        self.first: int | None = None  # generation computed here
         self.spoke = now()
         print(
             f"seed {protocol.seed}: {protocol.generations} generations, {protocol.epochs} epochs, "
