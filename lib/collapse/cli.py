@@ -437,9 +437,9 @@ def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) 
             click.echo(f"{title}: at most")
             for what, how_much in plan.table(planned):
                 click.echo(f"  {what:<12}{how_much}")
-        elif shown := wanted[title][0]:
-            found = [run for run in shown if records.find(run, records.published())]
-            click.echo(f"{title}: nothing to compute: {len(found)} runs are in records/")
+        elif all_of_it := wanted[title][0]:
+            here = [run for run in all_of_it if records.find(run, records.published())]
+            click.echo(f"{title}: nothing to compute: {len(here)} runs are in records/")
         else:
             click.echo(f"{title}: no runs")
 

@@ -23,9 +23,10 @@ TOGETHER = """
 import json, sys
 from collapse.experiment import devices, loop
 from collapse.experiment.protocol import Protocol
+from collapse.sweeps.progress import Watch
 with devices.one_speaks():
     for values in json.loads(sys.argv[1]):
-        loop.run(Protocol(**values))
+        loop.run(Protocol(**values), observer=Watch())
 """
 
 

@@ -21,9 +21,9 @@ from collapse import cli
 from collapse.book import chapter
 from collapse.experiment import assets, decoding, loop, records
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError
-from collapse.sweeps import runs as runs_of
 from collapse.sweeps import sweep
 from collapse.sweeps.progress import Tally
+from collapse.sweeps.runs import runs_of
 from collapse.sweeps.sweep import SweepError
 from toy_sweeps import fingerprints, undisturbed
 
@@ -333,7 +333,7 @@ def test_the_command_computes_what_a_chapter_then_finds_finished(
     assert first == "to compute: 2 runs of 6 generations in all"
     assert last == "all computed; `OMP_NUM_THREADS=1 book run` finds them finished"
     monkeypatch.setattr(decoding, "generate", lambda *_: pytest.fail("computed again"))
-    assert [one.record.fingerprint for one in runs_of.arm(arm)] == list(fingerprints().values())
+    assert [one.record.fingerprint for one in runs_of(arm)] == list(fingerprints().values())
     assert capsys.readouterr().out.count("(from the cache)") == 6
 
 

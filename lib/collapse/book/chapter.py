@@ -28,6 +28,7 @@ from collapse.book.parameters import (
 )
 from collapse.errors import BookError
 from collapse.experiment import assets, sources
+from collapse.experiment.arms import Run, committed, missing
 from collapse.experiment.protocol import Arm, Protocol
 
 if TYPE_CHECKING:  # a machine that only computes may lack it
@@ -313,19 +314,17 @@ def wanted(names_: Sequence[str], scale: str, overrides: Mapping[str, Any]) -> l
     Raises:
         BookError: a name or a parameter is refused, or a record is damaged.
     """
-    from collapse.experiment import loop
-
     if not names_:
         names_ = [n for n in names() if arms(n, settings(n, scale, {}))]
     found = [arms(name, settings(name, scale, overrides)) for name in names_]
     own = {next(iter(each.values())).protocol.arm_hash for each in found if each}
-    runs = [run for each in found for arm in each.values() for run in loop.missing(arm)]
+    runs = [run for each in found for arm in each.values() for run in missing(arm)]
     runs.sort(key=lambda run: (run.arm_hash not in own, run.seed))
     return list({run.hash: run for run in runs}.values())
 
 
-def recorded(values: Mapping[str, Any]) -> list[Any]:
-    """The committed `loop.Run`s of a chapter's own setting.
+def recorded(values: Mapping[str, Any]) -> list[Run]:
+    """The committed runs of a chapter's own setting.
 
     Where none is of the paper's model those of its stand-in count, which a machine without a model
     hub can have; a record says by itself which model it is of.
@@ -333,25 +332,22 @@ def recorded(values: Mapping[str, Any]) -> list[Any]:
     Args:
         values: all parameters of the chapter, as `settings` gives them.
     """
-    from collapse.experiment import loop
-
     protocol = Protocol.among(dict(values))
     stand_in = [STAND_IN] if protocol.model == Protocol().model else []
     for base in [protocol.model, *stand_in]:
-        runs = loop.arm(Arm(protocol.replace(model=base), values["seeds"], "none"))
-        if runs:
+        if runs := committed(Arm(protocol.replace(model=base), values["seeds"], "none")):
             return runs
     return []
 
 
-def published(name: str, protocol: Protocol) -> dict[str, list[Any]]:
+def published(name: str, protocol: Protocol) -> dict[str, list[Run]]:
     """The committed runs of a chapter's own settings at scales other than the one at hand.
 
     Args:
         protocol: what the chapter computes; an arm that it belongs to is left out.
 
     Returns:
-        label -> `loop.Run`s; a scale without records is left out.
+        label -> `Run`s; a scale without records is left out.
     """
     found = {}
     for scale in PUBLISHED:

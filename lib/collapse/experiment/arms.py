@@ -28,6 +28,16 @@ def missing(wanted: Arm) -> list[Protocol]:
     return wanted.runs() if wanted.compute == "all" else []
 
 
+def committed(wanted: Arm) -> list[Run]:
+    """The runs of an arm that are in `records/`, in the order of their seeds.
+
+    Raises:
+        RecordError: one of them is damaged.
+    """
+    found = (records.find(protocol, records.published()) for protocol in wanted.runs())
+    return [Run(record, computed=False) for record in found if record]
+
+
 def one_of(runs: list[Run], seed: int) -> Run:
     """The run of a seed, or the first there is.
 
