@@ -15,7 +15,7 @@ from collapse import cli
 from collapse.book import cards, chapter, execution
 from collapse.book.parameters import ParameterError
 from collapse.errors import BookError
-from collapse.sweeps import plan
+from collapse.sweeps import shapes
 from toys import make_book
 
 WRITING = {
@@ -258,7 +258,7 @@ def test_an_architecture_that_the_planner_does_not_know_stops_no_plan(
     tmp_path: Path, config: str
 ) -> None:
     (tmp_path / "config.json").write_text(config)
-    assert plan.shape_of(str(tmp_path)) is None
+    assert shapes.shape_of(str(tmp_path)) is None
 
 
 def test_pairs_keep_what_stands_behind_the_first_equals_sign() -> None:

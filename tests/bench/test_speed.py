@@ -22,7 +22,7 @@ from collapse.experiment import corpus, models
 from collapse.experiment.assets import build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
-from collapse.sweeps import plan
+from collapse.sweeps import shapes
 
 MEASURED: dict[str, Any] = {
     "schema": measured.SCHEMA,
@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_used_is_named(text: str, said: str) -> None:
 
 
 def test_bytes_are_those_of_a_decoder_that_moves_nothing_twice() -> None:
-    shape = plan.Shape(body=100, head=20, embeddings=0, pair=0, kv=6, activations=0, vocabulary=5)
+    shape = shapes.Shape(body=100, head=20, embeddings=0, pair=0, kv=6, activations=0, vocabulary=5)
     moved, length, prompts, beams = 0, 7, 3, 4
     for step in range(length):
         moved += 120  # all matrices

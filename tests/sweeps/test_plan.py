@@ -27,7 +27,7 @@ from collapse.experiment import (
     training,
 )
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError
-from collapse.sweeps import plan
+from collapse.sweeps import plan, shapes
 from collapse.sweeps.plan import FitError, Job
 from collapse.sweeps.progress import Watch
 from toy_records import make_record
@@ -72,7 +72,7 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     torch.manual_seed(0)
     net = MODELS[request.param]().eval()
     net.config.save_pretrained(tmp_path / "model")
-    net.shape = plan.shape_of(str(tmp_path / "model"))
+    net.shape = shapes.shape_of(str(tmp_path / "model"))
     return net
 
 
@@ -97,7 +97,7 @@ def pairs(model: Any, number: int) -> int:
 def test_reading_takes_what_pytorch_counts_less_what_no_token_may_see(model: Any) -> None:
     ids = tokens(model, BLOCKS, LENGTH)
     unseen = pairs(model, BLOCKS * LENGTH * (LENGTH - 1) // 2)
-    found = plan.reading_operations(model.shape, BLOCKS, LENGTH)
+    found = shapes.reading_operations(model.shape, BLOCKS, LENGTH)
     assert found == counted(lambda: model(input_ids=ids, use_cache=False)) - unseen
     trained = counted(lambda: model(input_ids=ids, use_cache=False).logits.sum().backward())
     assert 3 * found == trained - 3 * unseen
@@ -117,13 +117,13 @@ def test_writing_takes_what_pytorch_counts_with_remembered_keys(
             model(input_ids=tokens(model, BLOCKS * beams, 1), past_key_values=past, use_cache=True)
 
     expected = counted(write) - pairs(model, BLOCKS * prompt * (prompt - 1) // 2)
-    assert plan.writing_operations(model.shape, BLOCKS, prompt, new, beams) == expected
+    assert shapes.writing_operations(model.shape, BLOCKS, prompt, new, beams) == expected
 
 
 def test_numbers_held_are_about_those_of_a_real_model(model: Any) -> None:
     held = sum(p.nbytes for p in model.parameters())
     # Biases and norms, which are left out, weigh more in a model as small as this.
-    assert 0.9 * held < plan.weight_bytes(model.shape) <= held
+    assert 0.9 * held < shapes.weight_bytes(model.shape) <= held
     past = model(input_ids=tokens(model, BLOCKS, LENGTH), use_cache=True).past_key_values
     cached = sum(layer.keys.numel() + layer.values.numel() for layer in past.layers)
     assert BLOCKS * LENGTH * model.shape.kv == cached
@@ -139,7 +139,7 @@ def test_numbers_held_are_about_those_of_a_real_model(model: Any) -> None:
     ids = tokens(model, 8, 32)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model(input_ids=ids, labels=ids, use_cache=False)
-    assert 0.5 < plan.FLOAT * ids.numel() * model.shape.activations / sum(kept.values()) < 2
+    assert 0.5 < shapes.FLOAT * ids.numel() * model.shape.activations / sum(kept.values()) < 2
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_book_s_models_are_known_without_a_download(name: str, millions: flo
     [job] = plan.jobs([Protocol(model=name, train_blocks=10, eval_blocks=10)])
     assert job.shape is not None
     millions = millions or models.load(name).parameters / 1e6
-    assert plan.weight_bytes(job.shape) / 4e6 == pytest.approx(millions, rel=0.01)
+    assert shapes.weight_bytes(job.shape) / 4e6 == pytest.approx(millions, rel=0.01)
     said = plan.absent(job.protocol)
     assert said[0] == "the text has first to be fetched (23 MB)"
     assert [name in line and "MB" in line for line in said[1:]] == [True] * (name != "tiny")
@@ -172,10 +172,10 @@ def test_memory_is_a_little_more_than_a_training_step_holds() -> None:
     events = profile.profiler.kineto_results.events()
     changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
     peak = np.cumsum([change for _, change in changes]).max()
-    shape = plan.shape(config.to_dict())
+    shape = shapes.shape(config.to_dict())
     protocol = Protocol(batch=16, block_length=32, decoding="greedy")
     on_device, _ = plan.memory(Job(protocol, shape, train=16, valid=1, test=1), threads=1)
-    others = 6 * plan.weight_bytes(shape)  # all copies of the weights but the gradients
+    others = 6 * shapes.weight_bytes(shape)  # all copies of the weights but the gradients
     assert peak < on_device - others < 2 * peak
 
 
@@ -278,7 +278,7 @@ def test_time_is_that_of_recorded_runs_by_their_operations(
     recorded = Protocol(model="tiny", generations=3, decoding="sample")
     path = records.write(make_record(recorded), tmp_path)  # 7 blocks, 1.5 seconds a generation
     (tmp_path / f"{path.name[:-1]}x").mkdir()  # is none
-    job = Job(recorded, plan.shape_of("tiny"), train=7, valid=5, test=5)
+    job = Job(recorded, shapes.shape_of("tiny"), train=7, valid=5, test=5)
     took = plan.seconds(job)
     assert took is not None and took[0] == pytest.approx(4.5) and took[1] == "toy"
     assert dict(plan.table([job]))["time"] == "about 4 s, as on toy"
@@ -307,7 +307,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def make_job(train: int = 1000, **changes: Any) -> Job:
-    shape = plan.shape(plan.ELSEWHERE["facebook/opt-125m"])
+    shape = shapes.shape(shapes.ELSEWHERE["facebook/opt-125m"])
     return Job(Protocol(**changes), shape, train, valid=30, test=40)
 
 
