@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from test_ratios import GROWING, STABLE, runs_of
 
 import retention
+import retention_figures
 from collapse.book import figures, ratios
 from collapse.experiment import assets
 from collapse.experiment.arms import describe
@@ -41,9 +42,9 @@ MAKERS = {
     "perplexity": lambda: figures.perplexity(
         ARMS, [retention.FROM_20_TO_28, retention.LOSING_20_TO_28], {"published": SHOWN[:1]}
     ),
-    "text_histogram": lambda: figures.text_histogram(SHOWN[0]),
-    "gauges": lambda: figures.gauges(SHOWN[0], COLUMNS),
-    "last_ratios": lambda: figures.last_ratios(ARMS, [retention.MINOR_DEGRADATION]),
+    "text_histogram": lambda: retention_figures.text_histogram(SHOWN[0]),
+    "gauges": lambda: retention_figures.gauges(SHOWN[0], COLUMNS),
+    "last_ratios": lambda: retention_figures.last_ratios(ARMS, [retention.MINOR_DEGRADATION]),
 }
 
 
@@ -135,7 +136,7 @@ def test_the_ticks_of_a_generation_axis_are_whole_numbers() -> None:
 def test_figures_of_runs_that_do_not_exist_say_so(
     arms: figures.Arms, displayed: list[dict[str, Any]]
 ) -> None:
-    for figure, data in (figures.perplexity(arms), figures.last_ratios(arms)):
+    for figure, data in (figures.perplexity(arms), retention_figures.last_ratios(arms)):
         assert "not run yet" in texts_in(figure)
         figures.show(figure, data, id="fig-none", caption="None.", alt="Nothing.", runs=[])
     assert "not run yet" in displayed[-2]["metadata"]["collapse"]["caption"]
@@ -148,7 +149,7 @@ def test_a_strip_shows_text_and_never_markup() -> None:
     (run,) = runs_of({4: [20.0, 28.0]})
     attack = "<script>alert('x')</script> & </s> <b>"
     run.record.samples[0].update(prompt=attack, human=attack, generations=[attack, attack])
-    html = figures.strip(run, 0).data
+    html = retention_figures.strip(run, 0).data
     assert "<script>" not in html and "<b>" not in html
     assert html.count("&lt;script&gt;") == 4 and html.count("&amp; ¶ &lt;b&gt;") == 4
     table = ET.fromstring(html)
@@ -162,7 +163,7 @@ def test_a_long_description_does_not_widen_a_figure() -> None:
         f"{epochs} epochs": runs_of(GROWING, computed=epochs % 2 == 0, epochs=epochs)
         for epochs in (2, 3, 4, 5)
     }
-    figure, _ = figures.last_ratios(arms)
+    figure, _ = retention_figures.last_ratios(arms)
     figure.canvas.draw()
     box = figure.get_tightbbox()
     assert box.width < 1.1 * figure.get_figwidth()
