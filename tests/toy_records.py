@@ -1,12 +1,19 @@
 """Records of runs that nobody computed."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import ARRAYS, Record
 from collapse.measure import gauges
 from collapse.measure.gauges import COLUMNS
+
+GROWING = {0: [20.0, 24.0, 28.0], 1: [10.0, 12.0, 16.0], 2: [40.0, 44.0, 60.0]}  # 1.4, 1.6, 1.5
+STABLE = {0: [20.0, 21.0, 20.0], 1: [10.0, 10.0, 8.0], 7: [5.0, 5.0, 5.0]}  # 1.0, 0.8
 
 
 def make_record(
@@ -66,3 +73,16 @@ def make_record(
         },
         table=rows,
     )  # fmt: skip
+
+
+def runs_of(ends: dict[int, list[float]], computed: bool = False, **fields: Any) -> list[Run]:
+    """Runs whose test perplexities are given by seed."""
+    return [
+        Run(make_record(Protocol(generations=len(ppl), seed=seed, **fields), ppl), computed)
+        for seed, ppl in ends.items()
+    ]
+
+
+def texts_in(figure: Any) -> str:
+    """All that is written in a figure."""
+    return " ".join(text.get_text() for text in figure.findobj(plt.Text))

@@ -10,13 +10,13 @@ import matplotlib.image
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from test_ratios import GROWING, STABLE, runs_of
 
 import retention
 import retention_figures
 from collapse.book import figures, ratios
 from collapse.experiment import assets
 from collapse.experiment.arms import describe
+from toy_records import GROWING, STABLE, runs_of, texts_in
 
 
 def test_a_description_names_scale_model_corpus_decoding_seeds_and_origins() -> None:
@@ -109,10 +109,6 @@ def test_a_figure_s_data_are_those_of_the_records() -> None:
         [1, 1, 1]
     )
     plt.close("all")
-
-
-def texts_in(figure: Any) -> str:
-    return " ".join(text.get_text() for text in figure.findobj(plt.Text))
 
 
 @pytest.mark.parametrize("maker", MAKERS)

@@ -1,27 +1,12 @@
 """What runs say over seeds, by hand."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 
 from collapse.book import ratios
-from collapse.experiment.arms import Run
-from collapse.experiment.protocol import Protocol
-from toy_records import make_record
-
-
-def runs_of(ends: dict[int, list[float]], computed: bool = False, **fields: Any) -> list[Run]:
-    """Runs whose test perplexities are given by seed."""
-    return [
-        Run(make_record(Protocol(generations=len(ppl), seed=seed, **fields), ppl), computed)
-        for seed, ppl in ends.items()
-    ]
-
-
-GROWING = {0: [20.0, 24.0, 28.0], 1: [10.0, 12.0, 16.0], 2: [40.0, 44.0, 60.0]}  # 1.4, 1.6, 1.5
-STABLE = {0: [20.0, 21.0, 20.0], 1: [10.0, 10.0, 8.0], 7: [5.0, 5.0, 5.0]}  # 1.0, 0.8
+from toy_records import GROWING, STABLE, runs_of
 
 
 def test_a_ratio_is_last_over_first_with_students_interval() -> None:

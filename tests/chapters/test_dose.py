@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from test_ratios import runs_of
 
 import how_much_human_text as dose
 import how_much_human_text_figures as dose_figures
@@ -15,7 +14,7 @@ from collapse.book import figures
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
-from toy_records import make_record
+from toy_records import make_record, runs_of
 
 
 def dosed(ends: dict[float, dict[int, list[float]]]) -> dict[float, list[Run]]:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from test_figures import texts_in
 
 import does_entropy_fall as entropy
 import does_entropy_fall_estimators as estimators
@@ -16,7 +15,7 @@ from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import gauges, verdicts
 from collapse.measure.per_seed import PerSeed, over_seeds
-from toy_records import make_record
+from toy_records import make_record, texts_in
 
 
 def run_with(seed: int = 0, generations: int = 4, **columns: list[float]) -> Run:

@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from test_ratios import runs_of
 
 import replace_or_accumulate as regimes
 import replace_or_accumulate_minority as minority
@@ -15,7 +14,7 @@ from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure.verdicts import Claim
 from replace_or_accumulate_minority import Lens
-from toy_records import make_record
+from toy_records import make_record, runs_of
 
 ARMS = {  # perplexity by seed; the second half of each chain is its last step
     "replaced": [20.0, 30.0, 45.0],

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_ratios import GROWING, runs_of
 
 import retention
 from collapse.book import ratios
@@ -12,6 +11,7 @@ from collapse.experiment.arms import Run
 from collapse.measure import verdicts
 from collapse.measure.per_seed import PerSeed
 from collapse.measure.verdicts import Reference
+from toy_records import GROWING, runs_of
 
 
 @pytest.mark.parametrize(
