@@ -16,7 +16,7 @@ from collapse.sweeps import plan
 
 @pytest.fixture(params=["known", "unknown"])
 def net(request: pytest.FixtureRequest, fresh: Any) -> Any:
-    """The toy model, and one of an architecture that `collapse.transformer` does not know."""
+    """The toy model, and one of an architecture that the own forward pass does not know."""
     if request.param == "known":
         return fresh
     torch.manual_seed(0)
