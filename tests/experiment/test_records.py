@@ -9,7 +9,6 @@ import lzma
 import math
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import threading
@@ -596,39 +595,6 @@ def test_committed_records_are_whole_small_and_one_a_run() -> None:
         assert sum(file.stat().st_size for file in path.iterdir()) <= 2**20, path.name
         found.append((record.protocol.arm_hash, record.protocol.seed))
     assert len(set(found)) == len(found)
-
-
-OLD = [path for path in COMMITTED if (path / "generations.csv").exists()]
-
-
-@pytest.mark.skipif(not OLD, reason="no committed record is of schema 2")
-def test_a_record_of_schema_2_is_read_and_found_under_its_own_name_until_it_is_replaced(
-    tmp_path: Path,
-) -> None:
-    folder = tmp_path / "root" / "records"
-    path = shutil.copytree(OLD[0], folder / OLD[0].name)
-    old = records.verify(path)
-    protocol, head = old.protocol, json.loads((path / "record.json").read_text())
-    assert (old.name, old.fingerprint) == (path.name, head["fingerprint"])
-    stored = pd.read_csv(path / "generations.csv")
-    pd.testing.assert_frame_equal(old.generations[list(stored)], stored)
-    assert set(old.generations) >= set(COLUMNS)
-    found = records.find(protocol.replace(generations=2), folder)
-    assert found is not None and len(found.generations) == 2 == len(found.text_counts)
-    assert np.array_equal(found.text_counts, old.arrays["text_counts"][:2])
-    with pytest.raises(RecordError, match="is of schema 2, which kept no text; compute the run"):
-        _ = old.text
-    new = make_record(protocol)
-    records.write(new, folder)
-    assert type(records.find(protocol, folder)) is Record  # the newer of the two
-    shutil.rmtree(folder / new.name)
-    records.write(new, tmp_path / "build" / "records")
-    assert records.publish(tmp_path / "build", tmp_path / "root") == [new.name]
-    assert records.list_records(folder) == [folder / new.name]
-    shutil.copytree(OLD[0], tmp_path / OLD[0].name)
-    with (tmp_path / OLD[0].name / "generations.csv").open("a") as file:
-        file.write("1\n")
-    assert "cannot be read (its fingerprint differs)" in refused(tmp_path / OLD[0].name)
 
 
 def test_a_recovery_is_recorded_with_its_epochs_and_never_cut_to_length(tmp_path: Path) -> None:

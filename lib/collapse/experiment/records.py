@@ -111,8 +111,6 @@ def verify(path: Path) -> Record:
         RecordError: as `read`; or an array is missing, or is not what it was.
     """
     record = read(path)
-    if _head(path)[0]["schema"] != SCHEMA:
-        return record  # to read one of those is to verify it
     wanted = ARRAYS | (RECOVERY_ARRAYS if record.protocol.recovery else {})
     for name, (axes, kinds) in wanted.items():
         kind, shape, _ = record.contents.get(name, ["", [], ""])
@@ -150,11 +148,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> Record:
-    from collapse.experiment import records_schema2
-
     head, protocol = _head(path)
-    if head["schema"] == records_schema2.SCHEMA:
-        return records_schema2.read(path, head)
     with _reading(path):
         files = {name: (path / name).read_bytes() for name in (packing.TEXT, packing.REST)}
         for name, content in files.items():
@@ -207,10 +201,8 @@ def _head(path: Path) -> tuple[dict[str, Any], Protocol]:
 
 @functools.lru_cache(maxsize=1024)  # a chapter looks for many runs among the same records
 def _parsed(file: Path, *_state: int) -> tuple[dict[str, Any], Protocol]:
-    from collapse.experiment import records_schema2
-
     head = json.loads(file.read_bytes().decode("utf-8"))
-    if head["schema"] not in (SCHEMA, records_schema2.SCHEMA):
+    if head["schema"] != SCHEMA:
         raise RecordError(
             f"record {file.parent.name} has schema {head['schema']!r}; this version reads schema "
             f"{SCHEMA}"
@@ -267,8 +259,7 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
     Raises:
         RecordError: a record in another folder is damaged.
     """
-    # Where there is a record of the same run in an older schema, the newer is found.
-    for path in sorted(list_records(folder), key=lambda path: not (path / TABLE).exists()):
+    for path in list_records(folder):
         try:
             there = _head(path)[1]
             if there.seed == protocol.seed and there.arm_hash == protocol.arm_hash:
