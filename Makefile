@@ -11,6 +11,8 @@ FOLDERS := PYTHONPATH=lib "$(PYTHON)" -m collapse.book.folders
 export NAME ID PARAMS SCALE PORT
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export HF_HUB_DISABLE_TELEMETRY = 1
+# Threads decide the order of sums: with one, as for the records, a rerun has the same bits.
+export OMP_NUM_THREADS ?= 1
 export PYTHONWARNINGS = ignore:IProgress
 
 # A misspelt setting would be ignored, and something else computed.
