@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from collapse.measure import verdicts
-from collapse.measure.per_seed import PerSeed, over_seeds
+from collapse.measure.per_seed import PerSeed, over_seeds, prediction_interval
 from collapse.measure.verdicts import Claim, Phrases, Reference
 
 
@@ -142,3 +142,36 @@ def test_a_claim_takes_the_four_verdicts_and_no_other_words() -> None:
     for bad in ("compatible", "reproduced: it rises", "probably reproduced", ""):
         with pytest.raises(ValueError, match="none of the verdicts"):
             Claim("", "", "", "", bad)
+
+
+def test_one_more_seed_lies_in_the_prediction_interval_at_its_level() -> None:
+    random = np.random.default_rng(0)
+    for arms in (1, 8):
+        inside = 0
+        for _ in range(2000):
+            drawn = random.normal(5, 2, (arms, 4))
+            low, high = prediction_interval(drawn[0, :3], list(drawn[1:, :3]), 0.9)
+            inside += low <= drawn[0, 3] <= high
+        # Student's interval is exact where the arm stands alone; others may only make it wider.
+        kind = "two-sided" if arms == 1 else "less"
+        assert stats.binomtest(inside, 2000, 0.9, alternative=kind).pvalue > 1e-4
+        assert inside < 1980
+    one = np.array([1.0])
+    assert all(math.isnan(end) for end in prediction_interval(one, [], 0.9))
+
+
+def test_arms_that_differ_in_their_spread_are_each_given_their_own() -> None:
+    """Variances as unlike as inverse chi-squares of one degree: no kind is told to differ often."""
+    random = np.random.default_rng(1)
+    inside = {"tight": [], "wide": []}
+    for _ in range(400):
+        spreads = np.sqrt(1 / random.chisquare(1, 24))
+        drawn = random.normal(0, spreads[:, None], (24, 4))
+        for index in (int(spreads.argmin()), int(spreads.argmax()), *range(6)):
+            others = [drawn[other, :3] for other in range(24) if other != index]
+            low, high = prediction_interval(drawn[index, :3], others, 0.9)
+            kind = "wide" if spreads[index] > np.median(spreads) else "tight"
+            inside[kind].append(low <= drawn[index, 3] <= high)
+    assert np.mean(inside["tight"]) >= 0.9
+    assert np.mean(inside["wide"]) >= 0.7  # pooled, the widest of 24 would be in less than half
+    assert np.mean(inside["tight"] + inside["wide"]) >= 0.85

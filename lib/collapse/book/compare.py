@@ -1,11 +1,10 @@
 """A rerun beside the published runs of the nearest protocol: does it agree within their spread?
 
 Published runs of one arm differ by seed alone, so they say how much chance does. Three seeds say
-little of a spread, and arms differ in theirs: so the variance of the nearest arm is shrunk towards
-those of all published arms with the same text, model, size and way of writing, the further the
-more alike these are (Smyth 2004, doi:10.2202/1544-6115.1027). A rerun agrees if each of its
-measures lies in the 95 % prediction interval for one more seed of the nearest arm, at a level that
-allows for the number of measures (Bonferroni).
+little of a spread, so what published arms with the same text, model, size and way of writing say
+of theirs counts as one seed more. A rerun agrees if each of its measures lies in the 95 %
+prediction interval for one more seed of the nearest arm, at a level that allows for the number of
+measures (Bonferroni).
 """
 
 import html
@@ -17,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special, stats
 
 from collapse.experiment import records, sources
 from collapse.experiment.assets import atomic, build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
+from collapse.measure import per_seed
 
 STATUS = {"agrees": 0, "differs": 1, "not comparable": 3}  # exit status; 2 is a mistake
 SEEDS = 3  # published ones that it takes to speak of a spread
@@ -141,7 +140,7 @@ def compare(
         why = f"{_told(other, differing)}, so the numbers are of different quantities"
         return Comparison(mine, published, differing, [], "not comparable", why)
     length = min(run.protocol.generations for run in [mine, *published])
-    lines = [_line(name, mine, published, [published, *others], length) for name in MEASURES]
+    lines = [_line(name, mine, published, others, length) for name in MEASURES]
     parameters = f"parameters differ in {_told(list(differing), differing)}" if differing else ""
     if any(run.base["identity"] != mine.base["identity"] for run in published):
         parameters += f"{'; ' if parameters else ''}the base model has other weights"
@@ -186,22 +185,19 @@ def _told(names: list[str], differing: dict[str, tuple[Any, Any]]) -> str:
 
 
 def _line(
-    name: str, mine: Record, published: list[Record], pool: list[list[Record]], length: int
+    name: str, mine: Record, published: list[Record], pool: Sequence[list[Record]], length: int
 ) -> Line:
-    names = {run.name: run for runs in pool for run in runs}  # an arm counts once
-    by_arm: dict[str, list[float]] = {}
-    for run in names.values():
-        if run.protocol.generations >= length:
-            by_arm.setdefault(run.protocol.arm_hash, []).append(_value(run, name, length))
     values = [_value(run, name, length) for run in published]
-    groups = [np.array(group)[np.isfinite(group)] for group in by_arm.values()]
+    groups = [np.array(values)]
+    for runs in pool:
+        long = [run for run in runs if run.protocol.generations >= length]
+        if long and long[0].protocol.arm_hash != published[0].protocol.arm_hash:
+            groups.append(np.array([_value(run, name, length) for run in long]))
+    groups = [group[np.isfinite(group)] for group in groups]
     # The larger a measure, the larger its spread, unless it may be zero.
     logarithmic = all((group > 0).all() for group in groups)
-    if logarithmic:
-        groups = [np.log(group) for group in groups]
-    centre = np.array(values)[np.isfinite(values)]
-    centre = np.log(centre) if logarithmic else centre
-    ends = prediction_interval(centre, groups, 1 - 0.05 / len(MEASURES))
+    centre, *others = [np.log(group) for group in groups] if logarithmic else groups
+    ends = per_seed.prediction_interval(centre, others, 1 - 0.05 / len(MEASURES))
     low, high = np.exp(ends) if logarithmic else ends
     return Line(name, _value(mine, name, length), values, float(low), float(high))
 
@@ -212,65 +208,6 @@ def _value(record: Record, name: str, length: int) -> float:
     if generation is None:
         return float(values[-1] / values[0])
     return float(values[generation])
-
-
-def prediction_interval(
-    values: np.ndarray, groups: Sequence[np.ndarray], level: float
-) -> tuple[float, float]:
-    """Where one more value lies: mean ± t s sqrt(1 + 1/n), with a moderated variance s².
-
-    With d degrees of freedom of the n values' own variance and the prior of `variance_prior`, of d0
-    and s0²: s² = (d0 s0² + d own) / (d0 + d), and Student's t has d0 + d (Smyth 2004).
-
-    Args:
-        values: of the arm, (n,).
-        groups: the values of each arm that tells of the spread, that of `values` among them.
-
-    Returns:
-        the ends; nan where nothing tells of a spread.
-    """
-    own = len(values) - 1
-    if own < 0:
-        return math.nan, math.nan
-    variances = [float(group.var(ddof=1)) for group in groups if len(group) > 1]
-    freedoms = [len(group) - 1 for group in groups if len(group) > 1]
-    if not variances:
-        return math.nan, math.nan
-    prior, weight = variance_prior(np.array(variances), np.array(freedoms))
-    squares = float(((values - values.mean()) ** 2).sum())
-    if math.isinf(weight):
-        variance = prior
-    else:
-        variance = (weight * prior + squares) / (weight + own)
-    t = stats.t.ppf(0.5 + level / 2, weight + own)
-    half = float(t * math.sqrt(variance * (1 + 1 / len(values))))
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
-def variance_prior(variances: np.ndarray, freedoms: np.ndarray) -> tuple[float, float]:
-    """The scaled inverse chi-square from which variances of several groups come.
-
-    By the moments of their logarithms (Smyth 2004); a variance of 0 counts as a
-    hundred-thousandth of the median.
-
-    Args:
-        variances, freedoms: sample variance and its degrees of freedom, (groups,).
-
-    Returns:
-        its scale s0² and its degrees of freedom d0: infinite where the variances differ by no more
-        than chance allows, 0 where a single group says nothing of others.
-    """
-    if len(variances) == 1:
-        return 0.0, 0.0
-    floor = max(1e-5 * float(np.median(variances)), 1e-300)
-    half = freedoms / 2
-    logs = np.log(np.maximum(variances, floor)) - special.digamma(half) + np.log(half)
-    middle = float(logs.mean())
-    spread = float(logs.var(ddof=1) - special.polygamma(1, half).mean())
-    if spread <= 0:
-        return math.exp(middle), math.inf
-    quarter = optimize.brentq(lambda x: special.polygamma(1, x) - spread, 1e-6, 1e9)
-    return math.exp(middle + special.digamma(quarter) - math.log(quarter)), 2 * quarter
 
 
 def told(found: Comparison) -> str:
