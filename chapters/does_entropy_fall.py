@@ -32,7 +32,7 @@ LABELS = {"test_perplexity": "perplexity on human text"} | {
 GENERAL = Reference(2.5 / 4.2, 2.5 / 4.2, "reported, general: 4.2 → 2.5", -1)
 DOMAIN = Reference(3.3 / 3.5, 3.3 / 3.5, "reported, domain: 3.5 → 3.3", -1)
 HALF = Reference(0.5, 0.5, "claimed: half", -1)
-_IN_WORDS = Phrases("falls to", "stays at", "rises to", "is undecided, at")
+_IN_WORDS = Phrases("falls to", "stays at", "rises to", "is not clearly changed, at")
 
 Arms = figures.Arms
 

@@ -12,12 +12,6 @@ from collapse.experiment.protocol import Protocol
 from collapse.measure import verdicts
 from collapse.measure.verdicts import Reference
 
-# Chapter -> the range that the paper gives for its setting.
-SETTINGS = {
-    "no-retention": retention.NOTHING_RETAINED,
-    "ten-percent-retention": retention.MINOR_DEGRADATION,
-}
-
 
 @dataclass(frozen=True)
 class Row:
@@ -34,12 +28,25 @@ def rows() -> list[Row]:
     """Both settings at each scale, the best first, with the committed runs of each."""
     found = []
     for scale in chapter.PUBLISHED:
-        for name, reference in SETTINGS.items():
+        for name, reference in retention.SETTINGS.items():
             values = chapter.settings(name, scale, {})
             protocol = Protocol.among(values)
             runs = chapter.recorded(values)
             found.append(Row(scale, arms.label(protocol), protocol, reference, runs))
     return found
+
+
+def best(overview: list[Row]) -> tuple[figures.Arms, figures.Arms]:
+    """The runs of the best scale at which every setting was run, and those of the others."""
+    whole = {row.scale for row in overview} - {row.scale for row in overview if not row.runs}
+    scale = next((scale for scale in chapter.PUBLISHED if scale in whole), "")
+    front = {row.setting: row.runs for row in overview if row.scale == scale}
+    behind = {
+        f"{row.setting}, {row.scale} scale": row.runs
+        for row in overview
+        if row.scale != scale and row.runs
+    }
+    return front, behind
 
 
 def table(overview: list[Row]) -> HTML:

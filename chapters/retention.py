@@ -3,8 +3,15 @@
 The paper's own two sets of numbers disagree: 34 in the text against "20 to 28".
 """
 
-from collapse.book import ratios
+import math
+
+import numpy as np
+import pandas as pd
+
+from collapse.book import chapter, ratios
+from collapse.experiment import arms, corpus, models
 from collapse.experiment.arms import Run
+from collapse.experiment.protocol import Arm
 from collapse.measure import metrics, verdicts
 from collapse.measure.per_seed import NOT_RUN, over_seeds
 from collapse.measure.verdicts import Phrases, Reference
@@ -18,6 +25,9 @@ LOSING_20_TO_28 = Reference(1.59, 1.82, "paper: 34 + 20 … 34 + 28")
 MINOR_DEGRADATION = Reference(1.0, 1.24, "paper: up to the axis end of Fig. 1c", direction=0)
 NOTHING_RETAINED = Reference(1.40, 1.82, "two readings of the paper")
 
+# Chapter -> the range that the paper gives for its setting.
+SETTINGS = {"no-retention": NOTHING_RETAINED, "ten-percent-retention": MINOR_DEGRADATION}
+
 _STEADY = "has not measurably changed"
 _TAIL = Phrases("has shrunk", _STEADY, "has grown", _STEADY)
 _MASS = Phrases("moves to the left", "stays", "moves to the right", "does not clearly move")
@@ -28,11 +38,34 @@ MEANS = {
 }  # fmt: skip
 
 
+def at_scale(scale: str) -> dict[str, list[Run]]:
+    """The committed runs of both settings at a scale, by name; what was not run is left out.
+
+    Written as the scale writes, and beside that drawn from the whole distribution.
+    """
+    found = {}
+    for name in SETTINGS:
+        runs = chapter.at_scale(name, scale)
+        if runs:
+            found[arms.label(runs[0].record.protocol)] = runs
+        if drawn := whole(runs):
+            found[f"{arms.label(drawn[0].record.protocol)}, T=1"] = drawn
+    return found
+
+
+def whole(runs: list[Run]) -> list[Run]:
+    """The committed runs as given, but for a text drawn from the model's whole distribution."""
+    if not runs:
+        return []
+    drawn = runs[0].record.protocol.replace(decoding="sample", temperature=1.0, top_p=1.0)
+    return arms.committed(Arm(drawn, [run.record.protocol.seed for run in runs], "none"))
+
+
 def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
     """Numbers for the prose of a chapter, named `prefix` + what they are.
 
     Perplexities, entropies and token counts are means over seeds, in generation 0 (`first`) and in
-    the last one (`last`).
+    the last one (`last`); `learnt` is the factor by which fine-tuning on human text lowers it.
     """
     rows = ratios.table(runs)
     end = int(rows["generation"].max())
@@ -45,6 +78,7 @@ def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
     means = rows.groupby("generation")[list(MEANS.values())].mean()
     for name, column in MEANS.items():
         values[f"{name}_first"], values[f"{name}_last"] = map(float, means[column].loc[[0, end]])
+    values["learnt"] = values["zero_shot"] / values["test_first"]
     return {prefix + name: value for name, value in values.items()}
 
 
@@ -75,19 +109,16 @@ def tail_in_words(runs: list[Run], side: str) -> str:
 def mass_in_words(runs: list[Run]) -> str:
     """Where the text's median perplexity under generation 0 goes, over seeds."""
     moved = ratios.ratio(runs, "text_perplexity_median")
-    word = verdicts.change(moved, _MASS) if len(runs) > 1 else _MASS.across
+    if len(runs) == 1:
+        return f"is, in its one seed, at {moved.mean:.2f} times the median of generation 0's"
+    word = verdicts.change(moved, _MASS)
     return f"{word} (last ÷ first median: {moved})"
 
 
 def why_sampled(runs: list[Run], beam: list[Run]) -> str:
-    """Why a page samples where the paper searches with beams, from a run of each."""
-    if runs and runs[0].record.protocol.decoding == "beam":
-        return "They are written by beam search, as in the paper."
+    """Why the small model samples where the paper searches with beams, from a run of each."""
     if not beam:
-        return (
-            "They are not written by beam search as in the paper; how that does with this model "
-            "is not run yet."
-        )
+        return "It does not write by beam search as in the paper; how that does is not run yet."
     counts = [
         " and ".join(
             f"{n:.0f}" for n in ratios.table(arm).groupby("generation").distinct_tokens.mean()[:2]
@@ -95,9 +126,43 @@ def why_sampled(runs: list[Run], beam: list[Run]) -> str:
         for arm in (runs, beam)
     ]
     return (
-        "They are sampled, not searched with beams, for a measured reason. Sampling writes "
+        "It samples where the paper searches with beams, for a measured reason. Sampling writes "
         f"{counts[0]} different tokens in generations 0 and 1; five beams write {counts[1]} with "
         "the same model, which leaves little to learn from. What is sampled is cut to the most "
         "likely tokens that together carry the probability top-p, so each generation loses its "
         "tail, as it does with beam search, which looks for likely text."
     )
+
+
+def copies(run: Run, length: int = 4) -> pd.DataFrame:
+    """How much of each generation's text is taken from its prompt, and how much repeats itself.
+
+    Columns: `text`, which is `human` for what follows the same prompts there, or the number of a
+    generation; `copied`, the share of the runs of `length` tokens in a block that stand in its
+    human prompt, nan where there is none; `repeated`, of those that stood in the block before.
+    Means over blocks.
+
+    Raises:
+        AssetError: text or tokeniser cannot be had.
+    """
+    protocol = run.record.protocol
+    blocks = corpus.load_blocks(
+        protocol, corpus.load_text(protocol.corpus), models.tokenizer(protocol.model)
+    )
+    texts = {"human": blocks.following, **dict(enumerate(run.record.arrays["text"]))}
+    rows = []
+    for name, text in texts.items():
+        pairs = zip(text.tolist(), blocks.train.tolist(), strict=True)
+        shares = [_shares(own, prompt, length) for own, prompt in pairs]
+        rows.append((str(name), *np.mean(shares, axis=0)))
+    found = pd.DataFrame(rows, columns=["text", "copied", "repeated"])
+    return found if protocol.prompts == "human" else found.assign(copied=math.nan)
+
+
+def _shares(text: list[int], prompt: list[int], length: int) -> tuple[float, float]:
+    runs, given = (
+        [tuple(tokens[at : at + length]) for at in range(len(tokens) - length + 1)]
+        for tokens in (text, prompt)
+    )
+    known = set(given)
+    return sum(run in known for run in runs) / len(runs), 1 - len(set(runs)) / len(runs)

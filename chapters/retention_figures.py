@@ -102,6 +102,36 @@ def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     return figure, data
 
 
+def copies(found: pd.DataFrame, run: Run) -> tuple[Figure, pd.DataFrame]:
+    """How much of each generation's text stands in its prompt, or in the same block before.
+
+    Args:
+        found: of `retention.copies`.
+    """
+    style()
+    figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    human, rows = found[found["text"] == "human"].iloc[0], found[found["text"] != "human"]
+    x = rows["text"].astype(int)
+    for index, (column, label) in enumerate(
+        (("copied", "copied from the prompt"), ("repeated", "repeated in the block"))
+    ):
+        drawn = {"color": COLOURS[index], "marker": MARKERS[index], "ls": LINES[index], "lw": 2.2}
+        axes.plot(x, 100 * rows[column], **drawn)
+        axes.annotate(
+            label, (x.iloc[-1], 100 * rows[column].iloc[-1]), xytext=(0, 8), fontsize=11,
+            textcoords="offset points", ha="right", color=COLOURS[index],
+        )  # fmt: skip
+    level = 100 * human[["copied", "repeated"]].max()
+    axes.axhline(level, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
+    axes.annotate("human text, both at most", (x.iloc[-1], level), xytext=(0, 4), fontsize=11,
+                  textcoords="offset points", ha="right", color="#444444")  # fmt: skip
+    axes.set(ylabel="runs of four tokens (%)", ylim=(0, 100))
+    axes.set_xlabel("generation that wrote the text")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    sign(figure, [run])
+    return figure, found
+
+
 def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figure, pd.DataFrame]:
     """The last generation's ratio by arm: every seed a point, the mean with its 95 % interval.
 

@@ -17,6 +17,7 @@ from collapse import cli
 from collapse.book import chapter, execution, guide, parameters
 from collapse.book.notebook import normalise
 from collapse.experiment import records
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol, ProtocolError
 from toy_records import make_record
 from toys import at, make_book
@@ -419,13 +420,36 @@ def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(
     (found,) = chapter.recorded(values)
     assert found.record.protocol == stand_in
     assert [len(row.runs) for row in index.rows()] == [1, 0, 0, 0, 0, 0]
-    laptop = Protocol.among(chapter.settings("no-retention", "laptop", {}))
-    assert list(chapter.published("no-retention", laptop)) == ["published, paper scale"]
-    assert chapter.published("no-retention", stand_in) == {}
     records.write(make_record(paper, scale="paper"), tmp_path)
     (found,) = chapter.recorded(values)
     assert found.record.protocol == paper
     assert chapter.recorded(values | {"model": "tiny"}) == []
+
+
+def test_the_best_published_scale_is_in_front_unless_a_rerun_asks_for_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "published", lambda: tmp_path)
+    usual, night = (
+        Protocol.among(chapter.settings("no-retention", scale, {}))
+        for scale in ("laptop", "overnight")
+    )
+
+    def front(protocol: Protocol, seed: int = 0, scale: str = "laptop") -> tuple[str, list[str]]:
+        own = [Run(make_record(protocol.replace(seed=seed), scale=scale), computed=True)]
+        runs, behind = chapter.front("no-retention", scale, protocol, own)
+        return runs[0].record.provenance["scale"], list(behind)
+
+    assert front(usual) == ("laptop", [])
+    records.write(make_record(night, scale="overnight"), tmp_path)
+    assert front(usual) == ("overnight", ["laptop scale"])
+    assert front(usual.replace(epochs=2)) == ("laptop", ["overnight scale"])
+    assert front(usual, seed=9) == ("laptop", ["overnight scale"])
+    assert front(usual, scale="smoke") == ("smoke", ["overnight scale"])
+    assert front(night, scale="overnight") == ("overnight", [])
+    records.write(make_record(usual, scale="laptop"), tmp_path)
+    assert front(usual.replace(epochs=2)) == ("laptop", ["overnight scale", "laptop scale"])
+    assert chapter.front("no-retention", "paper", Protocol(), [])[0][0].record.protocol == night
 
 
 @pytest.mark.parametrize(

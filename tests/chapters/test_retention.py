@@ -1,6 +1,7 @@
 """The two settings of the paper: its ranges, and what is said of the runs beside them."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -85,4 +86,20 @@ def test_the_bulk_moves_where_the_whole_interval_says_so() -> None:
             "text_perplexity_median"
         ].to_numpy()[::-1]
     assert retention.mass_in_words(runs).startswith("moves to the right")
-    assert retention.mass_in_words(runs[:1]).startswith("does not clearly move")
+    assert retention.mass_in_words(runs[:1]).startswith("is, in its one seed, at 1.25 times")
+
+
+def test_copied_and_repeated_runs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runs_of({0: [20.0, 24.0]}, prompts="human")[0]
+    prompt = np.array([[1, 2, 3, 4, 5, 6]])
+    text = np.array([[[1, 2, 3, 4, 9, 8]], [[7, 7, 7, 7, 7, 7]]])
+    made = dataclasses.replace(run.record, arrays={**run.record.arrays, "text": text})
+    blocks = SimpleNamespace(train=prompt, following=np.array([[3, 4, 5, 6, 7, 8]]))
+    monkeypatch.setattr(retention.corpus, "load_text", lambda name: None)
+    monkeypatch.setattr(retention.corpus, "load_blocks", lambda *given: blocks)
+    monkeypatch.setattr(retention.models, "tokenizer", lambda name: None)
+    found = retention.copies(Run(made, False)).set_index("text")
+    assert found.copied.to_dict() == pytest.approx({"human": 1 / 3, "0": 1 / 3, "1": 0})
+    assert found.repeated.to_dict() == pytest.approx({"human": 0, "0": 0, "1": 2 / 3})
+    bos = dataclasses.replace(made, protocol=made.protocol.replace(prompts="bos"))
+    assert retention.copies(Run(bos, False)).copied.isna().all()

@@ -340,18 +340,38 @@ def recorded(values: Mapping[str, Any]) -> list[Run]:
     return []
 
 
-def published(name: str, protocol: Protocol) -> dict[str, list[Run]]:
-    """The committed runs of a chapter's own settings at scales other than the one at hand.
+def at_scale(name: str, scale: str) -> list[Run]:
+    """The committed runs of a chapter's own setting at a scale."""
+    return recorded(settings(name, scale, {}))
+
+
+def front(
+    name: str, scale: str, protocol: Protocol, runs: list[Run]
+) -> tuple[list[Run], dict[str, list[Run]]]:
+    """The runs that a page is about, and those of other scales to be drawn behind them.
+
+    Where a scale was chosen and nothing else, the best published runs are in front. A rerun with
+    other parameters or seeds is about its own.
 
     Args:
-        protocol: what the chapter computes; an arm that it belongs to is left out.
+        runs: of the setting at hand.
 
     Returns:
-        label -> `Run`s; a scale without records is left out.
+        the runs in front, and scale -> runs behind; a scale without runs is left out.
     """
-    found = {}
-    for scale in PUBLISHED:
-        runs = recorded(settings(name, scale, {}))
-        if runs and runs[0].record.protocol.arm_hash != protocol.arm_hash:
-            found[f"published, {scale} scale"] = runs
-    return found
+    by_scale = {other: at_scale(name, other) for other in PUBLISHED}
+    usual: Mapping[str, Any] = settings(name, scale, {})
+    if (
+        scale in PUBLISHED
+        and protocol.arm_hash == Protocol.among(dict(usual)).arm_hash
+        and all(run.record.protocol.seed in usual["seeds"] for run in runs)
+    ):
+        by_scale[scale] = runs or by_scale[scale]
+        runs = next((found for found in by_scale.values() if found), [])
+    own = runs[0].record.protocol.arm_hash if runs else protocol.arm_hash
+    behind = {
+        f"{other} scale": found
+        for other, found in by_scale.items()
+        if found and found[0].record.protocol.arm_hash != own
+    }
+    return runs, behind

@@ -69,8 +69,8 @@ def perplexity(
     """Test perplexity by generation, absolute and relative to generation 0, every seed drawn.
 
     Thin lines are seeds, with the 95 % interval over test blocks on the left; thick
-    lines are means over seeds; grey ones are published runs to compare with. References are drawn
-    as bands at the right-hand ratio axis.
+    lines are means over seeds; grey ones are runs to compare with. References are drawn as bands at
+    the right-hand ratio axis. Both axes are logarithmic, as models differ by large factors.
 
     Returns:
         the figure and its data: one row an arm, seed and generation.
@@ -91,17 +91,24 @@ def perplexity(
         rows = ratios.table(runs)
         rows.insert(0, "arm", label)
         data.append(rows)
-        mean = rows.groupby("generation")[["test_perplexity", "ratio"]].agg(
-            {"test_perplexity": "mean", "ratio": lambda x: np.exp(np.log(x).mean())}
-        )
-        grey = {"color": "#777777", "lw": 1.8, "ls": LINES[index % 4], "zorder": 1}
-        left.plot(mean.index, mean["test_perplexity"], label=label, **grey)
-        right.plot(mean.index, mean["ratio"], **grey)
+        grey = {"color": "#777777", "ls": LINES[index % 4], "zorder": 1}
+        for axes, column in ((left, "test_perplexity"), (right, "ratio")):
+            for _, one in rows.groupby("seed"):
+                axes.plot(one["generation"], one[column], lw=0.7, alpha=0.6, **grey)
+            groups = rows.groupby("generation")[column]
+            mean = (
+                groups.apply(lambda x: np.exp(np.log(x).mean()))
+                if column == "ratio"
+                else groups.mean()
+            )
+            axes.plot(mean.index, mean, lw=1.8, label=label, **grey)
     for reference in references:
         band(right, reference)
     left.set(ylabel="test perplexity on human text", title="Absolute")
     right.set(ylabel="test perplexity ÷ that of generation 0", title="Relative to generation 0")
     for axes in (left, right):
+        axes.set_yscale("log")
+        plain_numbers(axes.yaxis)
         axes.set_xlabel("generation (0 = trained on human text)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if data:
@@ -143,10 +150,14 @@ def seeds_and_mean(
             axes.errorbar(x, one[column], np.abs(ends - one[column].to_numpy()), capsize=2, **thin)
         else:
             axes.plot(x, one[column], **thin)
-    groups = rows.groupby(by)[column]
-    # A ratio is averaged on the log scale, as its interval is.
-    mean = np.exp(groups.apply(lambda x: np.log(x).mean())) if column == "ratio" else groups.mean()
+    mean = mean_over_seeds(rows, column, by)
     axes.plot(mean.index, mean, color=colour, lw=2.4, ls=line, marker=marker, ms=6, label=label)
+
+
+def mean_over_seeds(rows: pd.DataFrame, column: str, by: str = "generation") -> pd.Series:
+    """The mean of a column by generation; of `ratio` on the log scale, as its interval is."""
+    groups = rows.groupby(by)[column]
+    return np.exp(groups.apply(lambda x: np.log(x).mean())) if column == "ratio" else groups.mean()
 
 
 def seeds_and_interval(axes: Axes, row: int, ratio: PerSeed, colour: str, marker: str) -> None:

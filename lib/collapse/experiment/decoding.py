@@ -231,7 +231,8 @@ def _beams(memory: Memory, tokens: Tensor, protocol: Protocol, banned: int | Non
         if places.stop < length:
             order, ends = memory.sweep()
             tokens, totals, origin = tokens[order], totals[order], origin[order]
-    written = tokens[torch.arange(rows), totals.argmax(1), memory.prompt :]
+    each = torch.arange(rows, device=tokens.device)
+    written = tokens[each, totals.argmax(1), memory.prompt :]
     return written[origin.argsort()]
 
 

@@ -60,8 +60,8 @@ class Memory:
             last = network.hidden(self.net, tokens[:, 0], places, self._read_prompt)[:, -1:]
         else:
             if self.visible is not None:  # a token sees itself
-                fresh = range(self.end, self.end + self.width)
-                self.visible[self.rows, range(self.width), fresh] = 0.0
+                fresh = self.visible[self.rows, :, self.end : self.end + self.width]
+                fresh.diagonal(dim1=1, dim2=2).zero_()
             self.end += self.width
             places = torch.full((self.width,), place - 1, device=tokens.device)
             last = network.hidden(self.net, tokens[:, :, -1], places, self._step)
