@@ -254,7 +254,7 @@ def assets_command() -> None:
 @main.command("pretrain", cls=Writing)
 @click.argument("name", type=click.Choice(["tiny", "mini"]))
 def pretrain_command(name: str) -> None:
-    """Pretrain a small base again, into the build folder; stopped and given again, it goes on."""
+    """Pretrain a small base again, into the build folder; `tiny` takes an hour or two."""
     from collapse.pretraining import pretrain
 
     folder = pretrain.make(name)

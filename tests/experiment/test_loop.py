@@ -140,7 +140,8 @@ def is_finished(protocol: Protocol) -> bool:
 
 def kept() -> list[Path]:
     """The finished generations in the cache."""
-    return sorted((assets.cache_dir() / "generations").glob("[!.]*"))
+    found = (assets.cache_dir() / "generations").glob(f"*/{generations.FACTS}")
+    return sorted(path.parent for path in found)
 
 
 def equal(one: State, two: State) -> bool:
@@ -432,7 +433,7 @@ def test_a_full_disk_is_told_in_one_sentence_and_leaves_nothing_half_written(
         with pytest.raises(AssetError, match="No space left on device") as refusal:
             loop.run(short)
     assert "\n" not in str(refusal.value)
-    assert list((assets.cache_dir() / "generations").iterdir()) == []
+    assert kept() == [] and not list((assets.cache_dir() / "generations").rglob("*.part"))
     assert loop.run(short).protocol == short
 
 

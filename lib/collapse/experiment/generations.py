@@ -6,7 +6,7 @@ checksums tell what was damaged.
 
 import json
 import zipfile
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse.experiment import assets, records
+from collapse.experiment import assets, devices, records
 
 FACTS, WEIGHTS = "facts.npz", "weights.pt"
 
@@ -42,7 +42,12 @@ def folder(key: str) -> Path:
 
 
 def locked(key: str, number: int) -> AbstractContextManager[None]:
-    """Keep a generation from other processes: whoever wants it waits until it is stored."""
+    """Keep a generation from other runs: whoever wants it waits until it is stored.
+
+    Of the processes that share a run, the first one does it for all.
+    """
+    if devices.rank():
+        return nullcontext()
     return assets.locked(
         folder(key), f"  generation {number} is being computed by another process; waiting for it"
     )

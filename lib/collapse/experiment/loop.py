@@ -10,7 +10,6 @@ import functools
 import hashlib
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,7 +186,7 @@ def _generation(chain: _Chain, number: int) -> None:
     """Find or compute the next generation."""
     train = _training_blocks(chain, number)
     key = _key(chain, train, number)
-    with _alone(key, number):
+    with generations.locked(key, number):
         path = generations.folder(key)
         found = devices.broadcast(generations.find(path) if devices.rank() == 0 else None)
         if found is None:
@@ -223,16 +222,11 @@ def _key(chain: _Chain, train: np.ndarray, number: int) -> str:
     )[:24]
 
 
-def _alone(key: str, number: int) -> AbstractContextManager[None]:
-    """Keep a generation from other runs; the processes that share this one are one."""
-    return generations.locked(key, number) if devices.rank() == 0 else nullcontext()
-
-
 def _weights(chain: _Chain, number: int) -> dict[str, torch.Tensor]:
     """What an earlier generation's training ended with; trained again where it was not kept."""
     key, net = chain.keys[number], chain.base.model
     path = generations.folder(key)
-    with _alone(key, number):
+    with generations.locked(key, number):
         state = generations.weights(path, models.device())
         if devices.broadcast(state is None):
             _train(chain, _training_blocks(chain, number), number)

@@ -156,14 +156,15 @@ def _table(path: Path, sha256: str) -> pd.DataFrame | None:
         if hashlib.sha256(content).hexdigest() == sha256:
             return pd.read_csv(io.BytesIO(content))
     _say(
+        path,
         f"{TABLE} of record {path.name} is not there or was changed after it was written; its "
-        "gauges are computed again from its facts"
+        "gauges are computed again from its facts",
     )
     return None
 
 
 @functools.cache  # said once
-def _say(text: str) -> None:
+def _say(_about: Path, text: str) -> None:
     print(text, flush=True)
 
 
@@ -230,7 +231,7 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
         except RecordError as error:
             if folder != built():
                 raise
-            _say(f"{error}; passed over, and {path} may be removed")
+            _say(path, f"{error}; passed over, and {path} may be removed")
     return None
 
 
