@@ -168,7 +168,7 @@ def make(name: str) -> Path:
             "blocks to train on": len(blocks),
             "blocks held out": len(held_out),
         }
-        about = {
+        about: dict[str, Any] = {
             "name": name,
             "pretrained on": " and ".join(literature.TITLES[one] for one in recipe.texts),
             "recipe": dataclasses.asdict(recipe),
