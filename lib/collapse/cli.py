@@ -254,7 +254,7 @@ def assets_command() -> None:
 @main.command("pretrain", cls=Writing)
 @click.argument("name", type=click.Choice(["tiny", "mini"]))
 def pretrain_command(name: str) -> None:
-    """Pretrain a small base again, into the build folder; stopped and given again, it goes on."""
+    """Pretrain a small base again, into the build folder; `tiny` takes an hour or two."""
     from collapse.pretraining import pretrain
 
     folder = pretrain.make(name)
@@ -478,7 +478,7 @@ def verify_command(folder: Path | None) -> None:
     from collapse.experiment import records
 
     if folder:
-        records.verify(folder)
+        records.read(folder)
         click.echo(f"{folder.name}: verified")
         return
     failed, verified = [], 0
@@ -487,7 +487,7 @@ def verify_command(folder: Path | None) -> None:
             click.echo(f"{path.name}: not a record's name; passed over")
             continue
         try:
-            records.verify(path)
+            records.read(path)
             verified += 1
             click.echo(f"{path.name}: verified")
         except records.RecordError as error:

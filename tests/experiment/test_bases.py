@@ -76,7 +76,9 @@ def test_a_base_of_which_one_bit_has_flipped_is_refused_by_name(file: str, copie
     with pytest.raises(AssetError) as refused:
         bases.verified("mini")
     said = str(refused.value)
-    assert said.startswith(f"{file} of the base mini is not as it was published (it has changed)")
+    assert said.startswith(
+        f"{file} of the base mini is not as it was published (its SHA-256 is another)"
+    )
     assert said.endswith("git checkout -- records/bases/mini") and "\n" not in said
 
 
@@ -84,7 +86,7 @@ def test_a_base_without_one_of_its_files_is_refused_by_name(copied: Path) -> Non
     for file in [*FILES, bases.ABOUT]:
         content = (copied / file).read_bytes()
         (copied / file).unlink()
-        with pytest.raises(AssetError, match=f"{file} of the base mini .* not there"):
+        with pytest.raises(AssetError, match=f"{file} of the base mini .* No such file"):
             models.load("mini")
         (copied / file).write_bytes(content)
     assert models.load("mini").parameters

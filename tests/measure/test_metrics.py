@@ -77,14 +77,6 @@ def test_the_error_of_a_number_of_kinds_is_what_texts_differ_by(blocks: int) -> 
     assert np.mean(told) == pytest.approx(exact, rel=0.15)
 
 
-def test_bits_per_byte_by_hand() -> None:
-    token_bytes = np.array([0, 1, 3])
-    targets = np.array([[1, 2], [0, 2]])  # 1 + 3 + 0 + 3 = 7 bytes
-    nll = np.log(2) * np.array([[2.0, 4.0], [1.0, 7.0]])  # 14 bits
-    found = metrics.bits_per_byte(nll.sum(), int(token_bytes[targets].sum()))
-    assert found == pytest.approx(2.0)
-
-
 def test_counts_cover_the_whole_vocabulary() -> None:
     found = metrics.counts(np.array([[1, 1], [3, 0]]), 6)
     assert found.tolist() == [1, 2, 0, 1, 0, 0]

@@ -33,10 +33,9 @@ def about(name: str) -> dict[str, Any]:
             if assets.sha256_file(file) != expected:
                 raise ValueError("its SHA-256 is another")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = "it is not there" if isinstance(error, FileNotFoundError) else "it has changed"
         raise assets.AssetError(
-            f"{file.name} of the base {name} is not as it was published ({reason}); restore it "
-            f"with git checkout -- records/bases/{name}"
+            f"{file.name} of the base {name} is not as it was published ({error}); restore it with "
+            f"git checkout -- records/bases/{name}"
         ) from error
     return found
 

@@ -10,7 +10,6 @@ import functools
 import hashlib
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,7 +93,12 @@ def run(protocol: Protocol, scale: str = "paper", observer: Observer | None = No
             refuses, or the disk is full; finished generations are kept.
     """
     observer = observer or Observer()
-    sources.check(protocol)
+    for what, named in (("corpus", sources.name_text), ("model", sources.name_model)):
+        if (given := getattr(protocol, what)) != named(given):
+            raise ProtocolError(
+                f"{what}={given!r} is a path, which says nothing of content; give "
+                f"sources.{named.__name__} of it"
+            )
     observer.before_run(protocol)
     text, base, blocks, pretrained = _materials(groundwork(protocol))
     _check(protocol, text, base, blocks)
@@ -158,7 +162,7 @@ def _materials(
 
 
 def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: corpus.Blocks) -> None:
-    """Refuse before any compute what text and base model do not allow; say what will be slow."""
+    """Refuse before any compute what text and base model do not allow."""
     if protocol.prompts == "bos" and base.tokenizer.bos_token_id is None:
         raise ProtocolError(
             f"prompts='bos' needs a start token, which {base.name} lacks; use prompts='human'"
@@ -176,19 +180,13 @@ def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: cor
             "train_blocks, retained, generations or recovery"
         )
     kept(len(blocks.train), protocol)  # refuses a share that comes to none or all
-    if decoding.falls_back(base.model):
-        print(
-            f"  {type(base.model).__name__} is not an architecture of this book's decoder; "
-            "transformers' generate writes its text, several times slower",
-            flush=True,
-        )
 
 
 def _generation(chain: _Chain, number: int) -> None:
     """Find or compute the next generation."""
     train = _training_blocks(chain, number)
     key = _key(chain, train, number)
-    with _alone(key, number):
+    with generations.locked(key, number):
         path = generations.folder(key)
         found = devices.broadcast(generations.find(path) if devices.rank() == 0 else None)
         if found is None:
@@ -224,16 +222,11 @@ def _key(chain: _Chain, train: np.ndarray, number: int) -> str:
     )[:24]
 
 
-def _alone(key: str, number: int) -> AbstractContextManager[None]:
-    """Keep a generation from other runs; the processes that share this one are one."""
-    return generations.locked(key, number) if devices.rank() == 0 else nullcontext()
-
-
 def _weights(chain: _Chain, number: int) -> dict[str, torch.Tensor]:
     """What an earlier generation's training ended with; trained again where it was not kept."""
     key, net = chain.keys[number], chain.base.model
     path = generations.folder(key)
-    with _alone(key, number):
+    with generations.locked(key, number):
         state = generations.weights(path, models.device())
         if devices.broadcast(state is None):
             _train(chain, _training_blocks(chain, number), number)

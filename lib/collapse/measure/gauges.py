@@ -91,9 +91,8 @@ FIT = {
         "bits a byte of human test blocks", "bits",
         r"-\sum_t \log_2 p_\theta(x_t\mid x_{<t})/\text{bytes}",
         "", "values of a tokeniser with more special tokens, which stand for no byte",
-        NONE, lambda f: metrics.bits_per_byte(
-            f["test_nll"].sum() * (f["text"].shape[1] - 1), f["test_bytes"].sum()
-        ),
+        NONE,
+        lambda f: _bits(f["test_nll"].sum() * (f["text"].shape[1] - 1)) / f["test_bytes"].sum(),
     ),
     "text_perplexity_median": Gauge(
         "median over blocks of its text's perplexity under generation 0", "",

@@ -68,20 +68,6 @@ def kinds_error(incidence: np.ndarray, blocks: int) -> float:
     return math.sqrt(missed * (1 - (1 - once / (blocks * missed + once)) ** blocks))
 
 
-def bits_per_byte(nats: float, text_bytes: int) -> float:
-    """Bits needed for each byte of text.
-
-    Comparable between tokenisers, unlike perplexity, as far as they put in equally many special
-    tokens: the nats of these are counted, and they stand for no byte. OPT's puts one before each
-    line, SmolLM2's none.
-
-    Args:
-        nats: of all predicted tokens together.
-        text_bytes: UTF-8 bytes of these.
-    """
-    return float(nats / math.log(2) / text_bytes)
-
-
 def counts(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     """How often each token of the vocabulary occurs: int32, (vocabulary,)."""
     return np.bincount(np.ravel(tokens), minlength=vocabulary).astype(np.int32)

@@ -8,15 +8,13 @@ weights that are kept are rounded to half precision, and as rounded they are the
 import dataclasses
 import datetime
 import hashlib
-import inspect
 import itertools
 import json
 import math
 import platform
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,10 +25,8 @@ import torch
 
 from collapse.experiment import assets, bases, corpus, provenance, scoring, training
 from collapse.experiment.models import device
-from collapse.experiment.protocol import Protocol, digest
+from collapse.experiment.protocol import Protocol
 from collapse.pretraining import literature
-
-KEPT_EVERY = 120.0  # seconds between two states that are kept, to go on from; each is told
 
 
 @dataclass(frozen=True)
@@ -61,23 +57,6 @@ RECIPES = {
 }
 
 
-@dataclass
-class State:
-    """How far a pretraining is.
-
-    rows: of the curve, means in nats per token. `step` counts from 1; `train_nll` is of the batches
-        since the row before, each before the step on it; `held_out_nll` is of the held-out blocks
-        after the step, None where it was not measured.
-    since: losses of the steps since the last row.
-    seconds: of all processes that have trained.
-    """
-
-    step: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    since: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-
-
 def split(blocks: np.ndarray, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """The blocks to train on, and those that are held out."""
     held_out = np.arange(len(blocks)) % recipe.held_out == recipe.held_out - 1
@@ -106,51 +85,46 @@ def train(
     blocks: np.ndarray,
     held_out: np.ndarray,
     steps: int | None = None,
-    path: Path | None = None,
-) -> tuple[Any, State]:
-    """Pretrain a model from random weights, or from where an earlier process was stopped.
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Pretrain a model from random weights.
 
     Args:
         blocks, held_out: int32 tokens, (blocks, length), as `split` gives them.
         steps: to stop after; the schedule is that of the whole recipe.
-        path: the file in which the state of the training is kept every few minutes.
 
     Returns:
-        the model, on the CPU, and its state, with a row of the curve for each of the first hundred
-        steps and then one every hundred.
+        the model, on the CPU, and its curve, means in nats per token, with a row for each of the
+        first hundred steps and then one every hundred. `step` counts from 1; `train_nll` is of the
+        batches since the row before, each before the step on it; `held_out_nll` is of the held-out
+        blocks after the step, None where it was not measured.
     """
     model, plain = untrained(recipe).to(device()), Protocol()
     tokens = torch.from_numpy(blocks).long().to(device())
     optimiser = torch.optim.AdamW(
         model.parameters(), betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
     )
-    now = _resume(path, model, optimiser)
-    last = recipe.steps if steps is None else steps
-    clock = kept = time.monotonic()
-    for batch in itertools.islice(_batches(len(blocks), recipe), now.step, last):
-        now.step += 1
+    rows: list[dict[str, Any]] = []
+    since: list[float] = []  # losses of the steps since the last row
+    last, started = recipe.steps if steps is None else steps, time.monotonic()
+    batches = itertools.islice(_batches(len(blocks), recipe), last)
+    for step, batch in enumerate(batches, 1):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(now.step, recipe)
+            group["lr"] = learning_rate(step, recipe)
         total = training.gradient(model, tokens[batch], recipe.part, plain.precision)
-        now.since.append(float(total) / (recipe.batch * (recipe.length - 1)))
+        since.append(float(total) / (recipe.batch * (recipe.length - 1)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        measured = now.step % 100 == 0 or now.step == recipe.steps
-        if measured or now.step < 100:
+        measured = step % 100 == 0 or step == recipe.steps
+        if measured or step < 100:
             tested = scoring.mean_nll(model, held_out, plain) if measured else None
-            mean = sum(now.since) / len(now.since)
-            now.rows.append({"step": now.step, "train_nll": mean, "held_out_nll": tested})
-            now.since.clear()
-        before, clock = clock, time.monotonic()
-        now.seconds += clock - before
-        if path and clock - kept >= KEPT_EVERY and now.step < last:
-            with assets.atomic(path) as temporary:
-                state = [dataclasses.asdict(now), model.state_dict(), optimiser.state_dict()]
-                torch.save(state, temporary)
-            minutes = now.seconds / 60 * (last - now.step) / now.step
-            print(f"  step {now.step} of {last}, about {minutes:.0f} min left", flush=True)
-            kept = clock
-    return model.eval().cpu(), now
+            rows.append(
+                {"step": step, "train_nll": sum(since) / len(since), "held_out_nll": tested}
+            )
+            since.clear()
+        if measured:
+            minutes = (time.monotonic() - started) / 60 * (last - step) / step
+            print(f"  step {step} of {last}, about {minutes:.0f} min left", flush=True)
+    return model.eval().cpu(), rows
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
@@ -172,31 +146,17 @@ def _batches(blocks: int, recipe: Recipe) -> Iterator[np.ndarray]:
         waiting = waiting[recipe.batch :]
 
 
-def _resume(path: Path | None, model: Any, optimiser: Any) -> State:
-    """Load what was kept into model and optimiser, where it was: how far it had come."""
-    if path is None or not path.exists():
-        return State()
-    now, weights, moments = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(weights)
-    optimiser.load_state_dict(moments)
-    print(f"  going on after step {now['step']}", flush=True)
-    return State(**now)
-
-
 # -- the folder ------------------------------------------------------------------------------
 
 
 def make(name: str) -> Path:
     """Pretrain a base of the book in the build folder; its folder there.
 
-    Stopped and called again, on the same machine it goes on and ends with the same weights.
-
     Raises:
         AssetError: a text cannot be had, or a folder cannot be written.
     """
     recipe, folder = RECIPES[name], assets.build_dir() / "bases" / name
     with assets.locked(folder, f"waiting for another process that makes the base {name}"):
-        assets.restore(folder)
         print(f"{name}: reading and tokenising its text", flush=True)
         lines, left_out = literature.lines(recipe.texts)
         tokenizer = literature.make_tokenizer(lines, recipe.vocabulary)
@@ -208,33 +168,28 @@ def make(name: str) -> Path:
             "blocks to train on": len(blocks),
             "blocks held out": len(held_out),
         }
-        about = {
+        about: dict[str, Any] = {
             "name": name,
             "pretrained on": " and ".join(literature.TITLES[one] for one in recipe.texts),
             "recipe": dataclasses.asdict(recipe),
             "text": text,
         }
-        path = _path(about)
-        model, state = train(recipe, blocks, held_out, path=path)
-        with assets.atomic(folder, replace=True) as temporary:
-            _write(temporary, about, tokenizer, model, state)
-        path.unlink(missing_ok=True)
+        started = time.monotonic()
+        model, rows = train(recipe, blocks, held_out)
+        about["seconds"] = round(time.monotonic() - started, 1)
+        with assets.atomic(folder) as temporary:
+            _write(temporary, about, tokenizer, model, pd.DataFrame(rows))
     return folder
 
 
-def _path(about: dict[str, Any]) -> Path:
-    """Where the state of a pretraining is kept: for this recipe, text, machine and code alone."""
-    key = digest([about, provenance.numerics(), inspect.getsource(sys.modules[__name__])])
-    return assets.cache_dir() / "pretraining" / f"{about['name']}-{key[:12]}.pt"
-
-
-def _write(folder: Path, about: dict[str, Any], tokenizer: Any, model: Any, state: State) -> None:
+def _write(
+    folder: Path, about: dict[str, Any], tokenizer: Any, model: Any, curve: pd.DataFrame
+) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    curve = pd.DataFrame(state.rows)
     curve.to_csv(folder / "curve.csv", index=False, float_format="%.6f", lineterminator="\n")
     packages = ("torch", "transformers", "tokenizers", "numpy")
     about |= {
@@ -243,7 +198,6 @@ def _write(folder: Path, about: dict[str, Any], tokenizer: Any, model: Any, stat
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
-        "seconds": round(state.seconds, 1),
         "files": {path.name: assets.sha256_file(path) for path in sorted(folder.iterdir())},
     }
     (folder / bases.ABOUT).write_text(json.dumps(about, indent=1) + "\n")

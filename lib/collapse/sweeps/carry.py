@@ -56,7 +56,6 @@ def store(folder: Path, key: str) -> None:
 def copy(source: Path, target: Path) -> bool:
     """Copy a generation without its weights, unless there is a whole one; return whether it was."""
     with assets.locked(target):
-        assets.restore(target)
         with suppress(AssetError):  # a damaged one is replaced
             generations.read(target)
             return False
@@ -65,6 +64,6 @@ def copy(source: Path, target: Path) -> bool:
         except AssetError as error:
             print(f"{error}; it is not copied", flush=True)
             return False
-        with assets.atomic(target, replace=True) as temporary:
-            shutil.copytree(source, temporary, ignore=shutil.ignore_patterns(generations.WEIGHTS))
+        with assets.atomic(target / generations.FACTS) as temporary:
+            shutil.copyfile(source / generations.FACTS, temporary)
     return True

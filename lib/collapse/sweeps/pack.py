@@ -84,7 +84,7 @@ def make(
         files |= _text(name)
     for name in sorted({run.model for run in runs}):
         files |= _model(name, texts)
-    with assets.locked(target), assets.atomic(target, replace=True) as temporary:
+    with assets.locked(target), assets.atomic(target) as temporary:
         temporary.mkdir()
         whole = temporary / "whole.zip"
         with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -142,7 +142,7 @@ def _model(name: str, texts: dict[str, str]) -> dict[str, Path]:
     if name == "smollm2-135m":
         file = Path(models.SMOLLM2_MEMBER).name
         return {f"cache/{name}/{file}": folder / file, **_package("gguf")}
-    place = f"cache/models/{name}"
+    place = f"cache/sources/{name}"
     if sources.model_folder(name) is None:  # of the hub, and laid out as in its own cache
         place = f"cache/hub/models--{name.replace('/', '--')}"
         texts[f"{place}/refs/main"] = folder.name
@@ -188,7 +188,7 @@ def unpack(archive: Path, root: Path = ROOT) -> tuple[list[str], int]:
                 brought.extractall(there)  # compares checksums
         except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
             raise PackError(f"{archive} is damaged ({error}); bring it home again") from error
-        generations = len(list(there.glob("generations/*/facts.json")))
+        generations = len(list(there.glob("generations/*/facts.npz")))
         if not generations:
             raise PackError(
                 f"{archive} holds nothing that a pack's {SCRIPT} computed; give DIR.zip"

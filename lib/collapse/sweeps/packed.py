@@ -118,10 +118,6 @@ def lay_out(here: Path, work: Path, parts: "dict[str, str]", whole: str) -> None
     with zipfile.ZipFile(joined) as archive:
         archive.extractall(temporary)
     joined.unlink()
-    for model in (temporary / "cache" / "models").glob("*"):  # known by where they lie
-        place = temporary / "cache" / "sources" / model.name
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(str(work / "cache" / "models" / model.name), encoding="utf-8")
     temporary.rename(work)
 
 
