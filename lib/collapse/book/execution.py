@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 import collapse
-from collapse.book import folders
+from collapse.book import cards, folders
 from collapse.book.chapter import ChapterError, changed, code, names, read, settings
 from collapse.book.notebook import normalise
 from collapse.book.parameters import Value, nearest, written
@@ -39,9 +39,8 @@ DEPENDENCIES = (
 def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
     """SHA-256 of all that decides what an execution of the chapter gives."""
     root = assets.ROOT
-    inputs = [root / "chapters" / f"{name}.md", *used(name)]
-    inputs += [file for file in [root / "figures.yml"] if file.exists()]
-    inputs += folders.shown(root / "records")
+    inputs = [root / "chapters" / f"{name}.md", *used(name), *root.glob("figures.yml")]
+    inputs += [*sorted(cards.TEMPLATES.iterdir()), *folders.shown(root / "records")]
     inputs += sorted(build_dir.glob("bench-*.json"))
     described = {
         "values": dict(values),

@@ -14,9 +14,9 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     """
     result = copy.deepcopy(notebook)
     result.nbformat, result.nbformat_minor = 4, 5
-    kept = {"kernelspec", "mystnb"} & set(result.metadata)
-    result.metadata = NotebookNode({key: result.metadata[key] for key in sorted(kept)})
-    result.metadata.language_info = NotebookNode(name="python", pygments_lexer="ipython3")
+    kept = {key: result.metadata[key] for key in result.metadata if key == "kernelspec"}
+    language = NotebookNode(name="python", pygments_lexer="ipython3")
+    result.metadata = NotebookNode(kept, language_info=language)
     cells: list[NotebookNode] = []
     hidden = False  # whether the parameters cell is not shown; the injected one follows it
     for cell in result.cells:
