@@ -33,8 +33,8 @@ Card = dict[str, Any]
 
 TEMPLATES = Path(__file__).parent / "templates"
 _PAGES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
-    undefined=jinja2.StrictUndefined,
+    loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=jinja2.select_autoescape(["html"]),
+    trim_blocks=True, undefined=jinja2.StrictUndefined,
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def registry() -> Registry:
 
 
 def rendered(template: str, **values: Any) -> str:
-    """A template of this room, filled in; what it is filled with is text, not markup."""
+    """A template of this room, filled in; in one of HTML, what it is filled with is no markup."""
     return _PAGES.get_template(template).render(values)
 
 

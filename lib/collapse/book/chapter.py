@@ -165,12 +165,11 @@ def check(name: str, overrides: Mapping[str, Any]) -> dict[str, Value]:
         ParameterError: an unknown name, a wrong type, a value out of range, or `scale`.
     """
     known = parameters(name)
-    for key in overrides:
-        if key not in known:
-            raise ParameterError(
-                f"chapter {name} has no parameter {key!r}{nearest(key, known)} "
-                f"(its parameters: {', '.join(known) or 'none'})"
-            )
+    for key in sorted(overrides.keys() - known.keys()):
+        raise ParameterError(
+            f"chapter {name} has no parameter {key!r}{nearest(key, known)} "
+            f"(its parameters: {', '.join(known) or 'none'})"
+        )
     if "scale" in overrides:
         raise ParameterError(
             f"scale={overrides['scale']} cannot be set as a parameter, for it decides which "
@@ -196,12 +195,8 @@ def check(name: str, overrides: Mapping[str, Any]) -> dict[str, Value]:
     return values
 
 
-def scale_overrides(name: str, scale: str) -> dict[str, Any]:
-    """What `params/SCALE.yml` overrides in a chapter; nothing at scale `paper`.
-
-    Raises:
-        ParameterError: its file is malformed or names an unknown chapter or parameter.
-    """
+def _of_scale(name: str, scale: str) -> dict[str, Any]:
+    """What `params/SCALE.yml` overrides in a chapter; nothing at scale `paper`."""
     if scale == "paper":
         return {}
     file = f"params/{scale}.yml"
@@ -210,11 +205,10 @@ def scale_overrides(name: str, scale: str) -> dict[str, Any]:
     common, chapters = sections.pop("all", {}), names()
     declared = {key for chapter in chapters for key in parameters(chapter)}
     for what, given, known in (("chapter", sections, chapters), ("parameter", common, declared)):
-        for key in given:
-            if key not in known:
-                raise ParameterError(
-                    f"{file} names the {what} {key!r}, which does not exist{nearest(key, known)}"
-                )
+        for key in sorted(given.keys() - set(known)):
+            raise ParameterError(
+                f"{file} names the {what} {key!r}, which does not exist{nearest(key, known)}"
+            )
     mine = parameters(name)
     return {key: common[key] for key in common if key in mine} | sections.get(name, {})
 
@@ -223,13 +217,14 @@ def settings(name: str, scale: str, overrides: Mapping[str, Any]) -> dict[str, V
     """All parameters of a chapter at a scale: paper values, then the scale's, then the overrides.
 
     Raises:
-        ParameterError: as `check` and `scale_overrides` do.
+        ParameterError: as `check` does, or the scale's file is malformed or names an unknown
+            chapter or parameter.
         ChapterError: the page has no code.
         AssetError: a text or a model of the user's cannot be read.
     """
     if not has_code(name):
         raise ChapterError(f"page {name} has no code, so there is nothing to execute")
-    from_scale = scale_overrides(name, scale)
+    from_scale = _of_scale(name, scale)
     try:
         check(name, from_scale)
     except ParameterError as error:

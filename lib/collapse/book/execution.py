@@ -1,13 +1,14 @@
 """Executing a chapter, all of it or up to one figure, and not twice for the same inputs."""
 
-import ast
 import hashlib
 import importlib.metadata
 import json
 import logging
+import modulefinder
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,27 +54,13 @@ def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
 def used(name: str) -> list[Path]:
     """The modules of the book that a chapter's code imports, and those that they import."""
     places = (assets.ROOT / "chapters", Path(collapse.__file__).parents[1])
-    found: set[Path] = set()
-    open_ends = _imported("\n".join(code(name)))
-    while open_ends:
-        module = open_ends.pop().replace(".", "/")
-        for place in places:
-            for path in (place / f"{module}.py", place / module / "__init__.py"):
-                if path.is_file() and path not in found:
-                    found.add(path)
-                    open_ends |= _imported(path.read_text(encoding="utf-8"))
-    return sorted(found)
-
-
-def _imported(code: str) -> set[str]:
-    """Names of modules that may be meant: `from a import b` may mean `a.b` or a thing in `a`."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    finder = modulefinder.ModuleFinder([str(place) for place in places])
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".py") as script:
+        script.write("\n".join(code(name)))
+        script.flush()
+        finder.run_script(script.name)
+    modules = (one.__file__ for key, one in finder.modules.items() if key != "__main__")
+    return sorted(Path(file) for file in modules if file)
 
 
 def execute(

@@ -44,7 +44,7 @@ def write(book: Path, notebooks: list[Path]) -> None:
                 )
             topics = known.figures[id].topics
             found.append(_card(public, id, notebook.stem) | {"topics": topics})
-    pages = {"index": _gallery(found)}
+    pages = {"index": cards.rendered("gallery.md", cards=found)}
     for card in found:
         id = card["id"]
         pages[id] = _page(card)
@@ -53,7 +53,10 @@ def write(book: Path, notebooks: list[Path]) -> None:
     absent = {id: "It is not part of this build." for id in known.figures if id not in pages}
     absent |= known.gone
     for id, where in absent.items():
-        pages[id] = f"# Figure {id}\n\nThis figure is not shown here. {where}\n\n{_BACK}"
+        pages[id] = (
+            f"# Figure {id}\n\nThis figure is not shown here. {where}\n\n"
+            "{doc}`All figures <index>`\n"
+        )
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
     index = json.dumps([_entry(card) for card in found], indent=1, ensure_ascii=False)
@@ -89,31 +92,20 @@ def _url(id: str) -> str:
     return f"{base}/figures/{id}.html" if base else ""
 
 
-_BACK = "{doc}`All figures <index>`\n"
-
-
 def _page(card: cards.Card) -> str:
     """The page of a figure, with what reference managers read in its head."""
-    id, title, url = card["id"], card["title"], _url(card["id"])
-    alt = " ".join(card["alt"].split())
+    url = _url(card["id"])
     meta = {
         "description": card["alt"],
-        "citation_title": title,
+        "citation_title": card["title"],
         "citation_author": cards.AUTHOR,
         "citation_publication_date": cards.DATE.replace("-", "/"),
         "citation_inbook_title": cards.BOOK,
         "citation_language": "en",
         **({"citation_public_url": url} if url else {}),
     }
-    head = yaml.safe_dump(
-        {"myst": {"html_meta": meta}}, allow_unicode=True, sort_keys=False, width=10**6
-    )
-    return (
-        f"---\n{head}---\n\n# {title}\n\n"
-        f"From {{doc}}`/chapters/{card['chapter']}`, where it is {{numref}}`{id}`.\n\n"
-        f"```{{image}} {id}.svg\n:alt: {alt}\n```\n\n{card['caption']}\n\n"
-        f"```{{raw}} html\n{cards.shown(card, folder='', is_open=True)}\n```\n\n{_BACK}"
-    )
+    shown = cards.shown(card, folder="", is_open=True)
+    return cards.rendered("figure.md", card=card, meta=meta, shown=shown)
 
 
 def _entry(card: cards.Card) -> dict[str, Any]:
@@ -126,16 +118,6 @@ def _entry(card: cards.Card) -> dict[str, Any]:
         "records": [run["record"] for run in card["runs"]],
         "scale": cards.badge(card),
     }
-
-
-def _gallery(found: list[cards.Card]) -> str:
-    """All figures small, with a search by words and a choice of chapters."""
-    return (
-        "# All figures\n\nEach figure of the book has a page of its own at an address that does "
-        "not change, with its data, its runs and a citation. Machines find them in "
-        '<a href="index.json">index.json</a>.\n\n'
-        f"```{{raw}} html\n{cards.rendered('gallery.html', cards=found)}\n```\n"
-    )
 
 
 def _list(toc: Path, ids: list[str]) -> None:

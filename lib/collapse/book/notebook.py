@@ -18,16 +18,12 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     language = NotebookNode(name="python", pygments_lexer="ipython3")
     result.metadata = NotebookNode(kept, language_info=language)
     cells: list[NotebookNode] = []
-    hidden = False  # whether the parameters cell is not shown; the injected one follows it
     for cell in result.cells:
         for key in ("papermill", "execution", "lines_to_next_cell"):
             cell.metadata.pop(key, None)
         tags = cell.metadata.pop("tags", [])
-        if "parameters" in tags:
-            hidden = "remove-cell" in tags
-        if "injected-parameters" in tags:
-            removed = hidden or "remove-cell" in tags  # it tells a reader nothing
-            tags = ["injected-parameters", "remove-cell" if removed else "hide-input"]
+        if "injected-parameters" in tags and "remove-cell" not in tags:
+            tags = ["injected-parameters", "hide-input"]
         if tags:
             cell.metadata["tags"] = tags
         if cell.cell_type == "code":

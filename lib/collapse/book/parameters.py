@@ -5,9 +5,7 @@ A line of the cell reads `name: type = value  # what it is [unit]`; the value is
 
 import ast
 import difflib
-import io
 import json
-import tokenize
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -88,29 +86,21 @@ def model(source: str) -> type[BaseModel]:
     Raises:
         ParameterError: a line is not `name: type = value`.
     """
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError as error:
-        raise ParameterError(f"the parameters cell is not Python ({error}); mend it") from error
-    comments = {
-        token.start[0]: token.string.lstrip("# ").strip()
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
     fields: dict[str, Any] = {}
-    for node in statements:
+    for line in source.splitlines():
+        if not line.partition("#")[0].strip():
+            continue
+        node: Any
         try:
-            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-                raise ValueError("another statement")
+            [node] = ast.parse(line).body
             kind = TYPES[ast.unparse(node.annotation)]
-            value = ast.literal_eval(node.value or node.target)  # no value is refused as a name is
-            default = TypeAdapter(kind).validate_python(value, strict=True)
-        except (KeyError, ValueError) as error:
+            default = TypeAdapter(kind).validate_python(ast.literal_eval(node.value), strict=True)
+        except (SyntaxError, AttributeError, KeyError, ValueError) as error:
             raise ParameterError(
-                f"the parameter line `{ast.unparse(node)}` does not read `name: type = value` "
-                f"with a literal value and one of the types {', '.join(TYPES)}; rewrite it"
+                f"the parameter line `{line.strip()}` does not read `name: type = value` with a "
+                f"literal value and one of the types {', '.join(TYPES)}; rewrite it"
             ) from error
-        help_, _, unit = comments.get(node.end_lineno or 0, "").partition(" [")
+        help_, _, unit = line.partition("#")[2].strip().partition(" [")
         about = Field(default, description=help_, json_schema_extra={"unit": unit.rstrip("]")})
         fields[node.target.id] = (Annotated[kind, BeforeValidator(_from_text(kind))], about)
     return create_model("Parameters", __config__=_CONFIG, **fields)
