@@ -42,7 +42,7 @@ def show(maker: Maker) -> tuple[pd.DataFrame, dict[str, bytes]]:
 
 def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the same figure gives the same bytes."""
-    outputs = displayed(monkeypatch)
+    outputs, before = displayed(monkeypatch), plt.get_fignums()
     data, files = show(maker)
     assert ET.fromstring(files["svg"]).tag.endswith("svg")
     picture = matplotlib.image.imread(io.BytesIO(files["png"]))
@@ -59,7 +59,7 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
     assert all(run["record"] in links["data"].data for run in card["runs"])
     assert shown["data"]["image/svg+xml"].encode() == files["svg"]
     assert shown["metadata"]["collapse"] == {k: card[k] for k in ("id", "caption", "alt")}
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == before
     assert show(maker)[1] == files
 
 

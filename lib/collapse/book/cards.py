@@ -152,8 +152,8 @@ def _tex(text: str) -> str:
     return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
-def csl(card: Card, url: str = "") -> str:
-    """The figure as CSL-JSON, a list of one item."""
+def csl(card: Card) -> str:
+    """The figure as CSL-JSON, a list of one item; a page adds its address."""
     item = {
         "id": card["id"],
         "type": "figure",
@@ -163,7 +163,6 @@ def csl(card: Card, url: str = "") -> str:
         "issued": {"date-parts": [[YEAR]]},
         "version": __version__,
         "note": f"Reproduces doi:{ARTICLE}",
-        **({"URL": url} if url else {}),
     }
     return json.dumps([item], indent=1, ensure_ascii=False)
 

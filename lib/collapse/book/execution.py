@@ -112,6 +112,7 @@ def _run(
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
             execution_timeout=None,  # a generation may take hours
+            coalesce_streams=True,  # how a kernel cuts its output in pieces depends on the clock
         )
     except PapermillExecutionError as error:
         said = str(error.evalue)

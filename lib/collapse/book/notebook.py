@@ -27,7 +27,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         if tags:
             cell.metadata["tags"] = tags
         if cell.cell_type == "code":
-            cell.outputs = _merge_streams(cell.outputs)
+            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
             cells += _split_at_figures(cell)
         else:
             cells.append(cell)
@@ -35,19 +35,6 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         cell.id = f"cell-{number:04d}"
     result.cells = cells
     return result
-
-
-def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    # How a kernel cuts its standard output into messages depends on the clock.
-    merged: list[NotebookNode] = []
-    for output in outputs:
-        if output.output_type == "stream" and output.name == "stderr":
-            continue
-        if output.output_type == "stream" and merged and merged[-1].output_type == "stream":
-            merged[-1].text += output.text
-        else:
-            merged.append(output)
-    return merged
 
 
 def _split_at_figures(cell: NotebookNode) -> list[NotebookNode]:
