@@ -59,8 +59,8 @@ def used(name: str) -> list[Path]:
         script.write("\n".join(code(name)))
         script.flush()
         finder.run_script(script.name)
-    modules = (one.__file__ for key, one in finder.modules.items() if key != "__main__")
-    return sorted(Path(file) for file in modules if file)
+    found = (vars(one)["__file__"] for key, one in finder.modules.items() if key != "__main__")
+    return sorted(Path(file) for file in found if file)  # what is built in has none
 
 
 def execute(
