@@ -277,7 +277,6 @@ def recompute_command(scale: str, workers: int | None) -> None:
     # A build folder of its own, so that nobody's experiments are published with them.
     folder = build_dir() / "recompute"
     shutil.rmtree(folder, ignore_errors=True)
-    folders.claim(folder)
     os.environ["COLLAPSE_BUILD"] = str(folder)
     names = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
     run_sweep(names, scale, {"compute": "all"}, workers)

@@ -219,10 +219,11 @@ def test_half_installed_packages_of_the_book_are_installed_again_and_others_left
 
 
 def test_a_build_goes_into_an_empty_folder_or_one_of_builds(tmp_path: Path) -> None:
-    for path in ("marked/notes", "other/html", "more/notes"):
+    for path in ("own/records", "own/figures", "marked/notes", "other/html", "more/executed"):
         (tmp_path / path).mkdir(parents=True)
     (tmp_path / "marked" / folders.MARK).touch()
-    for name in ("marked", "new/below"):
+    (tmp_path / "more/notes").touch()
+    for name in ("own", "marked", "new/below"):
         folders.claim(tmp_path / name)
         assert (tmp_path / name / folders.MARK).exists()
     for name, held in (("other", "html"), ("more", "notes")):

@@ -21,10 +21,8 @@ from collapse.experiment import assets
 from collapse.experiment.assets import AssetError, build_dir, cache_dir, locked
 
 MARK = ".made-by-the-book"
-MADE = (
-    r"executed|records|comparisons|recompute|bench-\w+\.json|bases|figures|book|print|html"
-    r"|html\.old|notebooks|release|book\.pdf|\.probe-.*"
-)
+OWN = r"executed|records|comparisons|recompute|bench-\w+\.json"  # names that are hardly another's
+MADE = OWN + r"|bases|figures|book|print|html|html\.old|notebooks|release|book\.pdf|\.probe-.*"
 GENERATION = r"\.?[0-9a-f]{12,64}(\..*)?"
 LEFT = ("Thumbs.db", "desktop.ini", "Icon\r")  # by file managers, besides `.DS_Store`
 LONGEST = 200  # bytes of a file's name, with what marks it as unfinished
@@ -57,11 +55,15 @@ def claim(build: Path) -> None:
 
 
 def _check_own(build: Path) -> None:
-    seen = sorted(path.name for path in build.iterdir() if not path.name.startswith("."))
-    if seen and not (build / MARK).exists() and build.resolve() != assets.ROOT / "_build":
+    seen = {path.name for path in build.iterdir()}
+    if MARK in seen or build.resolve() == assets.ROOT / "_build":
+        return
+    seen = {name for name in seen if not name.startswith(".")}
+    foreign = sorted(name for name in seen if not re.fullmatch(MADE, name))
+    if foreign or (seen and not any(re.fullmatch(OWN, name) for name in seen)):
         raise AssetError(
-            f"the folder {build} holds {seen[0]!r}, which this book did not make and might "
-            "replace; name a new or an empty folder with COLLAPSE_BUILD"
+            f"the folder {build} holds {(foreign or sorted(seen))[0]!r}, which this book did not "
+            "make and might replace; name a new or an empty folder with COLLAPSE_BUILD"
         )
 
 
