@@ -64,6 +64,11 @@ def change(found: pd.DataFrame, share: float, generation: int, column: str) -> P
     return over_seeds(dict(zip(rows["seed"], rows[f"{column}_change"], strict=True)), ratio=True)
 
 
+def middle(doses: Doses) -> float:
+    """The share between 0 and 1 that is nearest to one half."""
+    return min((share for share in doses if 0 < share < 1), key=lambda share: abs(share - 0.5))
+
+
 # -- equivalence -------------------------------------------------------------------------------
 
 
@@ -99,6 +104,13 @@ def told(tested: pd.DataFrame, share: float, generation: int) -> str:
     if math.isnan(row["low"]):
         return f"{row['change']:+.1f} % (one seed, no interval)"
     return f"{row['change']:+.1f} % [{row['low']:+.1f}, {row['high']:+.1f}]"
+
+
+def every_share(tested: pd.DataFrame, generation: int) -> str:
+    """The change and the verdict at each share."""
+    rows = tested[tested["generation"] == generation]
+    changes = [f"{100 * s:g} %: {told(tested, s, generation)}" for s in rows["share"]]
+    return "; ".join(map(", ".join, zip(changes, rows["verdict"], strict=True))) or NOT_RUN
 
 
 def where(tested: pd.DataFrame, generation: int) -> str:
@@ -262,7 +274,7 @@ def claims(doses: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
     found = grid(doses)
     small = [share for share in sorted(doses) if 0 < share <= 0.1]
     repetition = equivalence(found, "moving_type_token_ratio")
-    half = min((s for s in doses if 0 < s < 1), key=lambda s: abs(s - 0.5))
+    half = middle(doses)
 
     def cell(share: float, generation: int, column: str = "test_perplexity") -> PerSeed:
         return change(found, share, generation, column)

@@ -1,4 +1,7 @@
-"""The figures of dose, response and recovery; their numbers come from `how_much_human_text`."""
+"""The figures of dose, response and recovery, and the numbers in the text between them.
+
+Both come from `how_much_human_text`; the numbers are by the name that the text has for them.
+"""
 
 import math
 
@@ -11,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 import how_much_human_text as dose
-from collapse.book import figures
+from collapse.book import figures, ratios
 from collapse.experiment.arms import Run
 from collapse.laws import drift
-from collapse.measure.per_seed import PerSeed
+from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
 
 
 def grid_figure(doses: dose.Doses) -> tuple[Figure, pd.DataFrame]:
@@ -211,3 +214,97 @@ def recovery_figure(mended: dose.Mended) -> tuple[Figure, pd.DataFrame]:
         panels[0, -1].legend(fontsize=9)
     figures.sign(made, [run for runs in mended.values() for run in runs])
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+# -- numbers in the text ---------------------------------------------------------------------
+
+
+def dose_numbers(doses: dose.Doses, end: int) -> dict[str, str]:
+    """By share and by generation, `end` being the last: all synthetic, and the middle share."""
+    found, middle = dose.grid(doses), dose.middle(doses)
+
+    def cell(share: float, generation: int, column: str = "test_perplexity") -> PerSeed:
+        return dose.change(found, share, generation, column)
+
+    lasting = {share: cell(share, end) / cell(share, 1) for share in sorted(doses) if share}
+    numbers = {
+        "dose-by-share": str(cell(1.0, 1) / cell(middle, 1)),
+        "dose-lasting": "; ".join(f"{100 * share:g} %: {one}" for share, one in lasting.items()),
+    }
+    for name, share in (("all", 1.0), ("half", middle)):
+        numbers |= {
+            f"dose-{name}-share": f"{100 * share:g} %",
+            f"dose-{name}-first": str(cell(share, 1)),
+            f"dose-{name}-last": str(cell(share, end)),
+            f"dose-{name}-distinct": str(cell(share, end, "distinct_tokens")),
+            f"dose-{name}-tail": str(cell(share, end, "tail_coverage")),
+            f"dose-{name}-ratio": str(cell(share, end, "moving_type_token_ratio")),
+        }
+    return numbers
+
+
+def equivalence_numbers(found: pd.DataFrame, tested: pd.DataFrame, end: int) -> dict[str, str]:
+    """Where a change is certain, and what two per cent do; `found` as `dose.grid` gives it."""
+    columns = {"distinct_tokens": "distinct", "moving_type_token_ratio": "ratio"}
+    return {
+        "eq-first": dose.where(tested, 1),
+        "eq-last": dose.where(tested, end),
+        "eq-two": dose.told(tested, 0.02, end),
+        **{
+            f"eq-two-{short}": dose.told(dose.equivalence(found, column), 0.02, end)
+            for column, short in columns.items()
+        },
+    }
+
+
+def weight_numbers(
+    data: pd.DataFrame, doses: dose.Doses, tested: pd.DataFrame, end: int
+) -> dict[str, str]:
+    """The best weight and the best share; `data` as `weight_figure` gives it."""
+    simulated = data[data["law"] == "simulated"].set_index("human")["value"]
+    best = dose.best_human_share(doses)
+    shares = ", ".join(f"{100 * share:g} % for seed {seed}" for seed, share in best.items())
+    return {
+        "mix-golden": f"{simulated[0.618]:.3f}",
+        "mix-one": f"{simulated[1.0]:.3f}",
+        "mix-law": f"{drift.weighed_variance(drift.GOLDEN):.3f}",
+        "mix-best": shares or NOT_RUN,
+        "mix-half": dose.told(tested, 0.5, end),
+        "mix-verdict": dose.best_mixture(doses, tested, end),
+    }
+
+
+def pace_numbers(shown: dict[str, list[Run]], end: int) -> dict[str, str]:
+    """How steps grow: with synthetic text alone, which is shown first, and with some human text."""
+    alone, *mixtures = shown
+    steps, numbers = dose.increments(shown[alone]), {}
+    for column in ("nats", "points"):
+        pace = dose.acceleration(shown[alone], column)
+        numbers |= {f"pace-{column}": str(pace), f"pace-{column}-word": dose.pace_in_words(pace)}
+        for name, generation in (("first", 1), ("last", end)):
+            rows = steps[steps["generation"] == generation]
+            value = over_seeds(dict(zip(rows["seed"], rows[column], strict=True)))
+            numbers[f"pace-{column}-{name}"] = str(value)
+    others = {label: dose.acceleration(shown[label]) for label in mixtures}
+    words = [f"{label}: {dose.pace_in_words(one)}, by {one} nats" for label, one in others.items()]
+    return numbers | {"pace-others": "; ".join(words) or NOT_RUN}
+
+
+def recovery_numbers(mended: dose.Mended, rounds: int, amounts: list[int]) -> dict[str, str]:
+    """What is regained after the most rounds of collapse, by the number of human blocks."""
+    most = mended[rounds, amounts[-1]]
+    back = {n: dose.regained(mended[rounds, n]) for n in amounts}
+    scar = {n: dose.beside(mended[rounds, n], mended[0, n]) for n in amounts}
+    enough, epochs = dose.enough(mended, rounds), dose.epochs_back(most)
+    runs = [run for runs in mended.values() for run in runs]
+    return {
+        "mend-back": "; ".join(f"{n:,} blocks: {value}" for n, value in back.items()),
+        "mend-scar": "; ".join(f"{n:,} blocks: {value}" for n, value in scar.items()),
+        "mend-enough": "none of those tried" if enough is None else f"{enough:,} blocks",
+        "mend-epochs": ", ".join("never" if n is None else str(n) for n in epochs.values())
+        or NOT_RUN,
+        "mend-large": f"{amounts[-1]:,}",
+        "mend-ratio": str(ratios.ratio(most)),
+        "mend-rounds": str(rounds),
+        "mend-first": f"{runs[0].record.corpus['blocks']['train']:,}" if runs else NOT_RUN,
+    }

@@ -15,11 +15,11 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from collapse.book import figures, ratios
-from collapse.experiment.arms import Run
+from collapse.experiment.arms import Run, one_of
 from collapse.laws import regression
 from collapse.laws.regression import REGIMES, Task
 from collapse.measure import verdicts
-from collapse.measure.per_seed import PerSeed
+from collapse.measure.per_seed import NOT_RUN, PerSeed
 from collapse.measure.verdicts import Claim, Phrases, falls, rises, stays
 
 SHARES = (0.0, 0.01, 0.1, 0.3, 1.0)  # synthetic labels, in the scan over the number of rows
@@ -105,6 +105,36 @@ def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.
     return figure, figures.panels(**parts)
 
 
+def linear_numbers(data: pd.DataFrame) -> dict[str, str]:
+    """What the text says of the regressions, by name; `data` as `linear_figure` gives it."""
+    rounds = data["generation"].max()
+    ends = data[data["generation"] == rounds].set_index(["panel", "regime"])
+    plain, shrunk = ends.loc["left"], ends.loc["right"]
+    start = data[(data["panel"] == "right") & (data["generation"] == 0)]["law"].iloc[0]
+    numbers = {
+        "reg-rounds": str(rounds),
+        "ridge-still": f"{shrunk['measured']['accumulated, total penalty fixed']:.1f}",
+        "ridge-first": f"{start:.1f}",
+        "ridge-zero": f"{NOTHING:.0f}",
+    }
+    for regime, name in zip(LABELS.values(), ("rep", "acc", "sub"), strict=True):
+        numbers |= {
+            f"reg-{name}": f"{plain['measured'][regime]:.2f}",
+            f"reg-{name}-law": f"{plain['law'][regime]:.2f}",
+            f"ridge-{name}": f"{shrunk['measured'][regime]:.0f}",
+        }
+    return numbers
+
+
+def scan_numbers(data: pd.DataFrame) -> dict[str, str]:
+    """What the text says of constant shares, by name; `data` as `scan` gives it."""
+    most = data["rows"].max()
+    risks = data[data["rows"] == most].set_index("share")["measured"]
+    names = {0.0: "none", 0.01: "one", 0.1: "ten", 0.3: "third"}
+    found = {f"scan-{name}": f"{risks[share]:.4f}" for share, name in names.items()}
+    return found | {"scan-rows": f"{most:,}"}
+
+
 def obeyed(data: pd.DataFrame) -> bool:
     """Whether no simulated point is farther from its law than chance allows, at 5 % over all."""
     far = ((data["measured"] - data["law"]).abs() / data["error"]).max()
@@ -144,6 +174,50 @@ def _by_regime(axes: Axes, data: pd.DataFrame, title: str) -> None:
     axes.set(yscale="log", xlabel="generation (0 = fitted to human labels)", title=title)
     figures.plain_numbers(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+# -- numbers in the text ---------------------------------------------------------------------
+
+
+def short(arm: str) -> str:
+    """The name of an arm in the names of its numbers: `equal-steps`."""
+    return arm.replace("accumulated, ", "").replace(" ", "-")
+
+
+def pool_numbers(found: dict[str, list[Run]], seed: int) -> dict[str, str]:
+    """How pools of text compare, seed by seed, and how much of them is human in one run."""
+    own, steps, drawn = (
+        found[f"accumulated, {way}"] for way in ("equal epochs", "equal steps", "as many drawn")
+    )
+
+    def left(runs: list[Run]) -> str:
+        if not runs:
+            return NOT_RUN
+        return f"{one_of(runs, seed).record.generations['human_share'].iloc[-1]:.2f}"
+
+    return {
+        "acc-slower": str(ratios.paired(found["replaced"], steps)),
+        "acc-between": str(ratios.paired(drawn, steps)),
+        "acc-under": str(ratios.paired(found["replaced"], drawn)),
+        "acc-longer": str(ratios.paired(own, steps)),
+        "acc-left-pool": left(steps),
+        "acc-left-drawn": left(drawn),
+    }
+
+
+def entering_numbers(found: dict[str, list[Run]]) -> dict[str, str]:
+    """How the ways compare in which human text enters, seed by seed, and what they do to kinds."""
+    held = ratios.paired(found["fixed"], found["fresh"])
+    return {
+        "ent-held": str(held),
+        "ent-held-word": rises(held),
+        "ent-again": str(ratios.paired(found["redrawn"], found["fresh"])),
+        "ent-anchored": str(ratios.paired(found["replaced"], found["fixed"])),
+        **{
+            f"ent-{arm}-distinct": str(ratios.ratio(found[arm], "distinct_tokens"))
+            for arm in ("replaced", "fixed", "fresh")
+        },
+    }
 
 
 # -- claims ----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,7 +105,7 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
                     loss_others=_mean(nll, seen.others),
                 )
             )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["arm"])
 
 
 def _mean(nll: np.ndarray, picked: np.ndarray) -> Any:
@@ -176,3 +176,28 @@ def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame
     left.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     figures.sign(made, shown)
     return made, data
+
+
+def by_arm(data: pd.DataFrame, number: Callable[[pd.DataFrame], PerSeed]) -> dict[str, PerSeed]:
+    """A number of each arm; `data` as `figure` gives it."""
+    return {str(arm): number(rows) for arm, rows in data.groupby("arm", sort=False)}
+
+
+def numbers(runs: list[Run], seen: Lens, data: pd.DataFrame) -> dict[str, str]:
+    """What the text says of words for women and for men, by name; `data` as `figure` gives it."""
+    ends, unlearnt = by_arm(data, kept), by_arm(data, lost_more)
+    names = {"nothing retained": "none", "accumulated, equal steps": "acc"}
+    names |= {arm: arm.split()[-1] for arm in ends if arm.endswith(("fresh", "fixed"))}
+    found = {
+        "min-words": ", ".join(f"“{word}”" for word in seen.words)
+        or "none, as the tokeniser has none whole",
+        "min-blocks": f"{int(seen.blocks.sum())}",
+        "min-others": f"{int(seen.others.sum())} of {len(seen.others)}",
+        "min-human": f"{human_rate(runs[0], seen):.2f}" if runs else NOT_RUN,
+        "min-ratio": in_words(runs, seen),
+    }
+    for name in ("none", "acc", "fresh", "fixed"):
+        arm = next((arm for arm, short in names.items() if short == name), "")
+        found[f"min-{name}"] = str(ends.get(arm, NOT_RUN))
+        found[f"min-{name}-loss"] = str(unlearnt.get(arm, NOT_RUN))
+    return found

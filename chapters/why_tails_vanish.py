@@ -56,6 +56,74 @@ def gaussian_figure(
     return figure, data
 
 
+def gaussian_numbers(data: pd.DataFrame, draws: int) -> dict[str, str]:
+    """What the text says of the chains, by name; `data` as `gaussian_figure` gives it."""
+    first, last = data.iloc[10], data.iloc[-1]
+    half = min(round(drift.half_life(draws)), len(data) - 1)
+    return {
+        "mean-variance": f"{last['mean_variance']:.2f}",
+        "median-variance": f"{last['median_variance']:.4f}",
+        "law-median": f"{last['law_median']:.4f}",
+        "half-life": str(half),
+        "median-half": f"{data['median_variance'][half]:.3f}",
+        "distance-10": f"{first['distance']:.4f} (exact: {first['law_distance']:.4f})",
+        "distance-200": f"{last['distance']:.2f} (exact: {last['law_distance']:.2f})",
+        "rare": f"{1e6 * stats.norm.sf(np.sqrt(2 * 1000 / (draws - 1))):.0f}",
+        "spread-left": f"{data['median_deviation'][half]:.0%}",
+        "tail-left": f"{data['tail_beyond_3'][half]:.0%}",
+    }
+
+
+def released(evolutions: int) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """The settings of the released notebook, run here: a table, and what the text says, by name.
+
+    They are 1,000 generations with the biased standard deviation, and a mixture of two components
+    that share 1,000 draws for 2,050 generations.
+    """
+    random = np.random.default_rng(0)
+    rows = []
+    for size in (100, 500, 1000, 10000):
+        means, variances = drift.refit(size, 1000, 2000, random, biased=True)
+        deviations = np.sqrt(variances[-1])
+        low, high = np.quantile(deviations, [0.05, 0.95])
+        rows.append(
+            {
+                "draws": f"{size:,}",
+                "generations": "1,000",
+                "median standard deviation": f"{np.median(deviations):.3f}",
+                "nine chains in ten": f"{low:.3f} to {high:.3f}",
+                "median |mean|": f"{np.median(np.abs(means[-1])):.3f}",
+                "printed by the released notebook": "",
+            }
+        )
+    blobs = gaussian_mixture.shared_blob(1000, evolutions, 0)
+    order = np.argsort(blobs[-1].deviations)
+    ends = " and ".join(f"{one:.4f}" for one in blobs[-1].deviations[order])
+    printed = " and ".join(f"{one:.4f}" for one in gaussian_mixture.PRINTED)
+    _, variances = drift.refit(500, evolutions, 2000, random, biased=True)
+    low, high = np.quantile(blobs[0].deviations.mean() * np.sqrt(variances[-1]), [0.05, 0.95])
+    rows.append(
+        {
+            "draws": "1,000, for two components in the plane",
+            "generations": f"{evolutions:,}",
+            "median standard deviation": f"one chain: {ends}",
+            "nine chains in ten": f"{low:.4f} to {high:.4f} (one Gaussian, 500 draws)",
+            "median |mean|": "",
+            "printed by the released notebook": printed,
+        }
+    )
+    return rows, {
+        "biased": f"{drift.mean_variance(1000, 1000, biased=True):.2f}",
+        "ends": ends,
+        "held": " and ".join(f"{one:.1%}" for one in blobs[-1].weights[order]),
+        "evolutions": f"{evolutions:,}",
+        "printed": printed,
+        "range": f"{low:.4f} to {high:.4f}",
+        "far": f"{gaussian_mixture.difference(blobs[-1], blobs[0]):,.0f}",
+        "far-printed": f"{gaussian_mixture.PRINTED_DIFFERENCE:,.0f}",
+    }
+
+
 def keeping_figure(
     draws: int, generations: int, chains: int, human: float, seed: int
 ) -> tuple[Figure, pd.DataFrame]:
@@ -95,6 +163,23 @@ def keeping_figure(
     return figure, pd.DataFrame(rows)
 
 
+def keeping_numbers(data: pd.DataFrame, draws: int, chains: int) -> dict[str, str]:
+    """What the text says of keeping data and of choosing; `data` as `keeping_figure` gives it."""
+    ends = [rows["measured"].iloc[-1] for _, rows in data.groupby("way", sort=False)]
+    replaced, settled, added = ends
+    chosen = (drift.select(k, 10, 1, chains, np.random.default_rng(0))[1].mean() for k in (9, 5))
+    return {
+        "replaced": f"{replaced:.0f}",
+        "settled": f"{settled:.2f}",
+        "settled-law": f"{drift.mixed_variance(0.1, draws) * draws:.2f}",
+        "added": f"{added:.3f}",
+        "added-law": f"{drift.accumulated_variance(draws, 1000) * draws:.3f}",
+        "select-9": f"{drift.selected_variance(9, 10):.2f}",
+        "select-half": f"{drift.selected_variance(5, 10):.2f}",
+        "selected": " and ".join(f"{one:.2f}" for one in chosen),
+    }
+
+
 # -- mixtures --------------------------------------------------------------------------------
 
 
@@ -113,6 +198,18 @@ def errors(draws: int, generations: int, temperature: float, seed: int) -> dict[
             chain.append(step(chain[-1]))
         found[name] = chain
     return found
+
+
+def errors_numbers(found: dict[str, list]) -> dict[str, str]:
+    """What the text says of three sources of error, by name; `found` as `errors` gives it."""
+    difference = gaussian_mixture.difference
+    first, once, *_, last = found["one Gaussian for two"]
+    return {
+        "once-only": f"{difference(once, first):.4f}",
+        "once-after": f"{difference(last, once):.4f}",
+        "sharp-20": f"{found['a learner that sharpens'][20].deviations[0]:.2f}",
+        "finite": f"{difference(found['finite samples'][-1], gaussian_mixture.TRUTH):.4f}",
+    }
 
 
 def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figure, pd.DataFrame]:

@@ -97,6 +97,24 @@ def cats_figure(
     return figure, figures.panels(left=paths, right=data)
 
 
+def cats_numbers(data: pd.DataFrame, blue: int, cats: int, herds: int) -> dict[str, str]:
+    """What the text says of the herds, by name; `data` as `cats_figure` gives it."""
+    rows = data[data["panel"] == "right"]
+    last = rows.iloc[-1]
+    return {
+        "cats-once": f"{100 * drift.lost_at_once(blue / cats, cats):.4f}%",
+        "cats-first": f"{100 * rows['no_blue'][1]:.4f}%",
+        "cats-end": f"{drift.lost_in_the_end(blue / cats):.0%}",
+        "cats-last": f"{last['no_blue']:.1%}",
+        "cats-law": f"{last['law_no_blue']:.1%}",
+        "cats-all": f"{last['all_blue']:.1%}",
+        "cats-mean": f"{100 * last['mean_share']:.2f}",
+        "herds": f"{herds:,}",
+        "cats-time": f"{drift.loss_times(cats)[blue]:.0f}",
+        "cats-limit": f"{drift.loss_time_limit(blue / cats, cats):.0f}",
+    }
+
+
 def play(
     blue: int, cats: int, generations: int, herds: int, seed: int, id: str = "play-herd"
 ) -> HTML:
@@ -304,3 +322,27 @@ def loss_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     right.set(xlabel="words of text read", ylabel="distinct words expected")
     right.legend(fontsize=10)
     return figure, figures.panels(left=data, right=pd.concat(grown))
+
+
+def words_numbers(found: Vocabulary) -> dict[str, str]:
+    """What the text says of words that are resampled a hundred times, by name."""
+    kinds, shares = len(found.words), found.counts / found.draws
+    gone = (found.chains == 0).mean((0, 2))
+    first = np.flatnonzero((found.counts == 1) & (found.chains[0, 1] == 0))
+    picked = np.random.default_rng(0).choice(found.words[first], min(5, len(first)), replace=False)
+    top = np.abs(found.chains[:, 100, :20] / found.counts[:20] - 1).mean()
+    late, halves = found.draws * np.log(2), half_lost(found)
+    return {
+        "words": f"{found.draws:,}",
+        "types": f"{kinds:,}",
+        "once": f"{(found.counts == 1).sum() / kinds:.0%}",
+        **{f"gone-{n}": f"{gone[n]:.0%}" for n in (1, 10, 100)},
+        "first": ", ".join(f"“{word}”" for word in picked),
+        "late": f"{late / 1e6:.1f} million" if late > 1e6 else f"{late:,.0f}",
+        "top": f"{top:.1%}",
+        "diversity": f"{1 - np.square(found.chains[0, 100] / found.draws).sum():.4f}",
+        "diversity-law": f"{drift.diversity(shares, found.draws, 100):.4f}",
+        "diversity-0": f"{1 - np.square(shares).sum():.4f}",
+        "slope": f"{np.polyfit(halves['count'], halves['law'], 1)[0]:.1f}",
+        "largest": str(int(halves["count"].max())),
+    }

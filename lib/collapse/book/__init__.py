@@ -2,5 +2,5 @@
 
 `chapter` reads a page and checks what is asked of it, `execution.execute` runs it, `figures.show`
 publishes a figure with its data and its `cards`; `gallery`, `site` and `release` make of them what
-readers get, and `compare` sets a rerun beside the published runs.
+readers get, with the markup in `templates/`, and `compare` sets a rerun beside the published runs.
 """

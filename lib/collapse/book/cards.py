@@ -3,16 +3,18 @@
 `figures.yml` lists every figure that was ever published, by the identifier that is its address.
 """
 
-import html
 import json
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jinja2
+from pydantic import BaseModel
+
 from collapse import __version__
-from collapse.book.parameters import checked_mapping, mapping
-from collapse.errors import BookError
+from collapse.book.parameters import read_file
 from collapse.experiment.records import published
 from collapse.measure.gauges import COLUMNS
 
@@ -29,36 +31,39 @@ FILES = {"svg": "picture", "png": "picture", "csv": "data", "json": "card with p
 Card = dict[str, Any]
 
 
-class RegistryError(BookError):
-    """`figures.yml` contradicts itself, or says too little of a figure."""
+TEMPLATES = Path(__file__).parent / "templates"
+_PAGES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=jinja2.select_autoescape(["html"]),
+    trim_blocks=True, undefined=jinja2.StrictUndefined,
+)  # fmt: skip
 
 
-def registry() -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """What `figures.yml` says.
+class Entry(BaseModel, extra="forbid"):
+    """What `figures.yml` says of a figure: the title that it is cited by, and what it is about."""
 
-    Returns:
-        identifier -> `title`, which the figure is cited by, and `topics`; and identifier of a
-        figure that is gone -> where it went.
+    title: str
+    topics: list[str]
+
+
+class Registry(BaseModel, extra="forbid"):
+    """What `figures.yml` says, by identifier; of a figure that is gone, where it went."""
+
+    figures: dict[str, Entry] = {}
+    gone: dict[str, str] = {}
+
+
+def registry() -> Registry:
+    """Every figure that was ever published.
 
     Raises:
-        ParameterError: the file is no YAML, or no mapping.
-        RegistryError: an entry lacks title or topics, or a figure is both there and gone.
+        ParameterError: `figures.yml` cannot be read, or an entry lacks title or topics.
     """
-    found = mapping("figures.yml")
-    listed, gone = (
-        checked_mapping(found.get(key) or {}, f"figures.yml, under `{key}`,")
-        for key in ("figures", "gone")
-    )
-    for id, entry in listed.items():
-        if not isinstance(entry, dict) or set(entry) != {"title", "topics"}:
-            raise RegistryError(f"figures.yml must give {id} a title and topics, and nothing else")
-        if not isinstance(entry["topics"], list):
-            raise RegistryError(f"figures.yml must give {id} a list of topics, such as [tails]")
-        if id in gone:
-            raise RegistryError(
-                f"figures.yml names {id} under `figures` and under `gone`; remove one of them"
-            )
-    return listed, gone
+    return read_file("figures.yml", Registry)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of this room, filled in; in one of HTML, what it is filled with is no markup."""
+    return _PAGES.get_template(template).render(values)
 
 
 def facts(
@@ -72,9 +77,10 @@ def facts(
         columns: of the figure's data.
         origin: in words, what is shown.
     """
+    entry = registry().figures.get(id)
     return {
         "id": id,
-        "title": registry()[0].get(id, {"title": id})["title"],
+        "title": entry.title if entry else id,
         "book": f"{BOOK}, version {__version__}",
         "chapter": os.environ.get("COLLAPSE_CHAPTER", ""),
         "scale": os.environ.get("COLLAPSE_SCALE", ""),
@@ -146,8 +152,8 @@ def _tex(text: str) -> str:
     return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
-def csl(card: Card, url: str = "") -> str:
-    """The figure as CSL-JSON, a list of one item."""
+def csl(card: Card) -> str:
+    """The figure as CSL-JSON, a list of one item; a page adds its address."""
     item = {
         "id": card["id"],
         "type": "figure",
@@ -157,12 +163,8 @@ def csl(card: Card, url: str = "") -> str:
         "issued": {"date-parts": [[YEAR]]},
         "version": __version__,
         "note": f"Reproduces doi:{ARTICLE}",
-        **({"URL": url} if url else {}),
     }
     return json.dumps([item], indent=1, ensure_ascii=False)
-
-
-CITATIONS = {"BibTeX": bibtex, "CSL-JSON": csl}
 
 
 def in_markdown(text: str) -> str:
@@ -182,52 +184,13 @@ def command(card: Card) -> str:
     return f"make figure ID={card['id']}{parameters}{scale}"
 
 
-def _time(card: Card) -> str:
-    if not (runs := card["runs"]):
-        return "It computes the figure from nothing."
-    return (
-        f"With the runs at hand that takes seconds; to compute the {len(runs)} "
-        f"run{'s' if len(runs) > 1 else ''} anew took {card['minutes']:,.0f} minutes in all."
-    )
-
-
-def shown(card: Card, folder: str = "../figures/") -> str:
+def shown(card: Card, folder: str = "../figures/", is_open: bool = False) -> str:
     """The card as HTML: one line that opens in place.
 
     Args:
         folder: where the figures' pages and files lie, as seen from the page.
     """
-    id = html.escape(card["id"])
-    page = f"{folder}{id}.html"
-    links = " · ".join(
-        f'<a href="{folder}{id}.{kind}" download>{kind.upper()}</a> ({what})'
-        for kind, what in FILES.items()
-    )
-    cites = "".join(
-        f"<details><summary>{name}</summary>"
-        f'<button type="button" class="figure-copy">copy</button>'
-        f'<pre class="figure-cite" data-page="{page}" data-kind="{name}" tabindex="0">'
-        f"{html.escape(cite(card))}</pre></details>"
-        for name, cite in CITATIONS.items()
-    )
-    runs = "".join(
-        f"<tr><td><code>{html.escape(run['record'])}</code></td>"
-        f"<td>{run['provenance']['scale']}</td><td>{html.escape(run['base']['name'])}</td>"
-        f"<td>{run['protocol']['seed']}</td><td>{run['provenance']['date'][:10]}</td>"
-        f"<td><code>{html.escape(str(run['provenance']['commit'] or 'unknown')[:12])}</code></td>"
-        f"<td>{html.escape(run['provenance']['device'])}</td></tr>"
-        for run in card["runs"]
-    )
-    head = "".join(
-        f'<th scope="col">{name}</th>'
-        for name in ("record", "scale", "model", "seed", "date", "commit", "hardware")
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{runs}</tbody></table>" if runs else ""
-    return (
-        f'<details class="figure-card"><summary><span class="figure-badge">'
-        f"{html.escape(badge(card))}</span> {id}: runs, data, citation, rerun</summary>"
-        f'<p><a href="{page}">Permanent page of this figure</a></p>'
-        f"<p>Download: {links}</p>{cites}"
-        f"<p>Make it again: <code>{html.escape(command(card))}</code>. {_time(card)}</p>"
-        f'<div class="figure-runs">{table}<p>{html.escape(card["origin"])}</p></div></details>'
-    )
+    return rendered(
+        "card.html", card=card, folder=folder, open=is_open, badge=badge(card), files=FILES,
+        citations={"BibTeX": bibtex(card), "CSL-JSON": csl(card)}, command=command(card),
+    )  # fmt: skip

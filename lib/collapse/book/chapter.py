@@ -19,10 +19,9 @@ from pydantic.fields import FieldInfo
 from collapse.book.parameters import (
     ParameterError,
     Value,
-    checked_mapping,
-    mapping,
     model,
     nearest,
+    read_file,
     type_name,
     written,
 )
@@ -65,20 +64,16 @@ def pages() -> list[str]:
     """
 
     def walk(node: Any) -> Iterable[str]:
-        if isinstance(node, list):
-            for item in node:
-                yield from walk(item)
-        elif isinstance(node, dict):
-            yield from (node[key] for key in ("root", "file") if key in node)
-            for item in node.values():
+        if isinstance(node, dict):
+            yield from (str(node[key]) for key in ("root", "file") if key in node)
+        for item in node.values() if isinstance(node, dict) else node:
+            if isinstance(item, dict | list):
                 yield from walk(item)
 
-    found = list(walk(mapping("_toc.yml")))
-    for page in found:
-        if not isinstance(page, str) or not (assets.ROOT / f"{page}.md").is_file():
-            raise ChapterError(f"_toc.yml names the page {page!r}, but there is no {page}.md")
-    if not found:
-        raise ChapterError("_toc.yml names no page; restore it from git")
+    found = list(walk(read_file("_toc.yml", dict[str, Any])))
+    lost = [page for page in found if not (assets.ROOT / f"{page}.md").is_file()]
+    if lost or not found:
+        raise ChapterError(f"_toc.yml must name pages that there are, not {lost}; mend it")
     return found
 
 
@@ -136,17 +131,14 @@ def _model(name: str) -> type[BaseModel]:
     first = next((cell for cell in _read(name).cells if cell.cell_type == "code"), None)
     if first is None:
         return BaseModel
-    if "parameters" not in first.metadata.get("tags", []):
-        raise ParameterError(
-            f"the first code cell of chapter {name} lacks the tag 'parameters'; add it"
-        )
     try:
         found = _modelled(first.source)
     except ParameterError as error:
         raise ParameterError(f"chapter {name}: {error}") from error
-    if "scale" not in found.model_fields:
+    if "parameters" not in first.metadata.get("tags", []) or "scale" not in found.model_fields:
         raise ParameterError(
-            f'the parameters cell of chapter {name} lacks the line `scale: str = "paper"`; add it'
+            f"the first code cell of chapter {name} must have the tag 'parameters' and the line "
+            '`scale: str = "paper"`; mend it'
         )
     return found
 
@@ -173,12 +165,11 @@ def check(name: str, overrides: Mapping[str, Any]) -> dict[str, Value]:
         ParameterError: an unknown name, a wrong type, a value out of range, or `scale`.
     """
     known = parameters(name)
-    for key in overrides:
-        if key not in known:
-            raise ParameterError(
-                f"chapter {name} has no parameter {key!r}{nearest(key, known)} "
-                f"(its parameters: {', '.join(known) or 'none'})"
-            )
+    for key in sorted(overrides.keys() - known.keys()):
+        raise ParameterError(
+            f"chapter {name} has no parameter {key!r}{nearest(key, known)} "
+            f"(its parameters: {', '.join(known) or 'none'})"
+        )
     if "scale" in overrides:
         raise ParameterError(
             f"scale={overrides['scale']} cannot be set as a parameter, for it decides which "
@@ -192,51 +183,31 @@ def check(name: str, overrides: Mapping[str, Any]) -> dict[str, Value]:
             f"parameter {key!r} of chapter {name} takes a value of type {type_name(known[key])}, "
             f"not {overrides[key]!r}; write for example {key}={written(known[key].default)}"
         ) from error
-    for key in NAMED.keys() & values.keys():
+    for key in {*NAMED, "seeds"} & values.keys():
         if not values[key]:
-            raise ParameterError(f"{key}= names nothing; give a name or a path, or leave it out")
-        assets.expanded(str(values[key]), key)  # refuses the home of an unknown user
-    seeds = values.get("seeds", [0])
-    if not seeds:
-        raise ParameterError(f"chapter {name}: seeds=[] names no run; give one or more, as in [0]")
+            raise ParameterError(f"{key}={values[key]} names nothing; give one, or leave it out")
     other = {key.removeprefix(OTHER): values[key] for key in values if key.startswith(OTHER)}
     for what, given in (("", values), (", the setting to compare with", other)):
         try:
-            Arm(Protocol.among(given), seeds, values.get("compute", "none"))
+            Arm(Protocol.among(given), values.get("seeds", [0]), values.get("compute", "none"))
         except ValueError as error:
             raise ParameterError(f"chapter {name}{what}: {error}") from error
     return values
 
 
-def scale_overrides(name: str, scale: str) -> dict[str, Any]:
-    """What `params/SCALE.yml` overrides in a chapter; nothing at scale `paper`.
-
-    Raises:
-        ParameterError: the scale is unknown, or its file is malformed or names an unknown chapter
-            or parameter.
-    """
-    if scale not in SCALES:
-        raise ParameterError(f"there is no scale {scale!r}; choose one of {', '.join(SCALES)}")
+def _of_scale(name: str, scale: str) -> dict[str, Any]:
+    """What `params/SCALE.yml` overrides in a chapter; nothing at scale `paper`."""
     if scale == "paper":
         return {}
     file = f"params/{scale}.yml"
-    sections = {
-        section: checked_mapping(values or {}, f"{file}, under `{section}`,")
-        for section, values in mapping(file).items()
-    }
+    found = read_file(file, dict[str, dict[str, Any] | None])
+    sections = {section: values or {} for section, values in found.items()}
     common, chapters = sections.pop("all", {}), names()
-    for section in sections:
-        if section not in chapters:
-            raise ParameterError(
-                f"{file} has a section for the chapter {section!r}, which does not "
-                f"exist{nearest(section, chapters)}"
-            )
     declared = {key for chapter in chapters for key in parameters(chapter)}
-    for key in common:
-        if key not in declared:
+    for what, given, known in (("chapter", sections, chapters), ("parameter", common, declared)):
+        for key in sorted(given.keys() - set(known)):
             raise ParameterError(
-                f"{file} overrides {key!r} under `all`, but no chapter has that "
-                f"parameter{nearest(key, declared)}"
+                f"{file} names the {what} {key!r}, which does not exist{nearest(key, known)}"
             )
     mine = parameters(name)
     return {key: common[key] for key in common if key in mine} | sections.get(name, {})
@@ -246,13 +217,14 @@ def settings(name: str, scale: str, overrides: Mapping[str, Any]) -> dict[str, V
     """All parameters of a chapter at a scale: paper values, then the scale's, then the overrides.
 
     Raises:
-        ParameterError: as `check` and `scale_overrides` do.
+        ParameterError: as `check` does, or the scale's file is malformed or names an unknown
+            chapter or parameter.
         ChapterError: the page has no code.
         AssetError: a text or a model of the user's cannot be read.
     """
     if not has_code(name):
         raise ChapterError(f"page {name} has no code, so there is nothing to execute")
-    from_scale = scale_overrides(name, scale)
+    from_scale = _of_scale(name, scale)
     try:
         check(name, from_scale)
     except ParameterError as error:
@@ -294,9 +266,7 @@ def arms(name: str, values: Mapping[str, Value]) -> dict[str, Arm]:
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())
         raise ChapterError(f"{what} stops with {said}; mend it") from error
-    if "arms" not in namespace:
-        raise ChapterError(f"{what} sets no `arms`; mend it")
-    found = namespace["arms"]
+    found = namespace.get("arms")
     if not isinstance(found, dict) or not all(isinstance(arm, Arm) for arm in found.values()):
         raise ChapterError(f"{what} must set `arms` to a mapping of Arms; mend it")
     return found

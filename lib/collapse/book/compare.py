@@ -7,9 +7,8 @@ prediction interval for one more seed of the nearest arm, at a level that allows
 measures (Bonferroni).
 """
 
-import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Line:
-    """One measure of the rerun beside the published seeds."""
+    """One measure of the rerun beside the published seeds; no interval where they are too few."""
 
     measure: str
     mine: float
@@ -77,8 +76,8 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The verdict line."""
-        words = {"agrees": "agrees within the spread"}.get(self.verdict, self.verdict)
-        return f"{words}: {self.why}"
+        within = " within the spread" if self.verdict == "agrees" else ""
+        return f"{self.verdict}{within}: {self.why}"
 
 
 def arms(folder: Path) -> list[list[Record]]:
@@ -115,11 +114,9 @@ def nearest(protocol: Protocol, published: list[list[Record]]) -> list[Record]:
 
 def alike(run: Record, published: list[list[Record]]) -> list[list[Record]]:
     """The arms whose spread is that of a run's: same text, model, size and way of writing."""
-    same = (*_SAME_QUANTITY, *_SAME_WRITING)
+    same = {*_SAME_QUANTITY, *_SAME_WRITING}
     return [
-        runs
-        for runs in published
-        if not set(same) & set(_differing(run.protocol, runs[0].protocol))
+        runs for runs in published if not same & set(_differing(run.protocol, runs[0].protocol))
     ]
 
 
@@ -133,28 +130,22 @@ def compare(
     """
     if not published:
         return Comparison(mine, [], {}, [], "not comparable", "there is no published run")
-    theirs = published[0].protocol
-    differing = _differing(mine.protocol, theirs)
-    other = [name for name in differing if name in _SAME_QUANTITY]
-    if other:
+    differing = _differing(mine.protocol, published[0].protocol)
+    if other := [name for name in differing if name in _SAME_QUANTITY]:
         why = f"{_told(other, differing)}, so the numbers are of different quantities"
         return Comparison(mine, published, differing, [], "not comparable", why)
     length = min(run.protocol.generations for run in [mine, *published])
     lines = [_line(name, mine, published, others, length) for name in MEASURES]
-    parameters = f"parameters differ in {_told(list(differing), differing)}" if differing else ""
-    if any(run.base["identity"] != mine.base["identity"] for run in published):
-        parameters += f"{'; ' if parameters else ''}the base model has other weights"
-    twin = next(
-        (
-            run
-            for run in published
-            if run.protocol.arm_hash == mine.protocol.arm_hash
-            and run.truncated(length).fingerprint == mine.truncated(length).fingerprint
-        ),
-        None,
-    )
     outside = [line.measure for line in lines if not line.inside]
-    if twin is not None:
+    changes = [f"parameters differ in {_told(differing, differing)}"] if differing else []
+    if any(run.base["identity"] != mine.base["identity"] for run in published):
+        changes.append("the base model has other weights")
+
+    def is_same(run: Record) -> bool:
+        bits = (one.truncated(length).fingerprint for one in (run, mine))
+        return not differing and len(set(bits)) == 1
+
+    if twin := next(filter(is_same, published), None):
         verdict, why = "agrees", f"bit for bit the published run {twin.name}"
     elif len(published) < SEEDS:
         verdict = "not comparable"
@@ -162,11 +153,11 @@ def compare(
     elif outside:
         verdict = "differs"
         why = f"outside the spread of {len(published)} published seeds: {'; '.join(outside)}"
-        why += f"; {parameters or 'no parameter differs'}"
+        why += f"; {'; '.join(changes) or 'no parameter differs'}"
     else:
         verdict = "agrees"
         why = f"{len(lines)} measures lie where one more of {len(published)} seeds would"
-        why += f", although {parameters}" if parameters else ""
+        why += f", although {'; '.join(changes)}" if changes else ""
     return Comparison(mine, published, differing, lines, verdict, why)
 
 
@@ -180,7 +171,7 @@ def _differing(mine: Protocol, theirs: Protocol) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def _told(names: list[str], differing: dict[str, tuple[Any, Any]]) -> str:
+def _told(names: Iterable[str], differing: dict[str, tuple[Any, Any]]) -> str:
     return ", ".join(f"{n}={differing[n][0]} (published: {differing[n][1]})" for n in names)
 
 
@@ -218,23 +209,21 @@ def told(found: Comparison) -> str:
         parts.append(f"published: {found.published[0].name} and its arm, seeds {seeds}")
     for name, (mine, theirs) in found.differing.items():
         parts.append(f"  {name} = {mine} (published: {theirs})")
-    rows = []
-    for line in found.lines:
-        known = not math.isnan(line.low)
-        rows.append(
-            {
-                "measure": line.measure,
-                "rerun": f"{line.mine:,.4g}",
-                "published mean": f"{np.mean(line.published):,.4g}",
-                "where one more seed would be": f"{line.low:,.4g} to {line.high:,.4g}"
-                if known
-                else "unknown",
-                "inside": "unknown" if not known else "yes" if line.inside else "no",
-            }
-        )
-    if rows:
-        parts.append(pd.DataFrame(rows).to_string(index=False))
+    if found.lines:
+        rows = pd.DataFrame([_row(line) for line in found.lines])
+        parts.append(rows.to_string(index=False))
     return "\n".join([*parts, found.sentence])
+
+
+def _row(line: Line) -> dict[str, str]:
+    known = not math.isnan(line.low)
+    return {
+        "measure": line.measure,
+        "rerun": f"{line.mine:,.4g}",
+        "published mean": f"{np.mean(line.published):,.4g}",
+        "where one more seed would be": f"{line.low:,.4g} to {line.high:,.4g}" if known else "?",
+        "inside": ("yes" if line.inside else "no") if known else "unknown",
+    }
 
 
 def page(found: Comparison) -> Path:
@@ -243,7 +232,7 @@ def page(found: Comparison) -> Path:
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    from collapse.book import figures
+    from collapse.book import cards, figures
     from collapse.experiment.arms import Run
 
     theirs = [Run(run, computed=False) for run in found.published]
@@ -252,14 +241,10 @@ def page(found: Comparison) -> Path:
     picture = figures.rendered(drawn, "svg").decode()
     figures.plt.close(drawn)
     path = build_dir() / "comparisons" / f"{found.mine.name}.html"
+    words = {"name": found.mine.name, "told": told(found)}
+    text = cards.rendered("comparison.html", **words, picture=picture[picture.index("<svg") :])
     with atomic(path) as temporary:
-        temporary.write_text(
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Rerun and published'
-            f"</title><h1>{html.escape(found.mine.name)}</h1><pre>{html.escape(told(found))}</pre>"
-            '<figure role="img" aria-label="Test perplexity by generation, rerun and published">'
-            f"{picture[picture.index('<svg') :]}</figure></html>\n",
-            encoding="utf-8",
-        )
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 

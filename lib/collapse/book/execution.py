@@ -1,13 +1,14 @@
 """Executing a chapter, all of it or up to one figure, and not twice for the same inputs."""
 
-import ast
 import hashlib
 import importlib.metadata
 import json
 import logging
+import modulefinder
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 import collapse
-from collapse.book import folders
+from collapse.book import cards, folders
 from collapse.book.chapter import ChapterError, changed, code, names, read, settings
 from collapse.book.notebook import normalise
 from collapse.book.parameters import Value, nearest, written
@@ -39,9 +40,8 @@ DEPENDENCIES = (
 def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
     """SHA-256 of all that decides what an execution of the chapter gives."""
     root = assets.ROOT
-    inputs = [root / "chapters" / f"{name}.md", *used(name)]
-    inputs += [file for file in [root / "figures.yml"] if file.exists()]
-    inputs += folders.shown(root / "records")
+    inputs = [root / "chapters" / f"{name}.md", *used(name), *root.glob("figures.yml")]
+    inputs += [*sorted(cards.TEMPLATES.iterdir()), *folders.shown(root / "records")]
     inputs += sorted(build_dir.glob("bench-*.json"))
     described = {
         "values": dict(values),
@@ -54,27 +54,13 @@ def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
 def used(name: str) -> list[Path]:
     """The modules of the book that a chapter's code imports, and those that they import."""
     places = (assets.ROOT / "chapters", Path(collapse.__file__).parents[1])
-    found: set[Path] = set()
-    open_ends = _imported("\n".join(code(name)))
-    while open_ends:
-        module = open_ends.pop().replace(".", "/")
-        for place in places:
-            for path in (place / f"{module}.py", place / module / "__init__.py"):
-                if path.is_file() and path not in found:
-                    found.add(path)
-                    open_ends |= _imported(path.read_text(encoding="utf-8"))
-    return sorted(found)
-
-
-def _imported(code: str) -> set[str]:
-    """Names of modules that may be meant: `from a import b` may mean `a.b` or a thing in `a`."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return names
+    finder = modulefinder.ModuleFinder([str(place) for place in places])
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".py") as script:
+        script.write("\n".join(code(name)))
+        script.flush()
+        finder.run_script(script.name)
+    found = (vars(one)["__file__"] for key, one in finder.modules.items() if key != "__main__")
+    return sorted(Path(file) for file in found if file)  # what is built in has none
 
 
 def execute(
@@ -126,6 +112,7 @@ def _run(
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
             execution_timeout=None,  # a generation may take hours
+            coalesce_streams=True,  # how a kernel cuts its output in pieces depends on the clock
         )
     except PapermillExecutionError as error:
         said = str(error.evalue)

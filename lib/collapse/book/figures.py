@@ -8,7 +8,7 @@ import html
 import io
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -246,6 +246,14 @@ def rendered(figure: Figure, kind: str) -> bytes:
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
     figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")
     return buffer.getvalue()
+
+
+def glue(numbers: Mapping[str, str]) -> None:
+    """Have the text of a page know numbers, which are in words already, by their names."""
+    from myst_nb import glue  # and with it all of Sphinx
+
+    for name, number in numbers.items():
+        glue(name, number, display=False)
 
 
 def table(rows: Sequence[Any], note: str = "") -> HTML:

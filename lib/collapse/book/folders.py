@@ -22,7 +22,7 @@ from collapse.experiment.assets import AssetError, build_dir, cache_dir, locked
 
 MARK = ".made-by-the-book"
 OWN = r"executed|records|comparisons|recompute|bench-\w+\.json"  # names that are hardly another's
-MADE = OWN + r"|bases|figures|book|print|html|html\.old|notebooks|release|book\.pdf"
+MADE = OWN + r"|bases|figures|book|print|html|html\.old|notebooks|release|book\.pdf|\.probe-.*"
 GENERATION = r"\.?[0-9a-f]{12,64}(\..*)?"
 LEFT = ("Thumbs.db", "desktop.ini", "Icon\r")  # by file managers, besides `.DS_Store`
 LONGEST = 200  # bytes of a file's name, with what marks it as unfinished
@@ -114,15 +114,15 @@ def clean() -> None:
     build, generations = build_dir(), cache_dir() / "generations"
     if build.is_dir():
         _check_own(build)
-        _empty(build, rf"{MADE}|\.probe-.*|\.pages\.lock|{re.escape(MARK)}")
+        _empty(build, MADE)
     if generations.is_dir():
         _empty(generations, GENERATION)
     print(f"Kept: {cache_dir()} (downloads) and .venv; remove them by hand if you want to.")
 
 
 def _empty(folder: Path, names: str) -> None:
-    for path in folder.iterdir():
-        if re.fullmatch(names, path.name):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == MARK):  # the mark at last
+        if re.fullmatch(names, path.name) or path.name == MARK:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
@@ -146,9 +146,8 @@ def serve(port: str) -> None:
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), handler)
     except (ValueError, OverflowError, OSError) as error:
-        said = getattr(error, "strerror", None) or "it is no number from 1 to 65535"
         raise AssetError(
-            f"port {port} cannot be had ({said}); choose another: make serve PORT=8765"
+            f"port {port} cannot be had ({error}); choose another: make serve PORT=8765"
         ) from error
     print(f"http://localhost:{server.server_port}/  (Ctrl-C stops)", flush=True)
     with contextlib.suppress(KeyboardInterrupt), server:

@@ -3,12 +3,12 @@
 A figure that is gone keeps its page, which says where it went.
 """
 
-import html
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import nbformat
 import yaml
 
@@ -29,29 +29,34 @@ def write(book: Path, notebooks: list[Path]) -> None:
 
     Raises:
         GalleryError: a figure has no card, or is not in `figures.yml`.
-        RegistryError: as `cards.registry`.
+        ParameterError: as `cards.registry`.
     """
-    known, gone = cards.registry()
+    known = cards.registry()
     folder, public = book / "figures", book / "_public" / "figures"
     folder.mkdir()
     found: list[cards.Card] = []
     for notebook in notebooks:
         for id in figures_of(notebook):
-            if id not in known:
+            if id not in known.figures:
                 raise GalleryError(
                     f"figures.yml does not know the figure {id} of chapter {notebook.stem}; add "
                     "it with title and topics, for its address is for good"
                 )
-            found.append(_card(public, id, notebook.stem) | {"topics": known[id]["topics"]})
-    pages = {"index": _gallery(found)}
+            topics = known.figures[id].topics
+            found.append(_card(public, id, notebook.stem) | {"topics": topics})
+    pages = {"index": cards.rendered("gallery.md", cards=found)}
     for card in found:
         id = card["id"]
         pages[id] = _page(card)
         (folder / f"{id}.svg").write_bytes((public / f"{id}.svg").read_bytes())
         (public / f"{id}.bib").write_text(cards.bibtex(card, _url(id)) + "\n", encoding="utf-8")
-    absent = {id: "It is not part of this build." for id in known if id not in pages} | gone
+    absent = {id: "It is not part of this build." for id in known.figures if id not in pages}
+    absent |= known.gone
     for id, where in absent.items():
-        pages[id] = f"# Figure {id}\n\nThis figure is not shown here. {where}\n\n{_BACK}"
+        pages[id] = (
+            f"# Figure {id}\n\nThis figure is not shown here. {where}\n\n"
+            "{doc}`All figures <index>`\n"
+        )
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text, encoding="utf-8")
     index = json.dumps([_entry(card) for card in found], indent=1, ensure_ascii=False)
@@ -73,7 +78,7 @@ def _card(public: Path, id: str, chapter: str) -> cards.Card:
     try:
         card = json.loads((public / f"{id}.json").read_text(encoding="utf-8"))
         cards.shown(card)
-    except (OSError, ValueError, LookupError, TypeError) as error:  # or it is of another version
+    except (OSError, ValueError, LookupError, jinja2.TemplateError) as error:  # or it is old
         raise GalleryError(
             f"figure {id} of chapter {chapter} has no card that can be read; "
             f"run `book run {chapter} --force`"
@@ -87,35 +92,20 @@ def _url(id: str) -> str:
     return f"{base}/figures/{id}.html" if base else ""
 
 
-_BACK = "{doc}`All figures <index>`\n"
-
-
 def _page(card: cards.Card) -> str:
     """The page of a figure, with what reference managers read in its head."""
-    id, title, url = card["id"], card["title"], _url(card["id"])
+    url = _url(card["id"])
     meta = {
         "description": card["alt"],
-        "citation_title": title,
+        "citation_title": card["title"],
         "citation_author": cards.AUTHOR,
         "citation_publication_date": cards.DATE.replace("-", "/"),
         "citation_inbook_title": cards.BOOK,
         "citation_language": "en",
         **({"citation_public_url": url} if url else {}),
     }
-    head = yaml.safe_dump(
-        {"myst": {"html_meta": meta}}, allow_unicode=True, sort_keys=False, width=10**6
-    )
-    opened = cards.shown(card, folder="").replace("<details ", "<details open ", 1)
-    return (
-        f"---\n{head}---\n\n# {title}\n\n"
-        f"From {{doc}}`/chapters/{card['chapter']}`, where it is {{numref}}`{id}`.\n\n"
-        f"```{{image}} {id}.svg\n:alt: {_one_line(card['alt'])}\n```\n\n{card['caption']}\n\n"
-        f"```{{raw}} html\n{opened}\n```\n\n{_BACK}"
-    )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    shown = cards.shown(card, folder="", is_open=True)
+    return cards.rendered("figure.md", card=card, meta=meta, shown=shown)
 
 
 def _entry(card: cards.Card) -> dict[str, Any]:
@@ -128,36 +118,6 @@ def _entry(card: cards.Card) -> dict[str, Any]:
         "records": [run["record"] for run in card["runs"]],
         "scale": cards.badge(card),
     }
-
-
-def _gallery(found: list[cards.Card]) -> str:
-    """All figures small, with a search by words and a choice of chapters."""
-    chapters = dict.fromkeys(card["chapter"] for card in found)
-    options = "".join(f'<option value="{name}">{name}</option>' for name in chapters)
-    pictures = "".join(
-        f'<li data-chapter="{card["chapter"]}" data-words="{html.escape(_words(card))}">'
-        f'<a href="{card["id"]}.html"><img src="{card["id"]}.svg" loading="lazy" '
-        f'alt="{html.escape(_one_line(card["alt"]))}"><span>{html.escape(card["title"])}</span></a>'
-        f"<small>{html.escape(card['chapter'])} · {html.escape(', '.join(card['topics']))}</small>"
-        "</li>"
-        for card in found
-    )
-    form = (
-        '<form class="gallery-search" role="search" onsubmit="return false">'
-        '<label>Words <input type="search" name="words"></label> '
-        f'<label>Chapter <select name="chapter"><option value="">all</option>{options}</select>'
-        '</label> <output aria-live="polite"></output></form>'
-    )
-    return (
-        f"# All figures\n\nEach figure of the book has a page of its own at an address that does "
-        "not change, with its data, its runs and a citation. Machines find them in "
-        '<a href="index.json">index.json</a>.\n\n'
-        f'```{{raw}} html\n{form}<ul class="gallery">{pictures}</ul>\n```\n'
-    )
-
-
-def _words(card: cards.Card) -> str:
-    return " ".join([card["id"], card["title"], card["alt"], *card["topics"]]).lower()
 
 
 def _list(toc: Path, ids: list[str]) -> None:

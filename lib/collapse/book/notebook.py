@@ -14,24 +14,20 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     """
     result = copy.deepcopy(notebook)
     result.nbformat, result.nbformat_minor = 4, 5
-    kept = {"kernelspec", "mystnb"} & set(result.metadata)
-    result.metadata = NotebookNode({key: result.metadata[key] for key in sorted(kept)})
-    result.metadata.language_info = NotebookNode(name="python", pygments_lexer="ipython3")
+    kept = {key: result.metadata[key] for key in result.metadata if key == "kernelspec"}
+    language = NotebookNode(name="python", pygments_lexer="ipython3")
+    result.metadata = NotebookNode(kept, language_info=language)
     cells: list[NotebookNode] = []
-    hidden = False  # whether the parameters cell is not shown; the injected one follows it
     for cell in result.cells:
         for key in ("papermill", "execution", "lines_to_next_cell"):
             cell.metadata.pop(key, None)
         tags = cell.metadata.pop("tags", [])
-        if "parameters" in tags:
-            hidden = "remove-cell" in tags
-        if "injected-parameters" in tags:
-            removed = hidden or "remove-cell" in tags  # it tells a reader nothing
-            tags = ["injected-parameters", "remove-cell" if removed else "hide-input"]
+        if "injected-parameters" in tags and "remove-cell" not in tags:
+            tags = ["injected-parameters", "hide-input"]
         if tags:
             cell.metadata["tags"] = tags
         if cell.cell_type == "code":
-            cell.outputs = _merge_streams(cell.outputs)
+            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
             cells += _split_at_figures(cell)
         else:
             cells.append(cell)
@@ -39,19 +35,6 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         cell.id = f"cell-{number:04d}"
     result.cells = cells
     return result
-
-
-def _merge_streams(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    # How a kernel cuts its standard output into messages depends on the clock.
-    merged: list[NotebookNode] = []
-    for output in outputs:
-        if output.output_type == "stream" and output.name == "stderr":
-            continue
-        if output.output_type == "stream" and merged and merged[-1].output_type == "stream":
-            merged[-1].text += output.text
-        else:
-            merged.append(output)
-    return merged
 
 
 def _split_at_figures(cell: NotebookNode) -> list[NotebookNode]:

@@ -5,15 +5,20 @@ A line of the cell reads `name: type = value  # what it is [unit]`; the value is
 
 import ast
 import difflib
-import io
 import json
-import re
-import tokenize
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic.fields import FieldInfo
 
 from collapse.errors import BookError
@@ -31,14 +36,10 @@ class ParameterError(BookError):
     """A chapter was asked for something that its parameters do not allow."""
 
 
-class Scalars(yaml.SafeLoader):
-    """YAML with the scalars of version 1.2: `1e-4` is a float, `no` a string, `010` is ten.
-
-    A key that is given twice is an error, as in YAML of any version.
-    """
+class _Once(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        """The mapping of a node, in which each key stands once."""
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         for index, (key, (marked, _)) in enumerate(zip(keys, node.value, strict=True)):
             if key in keys[:index]:
@@ -48,103 +49,71 @@ class Scalars(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-Scalars.yaml_implicit_resolvers = {}
-for _kind, _pattern in (
-    ("null", r"(?:~|null|)$"),
-    ("bool", r"(?:true|True|false|False)$"),
-    ("int", r"[-+]?[0-9]+$"),
-    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$"),
-):
-    Scalars.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(_pattern), None)
-Scalars.add_constructor(
-    "tag:yaml.org,2002:int", lambda loader, node: int(loader.construct_scalar(node))
-)
-
-
-def mapping(name: str) -> dict[str, Any]:
-    """The mapping that a file of settings holds; an empty one for an empty file.
+def read_file(name: str, kind: Any) -> Any:
+    """What a file of settings holds; that of an empty file is an empty mapping.
 
     Args:
         name: of the file, from the root of the book.
+        kind: the type that its content must have.
 
     Raises:
-        ParameterError: the file cannot be read, or is no mapping with each key once.
+        ParameterError: the file cannot be read, gives a key twice, or is of another type.
     """
     try:
-        found = yaml.load((assets.ROOT / name).read_text(encoding="utf-8"), Scalars)
+        found = yaml.load((assets.ROOT / name).read_text(encoding="utf-8"), _Once)
+        return TypeAdapter(kind).validate_python({} if found is None else found)
     except OSError as error:
         raise ParameterError(
             f"{name} cannot be read ({error.strerror}); restore it from git"
         ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = " → ".join(map(str, first["loc"])) or "it"
+        raise ParameterError(f"{name} cannot be used: {where}: {first['msg']}; mend it") from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
+        line = f", line {mark.line + 1}" if mark else ""
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ParameterError(f"{name}{where} is not YAML that can be read: {said}") from error
-    return checked_mapping({} if found is None else found, name)
-
-
-def checked_mapping(found: Any, what: str) -> dict[str, Any]:
-    """`found`, if it is a mapping with names for keys.
-
-    Args:
-        what: names it where it is refused.
-
-    Raises:
-        ParameterError: it is not.
-    """
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-        raise ParameterError(f"{what} must hold lines `name: value`, not {found!r}; mend it")
-    return found
-
-
-def _typed(value: Any) -> Any:
-    """Text as YAML 1.2 reads it; anything else as it is."""
-    try:
-        return yaml.load(value, Scalars) if isinstance(value, str) else value
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
+        raise ParameterError(f"{name}{line} is not YAML that can be read: {said}") from error
 
 
 def model(source: str) -> type[BaseModel]:
     """The model of a parameters cell: a field for each parameter, with default, help and unit.
 
-    Its fields take values of their type, or texts that YAML 1.2 reads as such. An int passes for a
-    float, a bool not for an int.
+    Its fields take values of their type, or texts that stand for one. An int passes for a float, a
+    bool not for an int.
 
     Raises:
         ParameterError: a line is not `name: type = value`.
     """
-    try:
-        statements = ast.parse(source).body
-    except SyntaxError as error:
-        raise ParameterError(f"the parameters cell is not Python ({error}); mend it") from error
-    comments = {
-        token.start[0]: token.string.lstrip("# ").strip()
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
     fields: dict[str, Any] = {}
-    for node in statements:
+    for line in source.splitlines():
+        if not line.partition("#")[0].strip():
+            continue
+        node: Any
         try:
-            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-                raise ValueError("another statement")
+            [node] = ast.parse(line).body
             kind = TYPES[ast.unparse(node.annotation)]
-            value = ast.literal_eval(node.value or node.target)  # no value is refused as a name is
-            default = TypeAdapter(kind).validate_python(value, strict=True)
-        except (KeyError, ValueError) as error:
+            default = TypeAdapter(kind).validate_python(ast.literal_eval(node.value), strict=True)
+        except (SyntaxError, AttributeError, KeyError, ValueError) as error:
             raise ParameterError(
-                f"the parameter line `{ast.unparse(node)}` does not read `name: type = value` "
-                f"with a literal value and one of the types {', '.join(TYPES)}; rewrite it"
+                f"the parameter line `{line.strip()}` does not read `name: type = value` with a "
+                f"literal value and one of the types {', '.join(TYPES)}; rewrite it"
             ) from error
-        help_, _, unit = comments.get(node.end_lineno or 0, "").partition(" [")
+        help_, _, unit = line.partition("#")[2].strip().partition(" [")
         about = Field(default, description=help_, json_schema_extra={"unit": unit.rstrip("]")})
-        fields[node.target.id] = (kind if kind is str else Annotated[kind, _TEXT], about)
+        fields[node.target.id] = (Annotated[kind, BeforeValidator(_from_text(kind))], about)
     return create_model("Parameters", __config__=_CONFIG, **fields)
 
 
-_TEXT = BeforeValidator(_typed)
-_CONFIG = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
+_CONFIG = ConfigDict(strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+def _from_text(kind: Any) -> Callable[[Any], Any]:
+    """What makes of a text a value of a type, a list as in JSON; anything else stays as it is."""
+    adapter = TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False))
+    read = adapter.validate_strings if isinstance(kind, type) else adapter.validate_json
+    return lambda value: read(value, strict=True) if isinstance(value, str) else value
 
 
 def type_name(field: FieldInfo) -> str:

@@ -3,10 +3,10 @@
 And the executed chapters as notebooks that can be opened elsewhere, with links to do so.
 """
 
-import hashlib
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,8 +21,6 @@ from collapse.experiment.assets import atomic, sha256_file
 from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS
 from collapse.experiment.records import TABLE, list_records, read
 from collapse.measure.gauges import COLUMNS
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content, the same archive
 
 
 class ReleaseError(BookError):
@@ -45,36 +43,27 @@ def make(build: Path) -> list[Path]:
     pages = {f"site/{path.relative_to(html)}": path for path in folders.shown(html)}
     with folders.alone(build):
         site = archive(folder / "site.zip", pages)
-    named = {
-        str(path.relative_to(assets.ROOT)): path for path in folders.shown(assets.ROOT / "records")
-    }
-    records = archive(folder / "records.zip", named, {"datapackage.json": _package(named)})
+    root = assets.ROOT
+    named = {str(path.relative_to(root)): path for path in folders.shown(root / "records")}
+    records = archive(folder / "records.zip", {**named, "datapackage.json": _package(named)})
     sums = folder / "SHA256SUMS"
-    text = "".join(f"{sha256_file(path)}  {path.name}\n" for path in (records, site))
-    with atomic(sums) as temporary:
-        temporary.write_text(text)
+    sums.write_text("".join(f"{sha256_file(path)}  {path.name}\n" for path in (records, site)))
     return [site, records, sums]
 
 
-def archive(path: Path, files: dict[str, Path], more: dict[str, str] | None = None) -> Path:
+def archive(path: Path, files: Mapping[str, Path | str]) -> Path:
     """Write a zip archive, of which every byte is decided by its content.
 
     Args:
-        files: name in the archive -> where the content lies.
-        more: name -> text.
+        files: name in the archive -> where the content lies, or a text.
     """
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as made:
-        for name, source in sorted(files.items()):
-            _put(made, name, source.read_bytes())
-        for name, text in (more or {}).items():
-            _put(made, name, text.encode())
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            data = content.encode() if isinstance(content, str) else content.read_bytes()
+            made.writestr(info, data, zipfile.ZIP_DEFLATED)
     return path
-
-
-def _put(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    info = zipfile.ZipInfo(name, _EPOCH)
-    info.external_attr = 0o644 << 16
-    archive.writestr(info, content, zipfile.ZIP_DEFLATED)
 
 
 def _package(files: dict[str, Path]) -> str:
@@ -84,10 +73,10 @@ def _package(files: dict[str, Path]) -> str:
             "name": name.lower().replace("/", "-").replace(".", "-"),
             "path": name,
             "bytes": path.stat().st_size,
-            "hash": f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}",
+            "hash": f"sha256:{sha256_file(path)}",
             **({"schema": {"fields": _fields(path)}} if path.name == TABLE else {}),
         }
-        for name, path in sorted(files.items())
+        for name, path in files.items()
     ]
     described = {
         "name": "model-collapse-records",
@@ -107,8 +96,7 @@ def _package(files: dict[str, Path]) -> str:
 
 def _fields(path: Path) -> list[dict[str, str]]:
     """The columns of a table of gauges, which may be of a version that knew fewer or others."""
-    with path.open(encoding="utf-8") as file:
-        names = file.readline().strip().split(",")
+    names = path.read_text(encoding="utf-8").partition("\n")[0].split(",")
     return [
         {
             "name": name,
@@ -120,6 +108,17 @@ def _fields(path: Path) -> list[dict[str, str]]:
 
 
 # -- notebooks to open elsewhere -------------------------------------------------------------
+
+_INSTALL = """\
+# In Colab this fetches the book and installs it; elsewhere it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    !git clone --depth 1 https://github.com/OWNER/NAME book
+    %cd book/chapters
+    %pip install --quiet -e ../lib
+    sys.path.insert(0, "../lib")
+"""
 
 
 def repository() -> str:
@@ -142,24 +141,8 @@ def with_links(notebook: NotebookNode, name: str) -> NotebookNode:
     return notebook
 
 
-def portable(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with a first cell that installs the book where it is opened in Colab."""
-    where = repository()
-    code = (
-        "# In Colab this fetches the book and installs it; elsewhere it does nothing.\n"
-        "import sys\n\n"
-        'if "google.colab" in sys.modules:\n'
-        f"    !git clone --depth 1 https://github.com/{where} book\n"
-        "    %cd book/chapters\n"
-        "    %pip install --quiet -e ../lib\n"
-        '    sys.path.insert(0, "../lib")\n'
-    )
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(code, id="cell-install"))
-    return notebook
-
-
 def notebooks(build: Path) -> Path:
-    """Write the executed chapters, made portable, into `build/notebooks`; return the folder.
+    """Write the executed chapters into `build/notebooks`, each with a cell that installs the book.
 
     Raises:
         ReleaseError: no repository is named, or no chapter has been executed.
@@ -172,7 +155,8 @@ def notebooks(build: Path) -> Path:
     folder = build / "notebooks"
     folder.mkdir(exist_ok=True)
     for path in executed:
-        made = portable(nbformat.read(path, as_version=4))
-        with atomic(folder / path.name) as temporary:
-            temporary.write_text(nbformat.writes(made) + "\n", encoding="utf-8")
+        made = nbformat.read(path, as_version=4)
+        install = _INSTALL.replace("OWNER/NAME", repository())
+        made.cells.insert(0, nbformat.v4.new_code_cell(install, id="cell-install"))
+        nbformat.write(made, folder / path.name)
     return folder

@@ -1,6 +1,6 @@
 """The site: pages built from executed chapters by Jupyter Book."""
 
-import importlib.util
+import importlib.resources
 import shutil
 import subprocess
 import sys
@@ -45,15 +45,11 @@ def stage(build: Path, for_print: bool = False) -> Path:
         shutil.copyfile(assets.ROOT / name, book / name)
     hidden = shutil.ignore_patterns(".*", *folders.LEFT)  # and files that are being written
     shutil.copytree(assets.ROOT / "_static", book / "_static", ignore=hidden)
-    figures = book / "_public" / "figures"
-    if (build / "figures").is_dir():
-        shutil.copytree(build / "figures", figures, ignore=hidden)
-    else:
-        figures.mkdir(parents=True)
+    (build / "figures").mkdir(exist_ok=True)
+    shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
     copy_mathjax(book / "_public" / "mathjax")
     if not for_print:
-        executed = [source for source in pages.values() if source.suffix == ".ipynb"]
-        gallery.write(book, executed)
+        gallery.write(book, [source for source in pages.values() if source.suffix == ".ipynb"])
     return book
 
 
@@ -70,16 +66,9 @@ def _page(page: str, build: Path) -> Path:
 
 
 def copy_mathjax(target: Path) -> None:
-    """Copy the part of MathJax that sets TeX on a page: one script and its fonts, 1.6 MB.
-
-    Raises:
-        SiteError: the package that carries MathJax is not installed.
-    """
-    package = importlib.util.find_spec("sphinx-mathjax-offline")
-    if package is None or package.origin is None:
-        raise SiteError("the package sphinx-mathjax-offline is missing; run `make install`")
-    source = Path(package.origin).parent / "static" / "mathjax"
-    fonts = Path("output", "chtml", "fonts", "woff-v2")
+    """Copy the part of MathJax that sets TeX on a page: one script and its fonts, 1.6 MB."""
+    source = Path(str(importlib.resources.files("sphinx-mathjax-offline"))) / "static/mathjax"
+    fonts = Path("output/chtml/fonts/woff-v2")
     shutil.copytree(source / fonts, target / fonts)
     shutil.copyfile(source / "tex-chtml.js", target / "tex-chtml.js")
 
@@ -128,22 +117,16 @@ def pdf(build: Path) -> Path:
     Raises:
         SiteError: as `make` does, or there is no Chromium.
     """
-    if (program := browser()) is None:
-        raise SiteError("printing needs Chromium, which is not installed; install it")
-    with folders.alone(build):
-        _print(build, program)
-    return build / "book.pdf"
-
-
-def _print(build: Path, program: str) -> None:
     from playwright.sync_api import sync_playwright
 
-    book = stage(build.resolve(), for_print=True)
-    _jupyter_book(book, "--builder", "singlehtml")  # links to the figures' pages lead nowhere here
-    html = book / "_build" / "singlehtml"
-    page = html / "book.html"  # Sphinx writes its addresses as if the page lay at the top
-    (html / f"{chapter.pages()[0]}.html").rename(page)
-    with sync_playwright() as playwright, atomic(build / "book.pdf") as temporary:
+    if (program := browser()) is None:
+        raise SiteError("printing needs Chromium, which is not installed; install it")
+    with folders.alone(build), sync_playwright() as playwright, atomic(build / "book.pdf") as made:
+        book = stage(build.resolve(), for_print=True)
+        _jupyter_book(book, "--builder", "singlehtml")  # links to figures' pages lead nowhere here
+        html = book / "_build" / "singlehtml"
+        page = html / "book.html"  # Sphinx writes its addresses as if the page lay at the top
+        (html / f"{chapter.pages()[0]}.html").rename(page)
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         shown = chromium.new_page()
         shown.goto(page.as_uri(), wait_until="load")
@@ -152,5 +135,6 @@ def _print(build: Path, program: str) -> None:
             "() => Promise.all([...document.images].map(i => { i.loading = 'eager';"
             " return i.decode().catch(() => null); }))"
         )
-        shown.pdf(path=temporary, format="A4", print_background=True, outline=True, tagged=True)
+        shown.pdf(path=made, format="A4", print_background=True, outline=True, tagged=True)
         chromium.close()
+    return build / "book.pdf"
