@@ -21,9 +21,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-from filelock import FileLock, Timeout
-
 from collapse.errors import BookError
 
 ROOT = Path(__file__).resolve().parents[3]  # the checkout; the package is installed with `-e ./lib`
@@ -181,6 +178,8 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
     Raises:
         AssetError: the cache folder, where the lock lies, cannot be written.
     """
+    from filelock import FileLock, Timeout  # not here before the installation
+
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
     lock = FileLock(cache_dir() / "locks" / f"{name}.lock")
     with _told(Path(lock.lock_file), "COLLAPSE_CACHE"):
@@ -215,6 +214,8 @@ def _sweep(folder: Path) -> None:
     Containers may have a machine's name in common and count their processes each for itself: only
     what has lain for an hour is taken for left.
     """
+    import psutil  # not here before the installation
+
     for path in folder.glob(".*.part"):
         name, _, writer = path.name.removesuffix(".part").rpartition(f".{platform.node()}.")
         pid = writer.partition(".")[0]
