@@ -15,6 +15,7 @@ import pytest
 
 # Toy models are slower on two threads than on one; kernels and subprocesses inherit this.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when `huggingface_hub` is imported
 
 from collapse.experiment import assets, sources
 from collapse.experiment.protocol import Protocol
@@ -56,7 +57,6 @@ def isolated(
     """No test writes into the checkout's cache or build folder, or asks the model hub."""
     monkeypatch.setenv("COLLAPSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path / "build"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     if "toy" in request.fixturenames:
         know_toy(tmp_path / "cache", toy_cache)
     if loop := sys.modules.get("collapse.experiment.loop"):  # not imported for the sake of this

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
-from collapse.experiment import decoding, devices, kv_cache
+from collapse.experiment import decoding, kv_cache
 from collapse.experiment.protocol import Protocol
 from toy_models import llama, opt
 
@@ -149,70 +148,6 @@ def test_the_number_of_threads_changes_no_text(model: Any, way: str) -> None:
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1] == found[2]
-
-
-def make_gpt2() -> Any:
-    """A model of an architecture that is unknown here."""
-    torch.manual_seed(2)
-    config = GPT2Config(
-        n_embd=24, n_layer=2, n_head=2, vocab_size=VOCABULARY, n_positions=64,
-        initializer_range=0.4, bos_token_id=EOS, eos_token_id=EOS,
-    )  # fmt: skip
-    return GPT2LMHeadModel(config).eval()
-
-
-@pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
-def test_what_a_model_s_folder_says_about_decoding_changes_nothing(way: str) -> None:
-    net, given = make_gpt2(), prompts(40)
-    protocol = Protocol(decoding=way, eos="suppress", repetition_penalty=1.0)
-    plain = decoding.generate(net, given, NEW, protocol, EOS, seed=1)
-    settings = {
-        "no_repeat_ngram_size": 1, "min_p": 0.99, "top_k": 1, "num_beams": 3,
-        "length_penalty": -9.0, "bad_words_ids": [[token] for token in range(VOCABULARY // 2)],
-        "exponential_decay_length_penalty": (1, 9.0), "max_length": 8, "renormalize_logits": True,
-    }  # fmt: skip
-    net.generation_config = GenerationConfig(**settings)
-    assert decoding.generate(net, given, NEW, protocol, EOS, seed=1).tolist() == plain.tolist()
-    assert all(getattr(net.generation_config, name) == settings[name] for name in settings)
-    if way == "greedy":  # against a loop over positions
-        ids = torch.from_numpy(given.astype(np.int64))
-        for _ in range(NEW):
-            with torch.inference_mode():
-                logits = net(ids).logits[:, -1]
-                logits[:, EOS] = -torch.inf
-            ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], 1)
-        assert ids[:, given.shape[1] :].tolist() == plain.tolist()
-
-
-def test_processes_that_leave_sampling_to_transformers_draw_other_numbers(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    net, given, protocol = make_gpt2(), prompts(40), Protocol(decoding="sample")
-    found = []
-    for rank in (0, 1):  # as if each had these prompts for its share
-        monkeypatch.setattr(devices, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(devices, "shard", slice)
-        found.append(decoding.generate(net, given, NEW, protocol, EOS, seed=1))
-    assert (found[0] == found[1]).mean() < 0.5
-
-
-@pytest.mark.parametrize("way", ["greedy", "beam", "sample"])
-def test_an_unknown_architecture_is_left_to_transformers(way: str) -> None:
-    net, given = make_gpt2(), prompts(40)
-    assert decoding.falls_back(net) and not decoding.falls_back(MODELS["opt"])
-    protocol = Protocol(decoding=way, eos="suppress")
-    found = decoding.generate(net, given, NEW, protocol, EOS, seed=1)
-    assert found.shape == (40, NEW) and EOS not in found
-    assert found.tolist() == decoding.generate(net, given, NEW, protocol, EOS, seed=1).tolist()
-    if way != "sample":
-        beams = {"beam": 5, "greedy": 1}[way]
-        expected = by_transformers(net, given, NEW, do_sample=False, num_beams=beams)
-        assert found.tolist() == expected.tolist()
-    # What is written after an end token that is allowed counts as text, as everywhere here.
-    end = int(np.bincount(found.ravel()).argmax())
-    net.generation_config.eos_token_id = end
-    allowed = decoding.generate(net, given, NEW, protocol.replace(eos="allow"), end, seed=1)
-    assert allowed.shape == (40, NEW) and end in allowed
 
 
 @pytest.mark.parametrize("way", ["greedy", "beam", "sample"])

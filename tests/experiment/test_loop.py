@@ -323,25 +323,6 @@ def test_two_machines_leave_the_same_record_whatever_ran_before(
     assert stored is not None and stored.fingerprint == expected
 
 
-def test_a_model_of_another_architecture_runs_and_says_what_writes_its_text(
-    toy: Protocol, tokenizer: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    config = GPT2Config(
-        n_embd=16, n_layer=1, n_head=2, vocab_size=300, n_positions=64, bos_token_id=2,
-        eos_token_id=2,
-    )  # fmt: skip
-    GPT2LMHeadModel(config).save_pretrained(tmp_path / "other")
-    tokenizer.save_pretrained(tmp_path / "other")
-    other = sources.name_model(str(tmp_path / "other"))
-    record = loop.run(toy.replace(model=other, generations=2))
-    assert "GPT2LMHeadModel is not an architecture of this book's" in capsys.readouterr().out
-    assert len(record.generations) == 2
-    loop.run(toy.replace(generations=1))
-    assert "not an architecture" not in capsys.readouterr().out
-
-
 def test_another_seed_leaves_another_record(undisturbed: Callable[..., Noted]) -> None:
     one, two = undisturbed().record, undisturbed(seed=1).record
     for column in ("test_perplexity", "own_text_perplexity"):
@@ -479,7 +460,7 @@ def test_a_damaged_generation_in_the_cache_is_computed_again_and_that_is_said(
     short = toy.replace(generations=1)
     expected = loop.run(short).fingerprint
     (folder,) = kept()
-    for name, size in itertools.product(("facts.json", "arrays.npz"), SIZES):
+    for name, size in itertools.product(("facts.npz",), SIZES):
         damage(folder / name, size)
         capsys.readouterr()
         again = noted(short)

@@ -7,34 +7,23 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from collapse.experiment import corpus, decoding, scoring
 from collapse.experiment.protocol import Protocol
 
 
-@pytest.fixture(params=["known", "unknown"])
-def net(request: pytest.FixtureRequest, fresh: Any) -> Any:
-    """The toy model, and one of an architecture that the own forward pass does not know."""
-    if request.param == "known":
-        return fresh
-    torch.manual_seed(0)
-    config = GPT2Config(vocab_size=300, n_embd=16, n_layer=1, n_head=2, n_positions=16)
-    return GPT2LMHeadModel(config).to(fresh.device).eval()
-
-
 def test_scores_are_those_of_a_loop_over_positions(
-    net: Any, blocks: corpus.Blocks, toy: Protocol, monkeypatch: pytest.MonkeyPatch
+    fresh: Any, blocks: corpus.Blocks, toy: Protocol, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "PART", 3 * 8)  # 8 blocks, 3 at a time: the last part is smaller
     monkeypatch.setitem(scoring.CHUNK, "cpu", 5)  # and chunks of logits end within a block
-    found = scoring.score(net, blocks.test, toy)
+    found = scoring.score(fresh, blocks.test, toy)
     assert found.nll.shape == found.entropy.shape == (8, 7)
     for row, block in enumerate(blocks.test):
         for position in range(1, 8):
-            context = torch.from_numpy(block[None, :position].astype(np.int64)).to(net.device)
+            context = torch.from_numpy(block[None, :position].astype(np.int64)).to(fresh.device)
             with torch.inference_mode():
-                logits = net(context).logits[0, -1]
+                logits = fresh(context).logits[0, -1]
             p = torch.softmax(logits.double(), -1).cpu().numpy()
             assert found.nll[row, position - 1] == pytest.approx(-np.log(p[block[position]]), 1e-4)
             assert found.entropy[row, position - 1] == pytest.approx(stats.entropy(p), 1e-4)
@@ -50,9 +39,9 @@ def test_scoring_leaves_no_dropout_on_and_changes_no_weight(
     assert all(torch.equal(before[name], value) for name, value in fresh.state_dict().items())
 
 
-def test_the_mean_is_that_of_the_scores(net: Any, blocks: corpus.Blocks, toy: Protocol) -> None:
-    found = scoring.mean_nll(net, blocks.test, toy)
-    assert found == pytest.approx(scoring.score(net, blocks.test, toy).nll.mean(), rel=1e-5)
+def test_the_mean_is_that_of_the_scores(fresh: Any, blocks: corpus.Blocks, toy: Protocol) -> None:
+    found = scoring.mean_nll(fresh, blocks.test, toy)
+    assert found == pytest.approx(scoring.score(fresh, blocks.test, toy).nll.mean(), rel=1e-5)
 
 
 def test_half_precision_scores_nearly_alike(

@@ -70,7 +70,7 @@ def test_an_edited_text_leaves_the_earlier_experiment_s_record(
         assert stored is not None and stored.fingerprint == record.fingerprint
 
 
-def test_an_edited_model_is_another_and_the_earlier_one_is_not_run_in_its_place(
+def test_an_edited_model_is_another_and_the_earlier_one_stays_what_it_was(
     toy: Protocol, model_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "toy-opt"
@@ -82,19 +82,26 @@ def test_an_edited_model_is_another_and_the_earlier_one_is_not_run_in_its_place(
 
     assert sources.name_model(str(folder)) == toy.model
     edit(dropout=0.5)
-    assert sources.model_folder(toy.model) == model_folder
     name = sources.name_model(str(folder))
-    assert name != toy.model and sources.model_folder(name) == folder
-    edit(dropout=0.0)
-    with pytest.raises(AssetError, match=r"model toy-opt@\w+ .* has changed since it was named"):
-        models.load(name)
+    assert not sources.same(name, toy.model)
+    edit(dropout=0.25)
     assert not sources.same(sources.name_model(str(folder)), name)
+    assert [models.load(one).model.config.dropout for one in (toy.model, name)] == [0.1, 0.5]
+    for copy in (sources.model_folder(name), sources.model_folder(toy.model)):
+        (copy / "config.json").write_text(config.read_text())  # and never one in another's place
+    with pytest.raises(AssetError, match=r"model toy-opt@\w+ .* was changed there; give the path"):
+        models.load(name)
+    assert sources.name_model(str(model_folder)) == toy.model  # the remedy mends it
+    assert models.load(toy.model).model.config.dropout == 0.1
 
 
 @pytest.mark.parametrize("field", ["corpus", "model"])
-def test_a_run_by_path_is_refused(toy: Protocol, tmp_path: Path, field: str) -> None:
-    with pytest.raises(ProtocolError, match=f"{field}='{tmp_path}/x' is .* give sources.name_"):
-        loop.run(toy.replace(**{field: f"{tmp_path}/x"}))
+def test_a_run_by_path_is_refused(
+    toy: Protocol, weather: str, model_folder: Path, field: str
+) -> None:
+    path = {"corpus": weather, "model": str(model_folder)}[field]
+    with pytest.raises(ProtocolError, match=f"{field}='{path}' is a path.* give sources.name_"):
+        loop.run(toy.replace(**{field: path}))
 
 
 def test_nothing_in_the_working_folder_takes_the_place_of_what_is_built_in(
@@ -127,8 +134,8 @@ def test_byte_order_mark_and_line_ends_are_no_part_of_a_text(weather: str, tmp_p
         (b"\n" * 50, "has 0 of the 10 lines"),
         (b"one long line", "has 1 of the 10 lines"),
         (b"rain\n" * 9, "has 9 of the 10 lines"),
-        ("caf\xe9\n".encode("latin-1") * 20, "as UTF-8 text .*; give a text file in UTF-8"),
-        ("rain\n".encode("utf-16") * 20, "as UTF-8 text .*; give a text file in UTF-8"),
+        ("caf\xe9\n".encode("latin-1") * 20, "as UTF-8 text .*; give .* a text file in UTF-8"),
+        ("rain\n".encode("utf-16") * 20, "as UTF-8 text .*; give .* a text file in UTF-8"),
     ],
 )
 def test_what_is_no_text_for_a_run_is_refused_at_once(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from collapse.errors import BookError
 from collapse.experiment import corpus, generations, loop, models, records, scoring, training
@@ -20,19 +19,12 @@ from toy_models import VOCABULARY, llama, opt
 LENGTH = 11
 
 
-def make_gpt2() -> Any:
-    size = {"n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 32}
-    drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
-    return GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, **size, **drops))
-
-
 MODELS = {
     "opt": lambda: opt(dropout=0.0),
     "opt, untied": lambda: opt(dropout=0.0, tie_word_embeddings=False),
     "llama": llama,
     "llama, biases": lambda: llama(attention_bias=True),
     "llama, tied": lambda: llama(tie_word_embeddings=True),
-    "gpt2, by transformers": make_gpt2,
 }
 
 

@@ -172,7 +172,7 @@ def test_what_is_damaged_on_the_way_is_replaced_by_what_is_whole(
     elsewhere("first")
     sweep.sweep(runs[:1], carried=carry)
     files = {path: path.read_bytes() for path in carry.rglob("*") if path.is_file()}
-    assert {path.name for path in files} >= {"facts.json", "arrays.npz", "record.json"}
+    assert {path.name for path in files} >= {"facts.npz", "record.json"}
     for number, (path, whole) in enumerate(files.items()):
         for machine in ("first", f"empty {number}"):  # one that has it whole, one that has not
             path.write_bytes(whole[: len(whole) // 2])
@@ -215,4 +215,4 @@ def test_only_what_the_runs_of_the_sweep_made_is_carried(
         and records.read(path).protocol.generations == 3
     ]  # fmt: skip
     files = {path.name for path in tmp_path.glob("carry/generations/*/*")}
-    assert files == {"facts.json", "arrays.npz"}
+    assert files == {"facts.npz"}

@@ -138,7 +138,7 @@ def test_the_next_machine_goes_on_from_the_archive_of_the_one_that_was_taken_awa
                 first.terminate()
     another = Path(shutil.copytree(made, tmp_path / "another"))
     archive = Path(shutil.copy(there / "carried.zip", another))
-    assert any(name.endswith("facts.json") for name in zipfile.ZipFile(archive).namelist())
+    assert any(name.endswith("facts.npz") for name in zipfile.ZipFile(archive).namelist())
     ran = compute(another)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = re.search(r"carried here: (\d) finished generations", ran.stdout)
@@ -233,7 +233,7 @@ def test_a_package_that_the_pack_does_not_bring_is_named(there: Path) -> None:
 def test_a_damaged_archive_of_what_was_computed_is_refused(there: Path, tmp_path: Path) -> None:
     archive = there / "carried.zip"
     with zipfile.ZipFile(archive, "w") as made:
-        made.writestr("generations/aa/facts.json", "{}" * 50)
+        made.writestr("generations/aa/facts.npz", "{}" * 50)
     content = archive.read_bytes()
     for damaged in (content[:60], content.replace(b"{}{}", b"{}{{", 1), b""):
         archive.write_bytes(damaged)
@@ -249,7 +249,7 @@ def test_what_comes_home_is_verified_before_anything_is_filed(tmp_path: Path) ->
     one = records.write(whole, tmp_path / "records")
     two = records.write(make_record(Protocol(generations=2, seed=1)), tmp_path / "records")
     (tmp_path / "generations" / "aa").mkdir(parents=True)
-    (tmp_path / "generations" / "aa" / "facts.json").touch()
+    (tmp_path / "generations" / "aa" / "facts.npz").touch()
     home = tmp_path / "home"
     text = two / "text.npy.xz"
     good = text.read_bytes()

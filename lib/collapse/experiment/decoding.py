@@ -4,8 +4,6 @@ Every prompt has the same length and every continuation the same number of token
 padding, no stopping and no length penalty. A prompt is read once; its keys and values are shared by
 its beams. Beams are never copied: what they write hangs in a tree, a beam sees its ancestors, and
 nodes without descendants are swept out from time to time.
-
-Models other than those of `network` are left to `transformers.generate`.
 """
 
 import math
@@ -26,18 +24,13 @@ PART = 512  # of them that take a step together: a compromise between products a
 SWEEP = 16  # beam steps between two sweeps of dead nodes
 
 
-def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) -> int:
+def rows_at_once(protocol: Protocol, model: Any, prompt_length: int) -> int:
     """Prompts in one batch, at most.
 
     A fixed number on a CPU, where the order of additions must not depend on the memory that
     happens to be free; on a GPU as many as half the free memory holds.
-
-    Args:
-        model: where it lies decides; without one the answer is that for a CPU.
-        prompt_length: of the prompts, in tokens.
     """
-    width = protocol.width
-    device = next(model.parameters()).device if model is not None else torch.device("cpu")
+    width, device = protocol.width, next(model.parameters()).device
     if device.type != "cuda":
         return max(1, ROWS // width)
     config = model.config
@@ -48,11 +41,6 @@ def rows_at_once(protocol: Protocol, model: Any = None, prompt_length: int = 0) 
     cache *= config.hidden_size // config.num_attention_heads
     scores = 4 * 4 * width * config.vocab_size  # logits and what is made of them, float32
     return max(1, int(0.5 * scoring.free_memory(device) / (cache + scores)))
-
-
-def falls_back(model: Any) -> bool:
-    """Whether a model's text is written by `transformers.generate`, several times slower."""
-    return not network.supported(model)
 
 
 def generate(
@@ -66,12 +54,10 @@ def generate(
 ) -> np.ndarray:
     """Continue each prompt by `new_tokens` tokens with the protocol's decoding.
 
-    The random numbers of a sampled continuation belong to its row, so batching changes nothing;
-    where `transformers.generate` writes, they come in one stream for each process instead, so there
-    the sampled text depends on the number of processes and, on a GPU, on the memory that is free.
+    The random numbers of a sampled continuation belong to its row, so batching changes nothing.
 
     Args:
-        model: causal language model of `transformers`, on any device.
+        model: of `transformers`, one that `network` knows, on any device.
         prompts: tokens, (rows, prompt_length), at least one token each.
         eos_token_id: the token that `protocol.eos="suppress"` forbids.
         seed: of the sampling; unused by beam and greedy search.
@@ -85,28 +71,21 @@ def generate(
     prompts, uniforms = prompts[mine], uniforms[mine]
     device = next(model.parameters()).device
     banned = eos_token_id if protocol.eos == "suppress" else None
-    net = None
-    if network.supported(model):
-        net = network.lay_out(model, torch.bfloat16 if protocol.precision == "bf16" else None)
-    else:
-        torch.manual_seed(seed + devices.rank())  # other prompts, other numbers
+    net = network.lay_out(model, torch.bfloat16 if protocol.precision == "bf16" else None)
 
     def write(rows: slice) -> np.ndarray:
         ids = torch.from_numpy(prompts[rows].astype(np.int64)).to(device)
         with torch.inference_mode(), network.autocast(device, protocol.precision):
-            if net is None:
-                new = _by_transformers(model, ids, new_tokens, protocol, banned)
+            memory = _memory(net, ids, new_tokens, protocol)
+            tokens = functional.pad(ids, (0, new_tokens))
+            if protocol.decoding == "beam":
+                new = _beams(memory, tokens, protocol, banned)
             else:
-                memory = _memory(net, ids, new_tokens, protocol)
-                tokens = functional.pad(ids, (0, new_tokens))
-                if protocol.decoding == "beam":
-                    new = _beams(memory, tokens, protocol, banned)
-                else:
-                    chance = torch.from_numpy(uniforms[rows]).to(device)
-                    new = _one_by_one(memory, tokens, protocol, banned, chance)
+                chance = torch.from_numpy(uniforms[rows]).to(device)
+                new = _one_by_one(memory, tokens, protocol, banned, chance)
         return new.to(torch.int32).cpu().numpy()
 
-    threads = torch.get_num_threads() if device.type == "cpu" and net is not None else 1
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
     batches = math.ceil(len(prompts) / rows_at_once(protocol, model, prompts.shape[1]))
     batches = min(len(prompts), math.ceil(batches / threads) * threads)
     done, ready = [np.empty((0, new_tokens), np.int32)], 0
@@ -117,31 +96,6 @@ def generate(
             if progress:
                 progress("writing", ready, len(prompts))
     return devices.all_gather(np.concatenate(done))
-
-
-def _by_transformers(
-    model: Any, ids: Tensor, new_tokens: int, protocol: Protocol, banned: int | None
-) -> Tensor:
-    """The same decoding by `transformers`, for architectures that are unknown here."""
-    from transformers import GenerationConfig
-
-    options: dict[str, Any] = {"beam": {"num_beams": protocol.beams}, "greedy": {}}.get(
-        protocol.decoding,
-        {"temperature": protocol.temperature, "top_p": protocol.top_p, "top_k": 0},
-    )
-    ours = GenerationConfig(
-        max_new_tokens=new_tokens, use_cache=True, eos_token_id=None,
-        suppress_tokens=None if banned is None else [banned],
-        do_sample=protocol.decoding == "sample",
-        repetition_penalty=protocol.repetition_penalty, **options,
-    )  # fmt: skip
-    # What `ours` leaves open is filled in from the model's own, which came with its folder.
-    theirs, model.generation_config = model.generation_config, GenerationConfig()
-    try:
-        written = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=ours)
-    finally:
-        model.generation_config = theirs
-    return written[:, ids.shape[1] :]
 
 
 def _memory(net: network.Network, prompts: Tensor, new_tokens: int, protocol: Protocol) -> Memory:

@@ -1,6 +1,11 @@
-"""Finished generations in the cache, each under the hash of everything that determined it."""
+"""Finished generations in the cache, each under the hash of everything that determined it.
+
+A generation is a folder of one or two files, each written in one step. Both are zip archives, whose
+checksums tell what was damaged.
+"""
 
 import json
+import zipfile
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +15,8 @@ import numpy as np
 import torch
 
 from collapse.experiment import assets, records
-from collapse.experiment.protocol import digest
 
-WEIGHTS = "weights.pt"
+FACTS, WEIGHTS = "facts.npz", "weights.pt"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def locked(key: str, number: int) -> AbstractContextManager[None]:
 
 
 def write(path: Path, generation: Generation, state: dict[str, torch.Tensor] | None = None) -> None:
-    """Store a generation in one step, in place of one that is there. Within `locked`.
+    """Store a generation, in place of one that is there. Within `locked`.
 
     Args:
         state: its weights, where a later generation needs them.
@@ -53,27 +57,25 @@ def write(path: Path, generation: Generation, state: dict[str, torch.Tensor] | N
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    with assets.atomic(path, replace=True) as temporary:
-        temporary.mkdir()
-        np.savez(temporary / "arrays.npz", allow_pickle=False, **generation.arrays)
-        if state is not None:
-            torch.save(state, temporary / WEIGHTS)
-        facts = {name: getattr(generation, name) for name in ("training", "seconds", "place")}
-        facts["sha256"] = {file.name: assets.sha256_file(file) for file in temporary.iterdir()}
-        (temporary / "facts.json").write_text(json.dumps({**facts, "digest": digest(facts)}))
+    if state is not None:
+        with assets.atomic(path / WEIGHTS) as temporary:
+            torch.save(state, temporary)
+    others = {name: getattr(generation, name) for name in ("training", "seconds", "place")}
+    with assets.atomic(path / FACTS) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, others=json.dumps(others), **generation.arrays)
 
 
 def read(path: Path) -> Generation:
     """Read a generation, and verify that it is what was written; its weights may be missing.
 
     Raises:
-        AssetError: a file of it is missing or damaged.
+        AssetError: it is missing or damaged.
     """
     try:
-        facts = _facts(path, "arrays.npz")
-        with np.load(path / "arrays.npz") as stored:
+        _check(path / FACTS)
+        with np.load(path / FACTS) as stored:
             arrays = dict(stored)
-        return Generation(arrays, facts["training"], facts["seconds"], facts["place"])
+        return Generation(arrays, **json.loads(str(arrays.pop("others"))))
     except records.DAMAGE as error:
         raise assets.AssetError(
             f"the finished generation {path} cannot be read ({error})"
@@ -82,8 +84,7 @@ def read(path: Path) -> Generation:
 
 def find(path: Path) -> Generation | None:
     """The generation in a folder; None where there is none, or a damaged one, which is said."""
-    assets.restore(path)
-    if not path.exists():
+    if not (path / FACTS).exists():
         return None
     try:
         return read(path)
@@ -97,7 +98,7 @@ def weights(path: Path, device: torch.device) -> dict[str, torch.Tensor] | None:
     if not (path / WEIGHTS).exists():
         return None
     try:
-        _facts(path, WEIGHTS)
+        _check(path / WEIGHTS)
         return torch.load(path / WEIGHTS, map_location=device, weights_only=True)
     except records.DAMAGE as error:
         print(
@@ -106,11 +107,8 @@ def weights(path: Path, device: torch.device) -> dict[str, torch.Tensor] | None:
         return None
 
 
-def _facts(path: Path, name: str) -> dict[str, Any]:
-    """What `facts.json` says, which is checked, as is the file of a name."""
-    facts = json.loads((path / "facts.json").read_text())
-    if facts.pop("digest") != digest(facts):
-        raise ValueError("facts.json was changed after it was written")
-    if facts["sha256"][name] != assets.sha256_file(path / name):
-        raise ValueError(f"{name} was changed after it was written")
-    return facts
+def _check(path: Path) -> None:
+    """Refuse a zip archive that is not what was written."""
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} in it was changed")

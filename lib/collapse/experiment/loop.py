@@ -94,7 +94,12 @@ def run(protocol: Protocol, scale: str = "paper", observer: Observer | None = No
             refuses, or the disk is full; finished generations are kept.
     """
     observer = observer or Observer()
-    sources.check(protocol)
+    for what, named in (("corpus", sources.name_text), ("model", sources.name_model)):
+        if (given := getattr(protocol, what)) != named(given):
+            raise ProtocolError(
+                f"{what}={given!r} is a path, which says nothing of content; give "
+                f"sources.{named.__name__} of it"
+            )
     observer.before_run(protocol)
     text, base, blocks, pretrained = _materials(groundwork(protocol))
     _check(protocol, text, base, blocks)
@@ -158,7 +163,7 @@ def _materials(
 
 
 def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: corpus.Blocks) -> None:
-    """Refuse before any compute what text and base model do not allow; say what will be slow."""
+    """Refuse before any compute what text and base model do not allow."""
     if protocol.prompts == "bos" and base.tokenizer.bos_token_id is None:
         raise ProtocolError(
             f"prompts='bos' needs a start token, which {base.name} lacks; use prompts='human'"
@@ -176,12 +181,6 @@ def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: cor
             "train_blocks, retained, generations or recovery"
         )
     kept(len(blocks.train), protocol)  # refuses a share that comes to none or all
-    if decoding.falls_back(base.model):
-        print(
-            f"  {type(base.model).__name__} is not an architecture of this book's decoder; "
-            "transformers' generate writes its text, several times slower",
-            flush=True,
-        )
 
 
 def _generation(chain: _Chain, number: int) -> None:

@@ -1,11 +1,12 @@
-"""The base model of a run, a causal language model: the book's own, a hub's, or one of a folder."""
+"""The base model of a run, an OPT or a Llama: the book's own, a hub's, or one of a folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from collapse.experiment import assets, bases, checkpoint, hub, sources
+from collapse.experiment import assets, bases, hub, sources
+from collapse.experiment.assets import AssetError
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +47,7 @@ def source(name: str) -> Source:
     """Where the model of a name, as a protocol has it, comes from.
 
     Raises:
-        AssetError: a folder is not there any more, or has changed since it was named.
+        AssetError: it is a path where there is no model, or one's own and not in the cache.
     """
     if name in bases.NAMES:
         return Source(name, bases.folder(name), lambda: bases.verified(name))
@@ -55,8 +56,9 @@ def source(name: str) -> Source:
         folder = path.parent if path.exists() else None
         title, options = "SmolLM2-135M-Instruct (4-bit)", {"gguf_file": path.name}
         return Source(title, folder, lambda: _smollm2(path), options)
+    name = sources.name_model(name)
     if own := sources.model_folder(name):
-        return Source(sources.label(name), own, lambda: (own, assets.folder_hashes(own)))
+        return Source(sources.label(name), own, lambda: (own, sources.model_hashes(name)))
     return Source(name, hub.earlier_snapshot(name), lambda: hub.snapshot(name))
 
 
@@ -67,34 +69,90 @@ def _smollm2(path: Path) -> tuple[Path, dict[str, str]]:
 
 
 def load(name: str) -> Base:
-    """The pretrained model of a name, as a protocol has it.
+    """The pretrained model of a name, as a protocol has it: float32, in evaluation mode.
 
     Raises:
-        AssetError: it cannot be had.
+        AssetError: it cannot be had, a file of it is damaged, its weights are not those that its
+            config.json asks for, it has no tokeniser of its own, or it is neither OPT nor Llama.
     """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    from collapse.experiment import network
+
     found = source(name)
     folder, identity = found.fetch()
-    model, tokenizer = checkpoint.read(folder, found.title, **found.options)
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # what it would warn of is refused below
+    try:
+        model, told = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
+            local_files_only=True, trust_remote_code=False, **found.options,
+        )  # fmt: skip
+    except Exception as error:  # of any kind: the files are the user's
+        raise AssetError(
+            f"cannot load the model {found.title} ({_reason(error)}); give a causal language "
+            "model, and if a file of it is damaged, or a placeholder of git lfs, bring it again"
+        ) from error
+    if not network.supported(model):
+        raise AssetError(
+            f"the model {found.title}, a {type(model).__name__}, is neither an OPT nor a Llama of "
+            "the usual kind, which this book knows how to run; give one of these"
+        )
+    for kind in ("missing", "mismatched", "unexpected"):  # random, or not made use of
+        if tensors := sorted(map(str, told[f"{kind}_keys"])):
+            raise AssetError(
+                f"the weights of the model {found.title} are not what its config.json asks for, "
+                f"{kind}: {tensors[0]}; give the weights and the config.json of one model"
+            )
+    words, rows = _tokenizer(folder, found), model.get_input_embeddings().num_embeddings
+    if words.vocab_size > rows:
+        raise AssetError(
+            f"the tokeniser of {found.title} has {words.vocab_size} tokens where the model knows "
+            f"{rows}: it is another model's; put the model's own into its folder"
+        )
     if name == SMOLLM2:
         # A model read from GGUF cannot be saved; the same weights in a plain model can.
         plain = type(model)(model.config)
         plain.load_state_dict(model.state_dict())
-        model = plain.eval()
+        model = plain
     model.config.use_cache = False
     count = sum(p.numel() for p in model.parameters())
     size = f" OPT ({count / 1e6:.1f} M parameters)" if name in bases.NAMES else ""
-    return Base(model, tokenizer, found.title + size, identity, count)
+    return Base(model.eval(), words, found.title + size, identity, count)
 
 
 def tokenizer(name: str) -> Any:
     """The tokeniser of the model of a name.
 
     Raises:
-        AssetError: it cannot be had.
+        AssetError: it cannot be had, or makes nothing of text.
     """
     found = source(name)
-    folder = found.folder or found.fetch()[0]
-    return checkpoint.read_tokenizer(folder, found.title, **found.options)
+    return _tokenizer(found.folder or found.fetch()[0], found)
+
+
+def _tokenizer(folder: Path, of: Source) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, **of.options)
+        # Without its files `transformers` makes an empty one.
+        ids = set(tokenizer("Rain and wind.", add_special_tokens=False)["input_ids"])
+        reason = "" if ids - {tokenizer.unk_token_id} else "it makes no tokens of a text"
+    except Exception as error:  # of any kind: the files are the user's
+        reason = _reason(error)
+    if reason:
+        raise AssetError(
+            f"the model {of.title} has no usable tokeniser ({reason}); put its tokenizer.json, or "
+            "the other files of its tokeniser, beside its weights"
+        )
+    return tokenizer
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def at_hand(name: str) -> Path | None:

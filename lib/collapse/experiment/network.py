@@ -3,7 +3,7 @@
 `transformers` runs and trains any architecture, with padding, masks and caches of any shape. Blocks
 of one length that are scored or continued need none of that, so this file has the same arithmetic
 without it, over the weights of the `transformers` model. Checked against `transformers` in
-`tests/experiment/test_network.py`; architectures that differ anywhere are left to it.
+`tests/experiment/test_network.py`; models that differ anywhere are refused when they are loaded.
 
 Sources: OPT, Zhang et al. 2022 (arXiv 2205.01068); Llama, Touvron et al. 2023 (arXiv 2302.13971);
 grouped-query attention, Ainslie et al. 2023 (arXiv 2305.13245).

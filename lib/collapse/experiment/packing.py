@@ -1,14 +1,13 @@
-"""The arrays of a record as bytes: packed without loss, unpacked when first asked for.
+"""The arrays of a record as bytes, packed without loss.
 
 The text is a NumPy file in an xz archive (`text.npy.xz`), everything else is in `arrays.npz`; both
 can be read with nothing of the book.
 """
 
-import functools
 import hashlib
 import io
 import lzma
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,24 +15,6 @@ import numpy as np
 TEXT, REST = "text.npy.xz", "arrays.npz"  # the files of a record that hold its facts
 # LZMA for symbols of two bytes: the position's lowest bit counts, for literals and for matches.
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 1, "lp": 1, "pb": 1}]
-
-
-class Lazy(Mapping[str, np.ndarray]):
-    """Arrays by name, each made when it is first asked for."""
-
-    def __init__(self, names: Iterable[str], made: Callable[[str], np.ndarray]) -> None:
-        self._names, self._made = tuple(names), functools.cache(made)
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._names:
-            raise KeyError(name)
-        return self._made(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def tokens(text: np.ndarray, vocabulary: int) -> np.ndarray:
@@ -51,21 +32,15 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
     return {TEXT: packed, REST: rest.getvalue()}
 
 
-def unpack(files: Mapping[str, bytes]) -> Lazy:
+def unpack(files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
     """The arrays of a record's files.
 
     Raises:
-        ValueError, zipfile.BadZipFile: `arrays.npz` is no such file. What else is damaged is
-            found when an array is asked for, `lzma.LZMAError` among it.
+        ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError: a file is damaged.
     """
-    rest = np.load(io.BytesIO(files[REST]), allow_pickle=False)
-
-    def made(name: str) -> np.ndarray:
-        if name == "text":
-            return np.load(io.BytesIO(lzma.decompress(files[TEXT])), allow_pickle=False)
-        return rest[name]
-
-    return Lazy(["text", *rest.files], made)
+    text = np.load(io.BytesIO(lzma.decompress(files[TEXT])), allow_pickle=False)
+    with np.load(io.BytesIO(files[REST]), allow_pickle=False) as rest:
+        return {"text": text, **rest}
 
 
 def contents(arrays: Mapping[str, np.ndarray]) -> dict[str, list[Any]]:

@@ -74,15 +74,7 @@ class Record:
     @property
     def name(self) -> str:
         """The folder's name: what a reader wants to know first, then the protocol's hash."""
-        p = self.protocol
-        text = p.regime if p.regime != "replace" else f"{percent(p.retained)}pct"
-        text += f"-{p.retains}" if p.retains != "redrawn" else ""
-        text += f"-equal-{p.budget}" if p.budget != "epochs" else ""
-        text += f"-mended-{p.recovery}" if p.recovery else ""
-        return (
-            f"{Path(p.corpus).stem}-{Path(p.model).name}-{_writing(p)}-{p.epochs}ep-"
-            f"{text}-s{p.seed}-{p.hash}"
-        )
+        return run_name(self.protocol) + self.protocol.hash
 
     @functools.cached_property
     def contents(self) -> dict[str, list[Any]]:
@@ -148,14 +140,13 @@ class Record:
                 "would not have; take the whole of it"
             )
 
-        def beginning(name: str) -> np.ndarray:
-            array = self.arrays[name]
-            return array[:generations] if array.ndim > 1 else array
-
         return dataclasses.replace(
             self,
             protocol=self.protocol.replace(generations=generations),
-            arrays=packing.Lazy(self.arrays, beginning),
+            arrays={
+                name: array[:generations] if array.ndim > 1 else array
+                for name, array in self.arrays.items()
+            },
             training=self.training[:generations],
             samples=[{**s, "generations": s["generations"][:generations]} for s in self.samples],
             provenance={
@@ -166,12 +157,22 @@ class Record:
         )
 
 
-def _writing(protocol: Protocol) -> str:
-    """How the text is written: `sample-t0.7-p0.9`, `beam5`, `greedy`; and what is unusual in it."""
-    p = protocol
-    text = p.decoding + (f"{p.beams}" if p.decoding == "beam" else "")
-    if p.decoding == "sample":
-        text += f"-t{p.temperature:g}" if p.temperature != 1 else ""
-        text += f"-p{p.top_p:g}" if p.top_p != 1 else ""
-    text += f"-penalty{p.repetition_penalty:g}" if p.repetition_penalty != 1 else ""
-    return text + ("-eos" if p.eos != "suppress" else "")
+def run_name(p: Protocol) -> str:
+    """How the name of a run's record begins, up to the hash: text, model, what is unusual, seed."""
+    sampled, beam = p.decoding == "sample", p.decoding == "beam"
+    parts = (
+        (Path(p.corpus).stem, True),
+        (Path(p.model).name, True),
+        (p.decoding + (f"{p.beams}" if beam else ""), True),
+        (f"t{p.temperature:g}", sampled and p.temperature != 1),
+        (f"p{p.top_p:g}", sampled and p.top_p != 1),
+        (f"penalty{p.repetition_penalty:g}", p.repetition_penalty != 1),
+        ("eos", p.eos != "suppress"),
+        (f"{p.epochs}ep", True),
+        (p.regime if p.regime != "replace" else f"{percent(p.retained)}pct", True),
+        (p.retains, p.retains != "redrawn"),
+        (f"equal-{p.budget}", p.budget != "epochs"),
+        (f"mended-{p.recovery}", p.recovery != 0),
+        (f"s{p.seed}-", True),
+    )
+    return "-".join(text for text, told in parts if told)

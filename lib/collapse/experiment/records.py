@@ -1,4 +1,4 @@
-"""A run on disk: write, read, list, find, verify, publish.
+"""A run on disk: write, read, list, find, publish.
 
 A record is a folder. Its facts are `record.json` (protocol, base model, corpus, training, samples,
 provenance, checksums), `text.npy.xz` (every token that the generations wrote) and `arrays.npz`
@@ -23,9 +23,16 @@ from typing import Any
 import pandas as pd
 
 from collapse.experiment import packing
-from collapse.experiment.assets import ROOT, AssetError, atomic, build_dir, locked, restore
+from collapse.experiment.assets import ROOT, atomic, build_dir, locked
 from collapse.experiment.protocol import Protocol
-from collapse.experiment.record import ARRAYS, RECOVERY_ARRAYS, SCHEMA, Record, RecordError
+from collapse.experiment.record import (
+    ARRAYS,
+    RECOVERY_ARRAYS,
+    SCHEMA,
+    Record,
+    RecordError,
+    run_name,
+)
 from collapse.measure import gauges
 
 TABLE = "gauges.csv"  # in a record's folder
@@ -54,7 +61,7 @@ def write(record: Record, folder: Path) -> Path:
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    from collapse.experiment import provenance
+    from collapse.experiment import provenance  # which imports PyTorch; those who read do not
 
     path = folder / record.name
     files = packing.pack(record.arrays)
@@ -78,13 +85,12 @@ def write(record: Record, folder: Path) -> Path:
     }
     text = json.dumps(head, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with locked(path):
-        restore(path)
         with suppress(RecordError):  # a damaged one is replaced
-            there = _read(path) if path.exists() else None
+            there = read(path) if path.exists() else None
             if there and there.fingerprint == record.fingerprint:
                 if there.table is not None and gauges.GAUGES.keys() <= {*there.table}:
                     return path
-        with atomic(path, replace=True) as temporary:
+        with atomic(path) as temporary:
             temporary.mkdir()
             for name, content in {**files, TABLE: csv, "record.json": text.encode()}.items():
                 (temporary / name).write_bytes(content)
@@ -92,40 +98,36 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def read(path: Path) -> Record:
-    """Read a record and check its schema, its files and its fingerprint; arrays unpack later.
+    """Read a record and check its schema, its files, its arrays and its fingerprint.
 
     Raises:
-        RecordError: a file is missing, malformed, or differs from its checksum.
+        RecordError: a file or an array is missing, malformed, or not what was written.
     """
-    try:
-        return _read(path)
-    except RecordError:
-        _settle(path)  # it may just have been replaced
-        return _read(path)
-
-
-def verify(path: Path) -> Record:
-    """Read a record, unpack every array, and check that they are what the fingerprint is of.
-
-    Raises:
-        RecordError: as `read`; or an array is missing, or is not what it was.
-    """
-    record = read(path)
-    wanted = ARRAYS | (RECOVERY_ARRAYS if record.protocol.recovery else {})
-    for name, (axes, kinds) in wanted.items():
-        kind, shape, _ = record.contents.get(name, ["", [], ""])
-        good = kind in kinds.split(" or ") and len(shape) == axes
-        if not good or (axes > 1 and shape[0] != record.protocol.generations):
-            raise RecordError(
-                f"record {path.name} has no array {name!r} of {kinds} with {axes} axes; "
-                "compute the run again"
-            )
+    head, protocol = _head(path)
     with _reading(path):
-        found = packing.contents(record.arrays)
-    if found != record.contents:
-        names = found.keys() | record.contents.keys()
-        other = min(n for n in names if found.get(n) != record.contents.get(n))
-        raise _damaged(path, f"was changed after it was written: its array {other!r} differs")
+        files = {name: (path / name).read_bytes() for name in (packing.TEXT, packing.REST)}
+        for name, content in files.items():
+            if hashlib.sha256(content).hexdigest() != head["files"].get(name):
+                raise _damaged(path, f"was changed after it was written: {name} differs")
+        record = Record(
+            protocol=protocol,
+            arrays=packing.unpack(files),
+            table=_table(path, head["gauges"]["sha256"]),
+            **{n: head[n] for n in ("training", "samples", "base", "corpus", "provenance")},
+        )
+        for name, (axes, kinds) in (
+            ARRAYS | (RECOVERY_ARRAYS if protocol.recovery else {})
+        ).items():
+            kind, shape, _ = record.contents.get(name, ["", [], ""])
+            good = kind in kinds.split(" or ") and len(shape) == axes
+            if not good or (axes > 1 and shape[0] != protocol.generations):
+                raise _damaged(path, f"has no array {name!r} of {kinds} with {axes} axes")
+        if record.contents != head["arrays"] or record.fingerprint != head["fingerprint"]:
+            raise _damaged(path, "was changed after it was written: its fingerprint differs")
+    if record.name != path.name:
+        raise RecordError(
+            f"record {path.name} holds the run {record.name}; restore the folder from git"
+        )
     return record
 
 
@@ -147,31 +149,6 @@ def _reading(path: Path) -> Iterator[None]:
         raise _damaged(path, f"cannot be read ({error})") from error
 
 
-def _read(path: Path) -> Record:
-    head, protocol = _head(path)
-    with _reading(path):
-        files = {name: (path / name).read_bytes() for name in (packing.TEXT, packing.REST)}
-        for name, content in files.items():
-            if hashlib.sha256(content).hexdigest() != head["files"].get(name):
-                raise _damaged(path, f"was changed after it was written: {name} differs")
-        facts = {name: head[name] for name in ("training", "samples", "base", "corpus")}
-        record = Record(
-            protocol=protocol,
-            arrays=packing.unpack(files),
-            provenance=head["provenance"],
-            table=_table(path, head["gauges"]["sha256"]),
-            **facts,
-        )
-        vars(record)["contents"] = head["arrays"]  # known without unpacking them
-        if record.fingerprint != head["fingerprint"]:
-            raise _damaged(path, "was changed after it was written: its fingerprint differs")
-    if record.name != path.name:
-        raise RecordError(
-            f"record {path.name} holds the run {record.name}; restore the folder from git"
-        )
-    return record
-
-
 def _table(path: Path, sha256: str) -> pd.DataFrame | None:
     """The gauges beside the facts; None, which is said, where they are damaged or not there."""
     with suppress(OSError):
@@ -179,41 +156,27 @@ def _table(path: Path, sha256: str) -> pd.DataFrame | None:
         if hashlib.sha256(content).hexdigest() == sha256:
             return pd.read_csv(io.BytesIO(content))
     _say(
-        path,
         f"{TABLE} of record {path.name} is not there or was changed after it was written; its "
-        "gauges are computed again from its facts",
+        "gauges are computed again from its facts"
     )
     return None
 
 
 @functools.cache  # said once
-def _say(_about: Path, text: str) -> None:
+def _say(text: str) -> None:
     print(text, flush=True)
 
 
 def _head(path: Path) -> tuple[dict[str, Any], Protocol]:
-    """What `record.json` says, of a known schema and not to be changed; and its protocol."""
-    file = path / "record.json"
+    """What `record.json` says, of a known schema, and its protocol."""
     with _reading(path):
-        state = file.stat()
-        return _parsed(file, state.st_mtime_ns, state.st_size, state.st_ino)
-
-
-@functools.lru_cache(maxsize=1024)  # a chapter looks for many runs among the same records
-def _parsed(file: Path, *_state: int) -> tuple[dict[str, Any], Protocol]:
-    head = json.loads(file.read_bytes().decode("utf-8"))
-    if head["schema"] != SCHEMA:
-        raise RecordError(
-            f"record {file.parent.name} has schema {head['schema']!r}; this version reads schema "
-            f"{SCHEMA}"
-        )
-    return head, Protocol.from_dict(head["protocol"])
-
-
-def _settle(path: Path) -> None:
-    """Wait for a replacement of a record that is going on; undo one that was stopped half-way."""
-    with suppress(AssetError, OSError), locked(path):
-        restore(path)
+        head = json.loads((path / "record.json").read_text(encoding="utf-8"))
+        if head["schema"] != SCHEMA:
+            raise RecordError(
+                f"record {path.name} has schema {head['schema']!r}; this version reads schema "
+                f"{SCHEMA}"
+            )
+        return head, Protocol.from_dict(head["protocol"])
 
 
 def publish(build: Path, root: Path = ROOT) -> list[str]:
@@ -225,7 +188,7 @@ def publish(build: Path, root: Path = ROOT) -> list[str]:
     Raises:
         RecordError: a run fails its verification; nothing is copied then.
     """
-    runs = [verify(path) for path in list_records(build / "records")]
+    runs = [read(path) for path in list_records(build / "records")]
     runs.sort(key=lambda run: run.protocol.generations)
     longest = {(run.protocol.arm_hash, run.protocol.seed): run for run in runs}
     names = [write(run, root / "records").name for run in longest.values()]
@@ -245,8 +208,6 @@ def is_name(name: str) -> bool:
 
 def list_records(folder: Path) -> list[Path]:
     """The record folders in a folder, by name."""
-    for old in folder.glob(".*.old/record.json"):
-        _settle(folder / old.parent.name[1:].removesuffix(".old"))
     paths = sorted(path.parent for path in folder.glob("*/record.json"))
     return [path for path in paths if is_name(path.name)]
 
@@ -260,15 +221,16 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
         RecordError: a record in another folder is damaged.
     """
     for path in list_records(folder):
+        if not path.name.startswith(run_name(protocol)):
+            continue
         try:
             there = _head(path)[1]
-            if there.seed == protocol.seed and there.arm_hash == protocol.arm_hash:
-                if there.generations >= protocol.generations:
-                    return read(path).truncated(protocol.generations)
+            if there.arm_hash == protocol.arm_hash and there.generations >= protocol.generations:
+                return read(path).truncated(protocol.generations)
         except RecordError as error:
             if folder != built():
                 raise
-            _say(path, f"{error}; passed over, and {path} may be removed")
+            _say(f"{error}; passed over, and {path} may be removed")
     return None
 
 

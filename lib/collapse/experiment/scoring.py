@@ -35,7 +35,7 @@ def blocks_at_once(model: Any, length: int) -> int:
     """
     device = next(model.parameters()).device
     if device.type != "cuda":
-        return part(length)
+        return max(1, PART // length)
     config = model.config
     ffn = getattr(config, "ffn_dim", None) or getattr(config, "intermediate_size", None)
     # Roughly, float32: in a layer norms, sums, queries, keys and values, and a gated MLP's inside;
@@ -53,11 +53,6 @@ def free_memory(device: torch.device | None = None) -> int:
     """
     held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + held_back
-
-
-def part(length: int) -> int:
-    """Blocks that a thread of a CPU reads at once."""
-    return max(1, PART // length)
 
 
 def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
@@ -85,7 +80,7 @@ def _scored(
 ) -> tuple[Tensor, Tensor]:
     """The arrays of `Scores` on the model's device; the second one empty if it is not wanted."""
     model.eval()
-    net = network.lay_out(model) if network.supported(model) else None
+    net = network.lay_out(model)
     device = next(model.parameters()).device
     ids = torch.from_numpy(blocks.astype(np.int64)).to(device)
     nll = torch.empty((len(ids), ids.shape[1] - 1), device=device)
@@ -94,7 +89,7 @@ def _scored(
     def read(some: slice) -> None:
         targets = ids[some, 1:].flatten()
         with torch.inference_mode(), network.autocast(device, protocol.precision):
-            for chunk, logits in _logits(model, net, ids[some]):
+            for chunk, logits in _logits(net, ids[some]):
                 logp = torch.log_softmax(logits, -1, out=logits)
                 nll[some].view(-1)[chunk] = -logp.gather(1, targets[chunk, None])[:, 0]
                 if entropies:
@@ -102,26 +97,21 @@ def _scored(
 
     size = blocks_at_once(model, ids.shape[1])
     parts = [slice(start, start + size) for start in range(0, len(ids), size)]
-    on_cpu = device.type == "cpu" and net is not None
-    workers = max(1, min(torch.get_num_threads(), len(parts))) if on_cpu else 1
+    workers = max(1, min(torch.get_num_threads(), len(parts))) if device.type == "cpu" else 1
     with devices.side_by_side(workers) as each:
         for _ in each(read, parts):
             pass
     return nll, entropy
 
 
-def _logits(model: Any, net: network.Network | None, ids: Tensor) -> Iterator[tuple[slice, Tensor]]:
+def _logits(net: network.Network, ids: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Logits after all tokens but the last, float32, a chunk of tokens at a time.
 
     They are overwritten by those of the next chunk.
     """
     size = CHUNK[ids.device.type]
-    if net is None:
-        hidden = model(input_ids=ids, use_cache=False).logits[:, :-1].flatten(0, 1).float()
-    else:
-        hidden = network.blocks_hidden(net, ids[:, :-1]).flatten(0, 1)
-        scratch = hidden.new_empty((min(size, len(hidden)), len(net.head)), dtype=torch.float32)
+    hidden = network.blocks_hidden(net, ids[:, :-1]).flatten(0, 1)
+    scratch = hidden.new_empty((min(size, len(hidden)), len(net.head)), dtype=torch.float32)
     for start in range(0, len(hidden), size):
-        read = hidden[start : start + size]
-        logits = read if net is None else network.logits_of(net.head, read, scratch)
-        yield slice(start, start + size), logits
+        chunk = slice(start, start + size)
+        yield chunk, network.logits_of(net.head, hidden[chunk], scratch)

@@ -124,7 +124,7 @@ def gradient(model: Any, blocks: Tensor, at_once: int, precision: str) -> Tensor
     share the run.
 
     Args:
-        model: causal language model of `transformers`.
+        model: of `transformers`, one that `network` knows.
         blocks: the batch of all processes, tokens, int64, (blocks, block_length).
         at_once: blocks whose activations are held at once.
         precision: of the products, as in a protocol.
@@ -152,11 +152,6 @@ def _add_gradient(model: Any, ids: Tensor, weight: float, precision: str) -> Ten
     # The last token predicts nothing, so only those before it are read.
     read, targets = ids[:, :-1], ids[:, 1:].flatten()
     with network.autocast(ids.device, precision), _attention(ids.device):
-        if not network.supported(model):  # what lies between body and logits is not known
-            logits = model(input_ids=read, use_cache=False).logits.flatten(0, 1)
-            loss = functional.cross_entropy(logits.float(), targets, reduction="sum")
-            (weight * loss).backward()
-            return loss.detach()
         hidden = model.base_model(input_ids=read, use_cache=False).last_hidden_state
         return _backward(hidden.flatten(0, 1), model.lm_head, targets, weight)
 

@@ -196,7 +196,6 @@ def make(name: str) -> Path:
     """
     recipe, folder = RECIPES[name], assets.build_dir() / "bases" / name
     with assets.locked(folder, f"waiting for another process that makes the base {name}"):
-        assets.restore(folder)
         print(f"{name}: reading and tokenising its text", flush=True)
         lines, left_out = literature.lines(recipe.texts)
         tokenizer = literature.make_tokenizer(lines, recipe.vocabulary)
@@ -216,7 +215,7 @@ def make(name: str) -> Path:
         }
         path = _path(about)
         model, state = train(recipe, blocks, held_out, path=path)
-        with assets.atomic(folder, replace=True) as temporary:
+        with assets.atomic(folder) as temporary:
             _write(temporary, about, tokenizer, model, state)
         path.unlink(missing_ok=True)
     return folder

@@ -36,7 +36,6 @@ def copy(source: Path, target: Path) -> bool:
         AssetError: the disk is full or cannot be written.
     """
     with assets.locked(target):
-        assets.restore(target)
         with suppress(AssetError):  # a damaged one is replaced
             generations.read(target)
             return False

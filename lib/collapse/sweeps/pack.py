@@ -17,7 +17,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from collapse.errors import BookError
-from collapse.experiment import assets, bases, corpus, models, provenance, records, sources
+from collapse.experiment import assets, bases, corpus, models, provenance, records
 from collapse.experiment.assets import ROOT
 from collapse.experiment.protocol import Protocol
 from collapse.sweeps import packed
@@ -103,19 +103,15 @@ def _model(name: str) -> dict[str, Path | str]:
     """The files of a base model in the cache; none of the book's own, which come with the code."""
     if name in bases.NAMES:
         return {}
-    models.load(name)  # fetched, and seen to be whole
-    folder = models.at_hand(name)
-    assert folder is not None, name
-    place, found = f"cache/models/{name}", dict[str, Path | str]()
+    folder, cache = models.source(name).fetch()[0], assets.cache_dir()
+    found: dict[str, Path | str] = {
+        f"cache/{path.relative_to(cache)}": path for path in folder.iterdir() if path.is_file()
+    }
     if name == models.SMOLLM2:
-        place, found = f"cache/{name}", {**_package("gguf")}
-    elif sources.model_folder(name):  # known by where it lies
-        found[f"cache/sources/{name}"] = place
-    else:  # of the hub, and laid out as in its own cache
-        place = f"cache/hub/models--{name.replace('/', '--')}"
-        found[f"{place}/refs/main"] = folder.name
-        place += f"/snapshots/{folder.name}"
-    return found | {f"{place}/{path.name}": path for path in folder.iterdir() if path.is_file()}
+        found |= _package("gguf")
+    if folder.parent.name == "snapshots":  # of the hub
+        found[f"cache/{folder.parents[1].relative_to(cache)}/refs/main"] = folder.name
+    return found
 
 
 def _package(name: str) -> dict[str, Path]:
@@ -152,5 +148,5 @@ def unpack(archive: Path, root: Path = ROOT) -> tuple[list[str], int]:
                     f"records/{path.name} is there already and differs from the run in {archive}; "
                     "compare the two with `book compare`, and move one of them away"
                 )
-        generations = len(list(there.glob("generations/*/facts.json")))
+        generations = len(list(there.glob("generations/*/facts.npz")))
         return records.publish(there, root), generations

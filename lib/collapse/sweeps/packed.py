@@ -42,13 +42,12 @@ def main() -> int:
         "COLLAPSE_BUILD": str(work / "build"),
         "HF_HUB_OFFLINE": "1",
     }
-    os.chdir(work)  # from where the cache names models
     # A job whose time is up is told to end, and has some seconds to put down what is finished.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         return compute(work / "runs.json", scale, asked.minutes, carry)
     finally:
-        if any(carry.glob("generations/*/facts.json")):
+        if any(carry.glob("generations/*/facts.npz")):
             made = shutil.make_archive(str(work / "carried"), "zip", carry)
             shutil.move(made, archive)
             print(f"{archive}: bring it home, and give it to `book unpack` there", flush=True)
