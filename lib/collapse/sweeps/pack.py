@@ -103,15 +103,16 @@ def _model(name: str) -> dict[str, Path | str]:
     """The files of a base model in the cache; none of the book's own, which come with the code."""
     if name in bases.NAMES:
         return {}
-    folder, cache = models.source(name).fetch()[0], assets.cache_dir()
-    found: dict[str, Path | str] = {
-        f"cache/{path.relative_to(cache)}": path for path in folder.iterdir() if path.is_file()
-    }
+    folder = models.source(name).fetch()[0]
+    found, files = dict[str, Path | str](), [file for file in folder.iterdir() if file.is_file()]
+    if folder.parent.name == "snapshots":  # of the hub, perhaps in the cache of all programs
+        place = Path("cache", "hub", *folder.parts[-3:])
+        found[f"{place.parents[1]}/refs/main"] = folder.name
+    else:
+        place = "cache" / folder.relative_to(assets.cache_dir())
     if name == models.SMOLLM2:
         found |= _package("gguf")
-    if folder.parent.name == "snapshots":  # of the hub
-        found[f"cache/{folder.parents[1].relative_to(cache)}/refs/main"] = folder.name
-    return found
+    return found | {f"{place}/{file.name}": file for file in files}
 
 
 def _package(name: str) -> dict[str, Path]:
