@@ -56,26 +56,6 @@ class Writing(click.Command):
         return super().invoke(ctx)
 
 
-class Pair(click.ParamType):
-    """`KEY=VALUE`; several in the environment, split as a shell does."""
-
-    name = "KEY=VALUE"
-
-    def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """The pairs in one text.
-
-        Raises:
-            ParameterError: a quote in it is not closed.
-        """
-        try:
-            return shlex.split(rv)
-        except ValueError as error:
-            raise ParameterError(
-                f"PARAMS={rv} cannot be split into KEY=VALUE ({error}); put a value with blanks "
-                "into quotes of its own, as in PARAMS=\"corpus='my text.txt' seed=3\""
-            ) from error
-
-
 def pairs(texts: Sequence[str]) -> dict[str, str]:
     """`["a=1", "b=x"]` as a mapping.
 
@@ -93,6 +73,18 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
             )
         found[key] = value
     return found
+
+
+def _parameters(context: click.Context, option: click.Parameter, texts: Any) -> dict[str, str]:
+    """The pairs that are given; else those in the environment, split as a shell does."""
+    handed_on = os.environ.get("BOOK_PARAMS", "")  # by the Makefile
+    try:
+        return pairs(texts or shlex.split(handed_on))
+    except ValueError as error:
+        raise ParameterError(
+            f"PARAMS={handed_on} cannot be split into KEY=VALUE ({error}); put a value with blanks "
+            "into quotes of its own, as in PARAMS=\"corpus='my text.txt' seed=3\""
+        ) from error
 
 
 def _given(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
@@ -127,11 +119,9 @@ def _size(context: click.Context, option: click.Parameter, value: str) -> int:
 scale_option = click.option(
     "--scale", type=click.Choice(chapter.SCALES), default="laptop", show_default=True
 )
-force_option = click.option("--force", is_flag=True, help="Execute even what is up to date.")
-# The Makefile hands on its PARAMS in the environment.
 parameter_option = click.option(
-    "-p", "overrides", type=Pair(), multiple=True, envvar="BOOK_PARAMS", metavar="KEY=VALUE",
-    callback=lambda context, option, texts: pairs(texts), help="Set a parameter.",
+    "-p", "overrides", multiple=True, metavar="KEY=VALUE", callback=_parameters,
+    help="Set a parameter.",
 )  # fmt: skip
 
 
@@ -185,7 +175,7 @@ def list_chapters() -> None:
 
 @main.command("run", cls=Writing)
 @of_chapters
-@force_option
+@click.option("--force", is_flag=True, help="Execute even what is up to date.")
 def run_command(names: tuple[str, ...], scale: str, overrides: dict[str, str], force: bool) -> None:
     """Execute chapters; all of them if no NAME is given."""
     run_chapters(names, scale, overrides, force=force)
@@ -242,11 +232,10 @@ def notebooks_command() -> None:
 
 @main.command("build", cls=Writing)
 @scale_option
-@force_option
 @click.pass_context
-def build_command(context: click.Context, scale: str, force: bool) -> None:
+def build_command(context: click.Context, scale: str) -> None:
     """Execute all chapters, then build the pages."""
-    run_chapters((), scale, {}, force=force)
+    run_chapters((), scale, {})
     context.invoke(site_command, again=False)
 
 
@@ -272,9 +261,8 @@ def pretrain_command(name: str) -> None:
 
 
 @main.command("recompute", cls=Writing)
-@scale_option
-def recompute_command(scale: str) -> None:
-    """Compute all runs of all chapters at one scale and copy them into records/.
+def recompute_command() -> None:
+    """Compute all runs of all chapters at laptop scale and copy them into records/.
 
     The picture in the README is drawn again from them.
     """
@@ -285,9 +273,10 @@ def recompute_command(scale: str) -> None:
     folder = build_dir() / "recompute"
     shutil.rmtree(folder, ignore_errors=True)
     os.environ["COLLAPSE_BUILD"] = str(folder)
+    scale, compute = "laptop", {"compute": "all"}
     names = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
-    sweep.sweep(chapter.wanted(names, scale, {"compute": "all"}), scale)
-    run_chapters(names, scale, {"compute": "all"}, force=True)
+    sweep.sweep(chapter.wanted(names, scale, compute), scale)
+    run_chapters(names, scale, compute, force=True)
     for name in records.publish(folder):
         click.echo(f"records/{name}")
     run_chapters(["index"], scale, {}, force=True)  # for the picture in the README

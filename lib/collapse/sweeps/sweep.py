@@ -66,7 +66,8 @@ def sweep(
     Raises:
         OutOfTime: the time was up first.
         SweepError: there is no such cluster, its workers are no good, or a run stopped.
-        BookError: a run was refused; all others have ended by then.
+        BookError: a text or a base model cannot be had, or a run was refused; all others have ended
+            by then.
     """
     alone = minutes or carried or devices.processes() > 1
     if sum(map(bool, (workers, scheduler, alone))) > 1:
