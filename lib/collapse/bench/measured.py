@@ -39,9 +39,7 @@ def read(kind: str) -> dict[str, Any] | None:
             if found.get("schema") != SCHEMA:
                 raise ValueError("it is of another version of this book")
         except ValueError as error:
-            raise BenchError(
-                f"{file} cannot be used ({error}); measure again: make bench"
-            ) from error
+            raise BenchError(f"{file} cannot be used ({error}); run: make bench") from error
         return found
     return None
 

@@ -12,15 +12,11 @@ from collapse.sweeps import plan
 from collapse.sweeps.plan import in_words
 
 SILENCE = 10.0  # seconds between two lines
+now = time.monotonic  # a clock that does not go backwards
 
 
 class OutOfTime(BookError):
     """The time that was given would end in the middle of the next generation."""
-
-
-def now() -> float:
-    """Seconds of a clock that does not go backwards."""
-    return time.monotonic()
 
 
 class Watch(Observer):
