@@ -418,12 +418,15 @@ def verify_command(folder: Path | None) -> None:
     """Verify one record, or all committed ones."""
     from collapse.experiment import records
 
-    failed, paths = [], [folder] if folder else records.list_records(records.published())
+    every = sorted(p for p in records.published().iterdir() if records.is_name(p.name))
+    failed, paths = [], [folder] if folder else every
     for path in paths:
         try:
             records.read(path)
             click.echo(f"{path.name}: verified")
         except records.RecordError as error:
+            if folder:
+                raise
             failed.append(error)
             click.echo(f"{path.name}: {error}")
     click.echo(f"{len(paths) - len(failed)} verified")
