@@ -48,8 +48,8 @@ def main() -> int:
         return compute(work / "runs.json", scale, asked.minutes, carry)
     finally:
         if any(carry.glob("generations/*/facts.npz")):
-            made = shutil.make_archive(str(work / "carried"), "zip", carry)
-            shutil.move(made, archive)
+            made = shutil.make_archive(str(carry.with_name(f".{carry.name}")), "zip", carry)
+            os.replace(made, archive)
             print(f"{archive}: bring it home, and give it to `book unpack` there", flush=True)
 
 
