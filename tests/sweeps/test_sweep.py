@@ -200,7 +200,7 @@ def test_a_run_that_fails_is_told_in_its_sentence_after_the_others_have_ended(
     ("error", "said"),
     [
         (RuntimeError("CUDA out of memory\nand more"), "stopped with RuntimeError: CUDA out of"),
-        (MemoryError(), r"\(seed 0\) stopped with MemoryError: ; run the same"),
+        (MemoryError(), r"\(seed 0\) stopped with MemoryError: no message; run the same"),
     ],
 )
 def test_an_unforeseen_failure_is_told_in_one_sentence(

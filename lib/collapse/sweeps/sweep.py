@@ -118,10 +118,10 @@ def _told(protocol: Protocol, error: BaseException) -> BookError:
     """The failure of a run as a sentence, said at once, for the other runs go on."""
     name = f"run {protocol.hash} (seed {protocol.seed})"
     if not isinstance(error, BookError):
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        what = " ".join(str(error).split()) or "no message"
         error = SweepError(
-            f"{name} stopped with {what}; run the same command again, and if it stops again `book "
-            "run` shows where"
+            f"{name} stopped with {type(error).__name__}: {what}; run the same command again, and "
+            "if it stops again `book run` shows where"
         )
     print(f"{name} failed: {error}", flush=True)
     return error
