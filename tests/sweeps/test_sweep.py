@@ -266,7 +266,7 @@ def test_workers_that_differ_are_refused(toy: Protocol, address: str, key: str) 
             provenance.numerics = self.real
 
     with plugged(address, Other()):
-        with pytest.raises(SweepError, match=f"has another version of {key}") as said:
+        with pytest.raises(SweepError, match=f"the workers differ in {key}, from") as said:
             sweep.sweep([toy], scheduler=address)
     assert "\n" not in str(said.value)
 

@@ -220,9 +220,9 @@ def _mustered(client: "Client", marks: dict[str, str]) -> dict[str, str]:
     here = found[0] | {"code": provenance.numerics()["code"]}
     if unlike := [key for key in here if len({one[key] for one in [here, *found]}) > 1]:
         raise SweepError(
-            f"the workers have another {' and another '.join(unlike)} than each other or this "
-            "process and would compute other bits; give all the same checkout, packages, threads "
-            "and kind of machine, and start them again"
+            f"the workers differ in {', '.join(unlike)}, from each other or from this process, and "
+            "would compute other bits; give all the same checkout, packages, threads and kind of "
+            "machine, and start them again"
         )
     threads, device = here["threads"], here["device"]
     print(f"workers: {len(found)}; threads of each: {threads}; on {device}", flush=True)
