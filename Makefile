@@ -68,7 +68,7 @@ overnight: install  ## run both settings with SmolLM2-135M, a night on two cores
 
 records: install  ## compute the committed laptop-scale records again, and publish them in records/
 	$(BOOK) assets
-	$(BOOK) recompute --scale laptop
+	$(BOOK) recompute
 
 bench: install  ## measure how fast the loop is, against the usual ways of doing it
 	@.venv/bin/python -m pip install --quiet -e './lib[bench]' || echo "CTranslate2 cannot be had; going on without it."

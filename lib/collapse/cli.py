@@ -1,10 +1,12 @@
 """The command line: one function a command; what it needs is imported when it is run."""
 
 import errno
+import json
 import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,22 +31,19 @@ class Commands(click.Group):
     """A group whose commands may raise any `BookError`."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn a `BookError` into a sentence and exit code 2."""
+        """Run the command; turn what the book or the system refuses into a sentence."""
         try:
             return super().invoke(ctx)
         except BookError as error:
             raise Sentence(str(error)) from error
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise Sentence(
-                    f"the disk is full ({error.strerror}); free some space or choose other folders "
-                    "with COLLAPSE_BUILD and COLLAPSE_CACHE, then run the same command again"
-                ) from error
-            if error.filename is None:  # of a pipe or a socket; click knows those
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if error.filename is None and not full:  # of a pipe or a socket; click knows those
                 raise
             raise Sentence(
-                f"cannot use {error.filename}: {error.strerror}; mend it, or choose other folders "
-                "with COLLAPSE_BUILD and COLLAPSE_CACHE"
+                f"cannot use {error.filename or 'the disk'}: {error.strerror}; mend it, or choose "
+                "other folders with COLLAPSE_BUILD and COLLAPSE_CACHE, then run the same command "
+                "again"
             ) from error
 
 
@@ -55,26 +54,6 @@ class Writing(click.Command):
         """Run the command, where its folders can be used."""
         folders.ready()
         return super().invoke(ctx)
-
-
-class Pair(click.ParamType):
-    """`KEY=VALUE`; several in the environment, split as a shell does."""
-
-    name = "KEY=VALUE"
-
-    def split_envvar_value(self, rv: str) -> Sequence[str]:
-        """The pairs in one text.
-
-        Raises:
-            ParameterError: a quote in it is not closed.
-        """
-        try:
-            return shlex.split(rv)
-        except ValueError as error:
-            raise ParameterError(
-                f"PARAMS={rv} cannot be split into KEY=VALUE ({error}); put a value with blanks "
-                "into quotes of its own, as in PARAMS=\"corpus='my text.txt' seed=3\""
-            ) from error
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -96,36 +75,54 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _given(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """A value as it is; refused where it says nothing: an empty text, or a number that is none."""
-    if value == "":  # as that of an unset variable
+def _parameters(context: click.Context, option: click.Parameter, texts: Any) -> dict[str, str]:
+    """The pairs that are given; else those in the environment, split as a shell does."""
+    handed_on = os.environ.get("BOOK_PARAMS", "")  # by the Makefile
+    try:
+        return pairs(texts or shlex.split(handed_on))
+    except ValueError as error:
+        raise ParameterError(
+            f"PARAMS={handed_on} cannot be split into KEY=VALUE ({error}); put a value with blanks "
+            "into quotes of its own, as in PARAMS=\"corpus='my text.txt' seed=3\""
+        ) from error
+
+
+def _given(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """A value; refused where it is empty, as that of a variable that is not set."""
+    if value == "":
         raise ParameterError(
             f"{option.opts[0]} is given without a value; give {option.metavar}, or leave it out"
         )
-    if value != value:  # a nan, by which no limit would ever be reached
-        raise ParameterError(f"{option.opts[0]} takes a number, not {value}; give one")
     return value
 
 
 def _folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
-    """The folder that an option names; `~` stands for the home of a user who is known."""
+    """The folder that an option names; `~`, which a shell may leave, stands for the home folder."""
     given = _given(context, option, value)
-    return assets.expanded(given, option.opts[0]) if given else None
+    return Path(os.path.expanduser(given)) if given else None
+
+
+def _size(context: click.Context, option: click.Parameter, value: str) -> int:
+    """The bytes of `25MB`; units of 1000.
+
+    Raises:
+        ParameterError: it is no such size, or a very small one.
+    """
+    from dask.utils import parse_bytes
+
+    with suppress(ValueError, OverflowError):
+        if (count := parse_bytes(value)) >= 10_000:
+            return count
+    raise ParameterError(f"--part {value} is no size of a part; give 10kB or more, as in 25MB")
 
 
 scale_option = click.option(
     "--scale", type=click.Choice(chapter.SCALES), default="laptop", show_default=True
 )
-force_option = click.option("--force", is_flag=True, help="Execute even what is up to date.")
-# The Makefile hands on its PARAMS in the environment.
 parameter_option = click.option(
-    "-p", "overrides", type=Pair(), multiple=True, envvar="BOOK_PARAMS", metavar="KEY=VALUE",
-    callback=lambda context, option, texts: pairs(texts), help="Set a parameter.",
+    "-p", "overrides", multiple=True, metavar="KEY=VALUE", callback=_parameters,
+    help="Set a parameter.",
 )  # fmt: skip
-workers_option = click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="Runs at once on this machine."
-)
-existing = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def of_chapters(command: Callable[..., None]) -> Callable[..., None]:
@@ -178,7 +175,7 @@ def list_chapters() -> None:
 
 @main.command("run", cls=Writing)
 @of_chapters
-@force_option
+@click.option("--force", is_flag=True, help="Execute even what is up to date.")
 def run_command(names: tuple[str, ...], scale: str, overrides: dict[str, str], force: bool) -> None:
     """Execute chapters; all of them if no NAME is given."""
     run_chapters(names, scale, overrides, force=force)
@@ -235,11 +232,10 @@ def notebooks_command() -> None:
 
 @main.command("build", cls=Writing)
 @scale_option
-@force_option
 @click.pass_context
-def build_command(context: click.Context, scale: str, force: bool) -> None:
+def build_command(context: click.Context, scale: str) -> None:
     """Execute all chapters, then build the pages."""
-    run_chapters((), scale, {}, force=force)
+    run_chapters((), scale, {})
     context.invoke(site_command, again=False)
 
 
@@ -265,22 +261,22 @@ def pretrain_command(name: str) -> None:
 
 
 @main.command("recompute", cls=Writing)
-@scale_option
-@workers_option
-def recompute_command(scale: str, workers: int | None) -> None:
-    """Compute all runs of all chapters at one scale and copy them into records/.
+def recompute_command() -> None:
+    """Compute all runs of all chapters at laptop scale and copy them into records/.
 
     The picture in the README is drawn again from them.
     """
     from collapse.experiment import records
+    from collapse.sweeps import sweep
 
     # A build folder of its own, so that nobody's experiments are published with them.
     folder = build_dir() / "recompute"
     shutil.rmtree(folder, ignore_errors=True)
     os.environ["COLLAPSE_BUILD"] = str(folder)
+    scale, compute = "laptop", {"compute": "all"}
     names = [name for name in chapter.names() if "compute" in chapter.parameters(name)]
-    run_sweep(names, scale, {"compute": "all"}, workers)
-    run_chapters(names, scale, {"compute": "all"}, force=True)
+    sweep.sweep(chapter.wanted(names, scale, compute), scale)
+    run_chapters(names, scale, compute, force=True)
     for name in records.publish(folder):
         click.echo(f"records/{name}")
     run_chapters(["index"], scale, {}, force=True)  # for the picture in the README
@@ -288,86 +284,46 @@ def recompute_command(scale: str, workers: int | None) -> None:
     shutil.copyfile(picture, assets.ROOT / "records" / "results.svg")
 
 
-def run_sweep(
-    names: Sequence[str],
-    scale: str,
-    overrides: dict[str, str],
-    workers: int | None = None,
-    scheduler: str | None = None,
-    minutes: float | None = None,
-    carry: Path | None = None,
-    stated: Path | None = None,
-) -> None:
-    """Compute the runs that chapters need; chapters executed after it find them finished.
-
-    For that it sets `OMP_NUM_THREADS`: the same bits need the same number of threads.
-
-    Args:
-        stated: a file that states the runs; no chapter is read then.
-
-    Raises:
-        BookError: a name or a parameter is refused, there is no such cluster, or a run failed.
-    """
-    from collapse.sweeps import runs as runs_of
-    from collapse.sweeps import sweep
-    from collapse.sweeps.progress import now
-
-    limit = now() + 60 * minutes if minutes else None
-    runs = runs_of.stated(stated) if stated else chapter.wanted(names, scale, overrides)
-    generations = sum(run.generations for run in runs)
-    click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
-    if runs:
-        threads = sweep.sweep(runs, scale, workers, scheduler, limit, carry)
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
-
-
 @main.command("sweep", cls=Writing)
 @of_chapters
-@workers_option
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", help="Runs at once on this machine."
+)
 @click.option("--scheduler", metavar="ADDRESS", callback=_given, help="Use this Dask cluster.")
 @click.option(
-    "--minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    callback=_given,
-    metavar="M",
+    "--minutes", type=click.FloatRange(min=0, min_open=True), metavar="M",
     help="Start no generation that would end later; exit with 3 if any is left.",
-)
+)  # fmt: skip
 @click.option(
-    "--carry",
-    type=click.Path(file_okay=False),
-    callback=_folder,
-    metavar="DIR",
+    "--carry", "carried", callback=_folder, metavar="DIR",
     help="Take finished generations from this folder, and leave new ones there.",
-)
-@click.option(
-    "--runs",
-    "stated",
-    type=existing,
-    metavar="FILE",
-    help="Compute the runs that this file states, as a pack's, and no chapter's.",
-)
+)  # fmt: skip
 @click.pass_context
-def sweep_command(context: click.Context, **asked: Any) -> None:
+def sweep_command(
+    ctx: click.Context,
+    names: tuple[str, ...],
+    scale: str,
+    overrides: dict[str, str],
+    **how: Any,
+) -> None:
     """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
 
     The most valuable come first: each chapter's own setting, seed after seed, then its other arms.
     """
     from collapse.experiment import devices
+    from collapse.sweeps import sweep
     from collapse.sweeps.progress import OutOfTime
-    from collapse.sweeps.sweep import SweepError
 
-    both = [*asked["names"], *(f"-p {key}={value}" for key, value in asked["overrides"].items())]
-    if asked["stated"] and both:
-        raise SweepError(
-            f"--runs {asked['stated']} states all runs; leave out either it or {both[0]}"
-        )
     with devices.one_speaks():
+        runs = chapter.wanted(names, scale, overrides)
+        generations = sum(run.generations for run in runs)
+        click.echo(f"to compute: {len(runs)} runs of {generations} generations in all")
         try:
-            run_sweep(**asked)
+            threads = sweep.sweep(runs, scale, **how)
+            click.echo(f"all computed; `OMP_NUM_THREADS={threads} book run` finds them finished")
         except OutOfTime as error:
             click.echo(f"time is up: {error}")
-            context.exit(3)
+            ctx.exit(3)
 
 
 @main.command("pack", cls=Writing)
@@ -375,9 +331,11 @@ def sweep_command(context: click.Context, **asked: Any) -> None:
 @click.option(
     "--to", "target", required=True, callback=_folder, metavar="DIR", help="A new folder."
 )
-@click.option("--part", default="25MB", show_default=True, metavar="SIZE", help="Of each file.")
+@click.option(
+    "--part", default="25MB", callback=_size, show_default=True, metavar="SIZE", help="Of a file."
+)
 def pack_command(
-    names: tuple[str, ...], scale: str, overrides: dict[str, str], target: Path, part: str
+    names: tuple[str, ...], scale: str, overrides: dict[str, str], target: Path, part: int
 ) -> None:
     """Pack the runs of chapters for a machine without a network; of all chapters without a NAME.
 
@@ -385,15 +343,14 @@ def pack_command(
     """
     from collapse.sweeps import pack
 
-    largest = pack.in_parts_of(part)
     runs = chapter.wanted(names, scale, overrides)
-    for path in pack.make(runs, scale, target, largest):
+    for path in pack.make(runs, scale, target, part):
         click.echo(path)
     click.echo(f"{len(runs)} runs; there, `python {pack.SCRIPT} --minutes M` computes them")
 
 
 @main.command("unpack", cls=Writing)
-@click.argument("archive", type=existing)
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def unpack_command(archive: Path) -> None:
     """Verify what was computed from a pack, and file the finished runs under records/."""
     from collapse.sweeps import pack
@@ -414,46 +371,30 @@ def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) 
 
     All chapters if no NAME is given.
     """
-    from collapse.experiment import records
-    from collapse.experiment.arms import missing
     from collapse.sweeps import plan
 
-    wanted = {}
-    for name in names or chapter.names():
-        arms = chapter.arms(name, chapter.settings(name, scale, overrides))
-        shown = {run.hash: run for arm in arms.values() for run in arm.runs()}
-        absent = {run.hash: run for arm in arms.values() for run in missing(arm)}
-        wanted[name] = (list(shown.values()), list(absent.values()))
-    every = {run.hash: run for _, runs in wanted.values() for run in runs}  # chapters share some
-    jobs = dict(zip(every, plan.jobs(list(every.values())), strict=True))
+    wanted = {name: chapter.wanted([name], scale, overrides) for name in names or chapter.names()}
+    every = list(dict.fromkeys(run for runs in wanted.values() for run in runs))
+    jobs = dict(zip(every, plan.jobs(every), strict=True))
     plan.check(list(jobs.values()))
-    for said in dict.fromkeys(said for run in every.values() for said in plan.absent(run)):
-        click.echo(said)
-    tables = {name: [jobs[run.hash] for run in runs] for name, (_, runs) in wanted.items()}
-    if sum(map(bool, tables.values())) > 1:
-        tables["in all, runs that chapters share counted once"] = list(jobs.values())
-    for title, planned in tables.items():
-        if planned:
-            click.echo(f"{title}: at most")
-            for what, how_much in plan.table(planned):
-                click.echo(f"  {what:<12}{how_much}")
-        elif all_of_it := wanted[title][0]:
-            here = [run for run in all_of_it if records.find(run, records.published())]
-            click.echo(f"{title}: nothing to compute: {len(here)} runs are in records/")
-        else:
-            click.echo(f"{title}: no runs")
+    if sum(map(bool, wanted.values())) > 1:
+        wanted["in all, runs that chapters share counted once"] = every
+    for title, runs in wanted.items():
+        click.echo(f"{title}: {'at most' if runs else 'nothing to compute'}")
+        for what, how_much in plan.table([jobs[run] for run in runs]) if runs else ():
+            click.echo(f"  {what:<12}{how_much}")
 
 
 @main.command("bench", cls=Writing)
-@click.option("--rounds", default=5, type=click.IntRange(2), help="Turns of each side.")
 @click.option("--publish", is_flag=True, help="Put the measurements into records/.")
-def bench_command(rounds: int, publish: bool) -> None:
+def bench_command(publish: bool) -> None:
     """Measure how fast the loop is, against the usual ways and the machine's limits."""
     from collapse.bench import measured, measurement
 
-    found = measurement.measure(rounds, click.echo)
+    found = measurement.measure()
     target = measured.path(found["kind"], None if publish else build_dir())
-    measurement.store(found, target)
+    with assets.atomic(target) as temporary:
+        temporary.write_text(json.dumps(found, indent=1) + "\n")
     for line in measured.summary(found):
         click.echo(line)
     click.echo(f"{target}; `book run how-fast` draws it")
@@ -477,23 +418,18 @@ def verify_command(folder: Path | None) -> None:
     """Verify one record, or all committed ones."""
     from collapse.experiment import records
 
-    if folder:
-        records.read(folder)
-        click.echo(f"{folder.name}: verified")
-        return
-    failed, verified = [], 0
-    for path in sorted(path for path in records.published().glob("*/") if path.is_dir()):
-        if not records.is_name(path.name):
-            click.echo(f"{path.name}: not a record's name; passed over")
-            continue
+    every = sorted(p for p in records.published().iterdir() if records.is_name(p.name))
+    failed, paths = [], [folder] if folder else every
+    for path in paths:
         try:
             records.read(path)
-            verified += 1
             click.echo(f"{path.name}: verified")
         except records.RecordError as error:
+            if folder:
+                raise
             failed.append(error)
             click.echo(f"{path.name}: {error}")
-    click.echo(f"{verified} verified")
+    click.echo(f"{len(paths) - len(failed)} verified")
     if failed:
         raise failed[0]
 

@@ -22,7 +22,7 @@ from collapse.experiment import corpus, models
 from collapse.experiment.assets import build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
-from collapse.sweeps import shapes
+from collapse.sweeps import plan
 
 MEASURED: dict[str, Any] = {
     "schema": measured.SCHEMA,
@@ -139,7 +139,7 @@ def test_the_published_file_is_read_without_torch() -> None:
     assert done.stdout.split() == ["3", "False"]
 
 
-@pytest.mark.parametrize(("text", "said"), [("{", "is damaged"), ("{}", "of another version")])
+@pytest.mark.parametrize(("text", "said"), [("{", "cannot be used"), ("{}", "of another version")])
 def test_a_file_that_cannot_be_used_is_named(text: str, said: str) -> None:
     path = measured.path("cpu", build_dir())
     path.parent.mkdir(parents=True)
@@ -150,7 +150,7 @@ def test_a_file_that_cannot_be_used_is_named(text: str, said: str) -> None:
 
 
 def test_bytes_are_those_of_a_decoder_that_moves_nothing_twice() -> None:
-    shape = shapes.Shape(body=100, head=20, embeddings=0, pair=0, kv=6, activations=0, vocabulary=5)
+    shape = plan.Shape(body=100, head=20, embeddings=0, pair=0, kv=6, activations=0, vocabulary=5)
     moved, length, prompts, beams = 0, 7, 3, 4
     for step in range(length):
         moved += 120  # all matrices
@@ -178,8 +178,9 @@ def test_one_command_measures_all_and_leaves_a_file_that_the_page_can_read(
     monkeypatch.setattr(contestants, "has_other", lambda: False)
     monkeypatch.setattr(limits, "products", lambda: 1e9)
     monkeypatch.setattr(limits, "copies", lambda: 1e9)
-    monkeypatch.setattr(measurement, "growth", lambda *_: MEASURED["growth"])
-    done = CliRunner().invoke(cli.main, ["bench", "--rounds", "2"], catch_exceptions=False)
+    monkeypatch.setattr(measurement, "growth", lambda _: MEASURED["growth"])
+    monkeypatch.setattr(measurement, "ROUNDS", 2)
+    done = CliRunner().invoke(cli.main, ["bench"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     found = measured.read(contestants.kind())
     assert found is not None
@@ -217,7 +218,7 @@ def test_growth_is_measured_on_runs_that_start_from_nothing(
         return run(protocol)
 
     monkeypatch.setattr(measurement.loop, "run", watched)
-    found = measurement.growth(toy, lambda said: None)
+    found = measurement.growth(toy)
     sizes = {name: [size for size, _ in points] for name, points in found.items()}
     assert sizes["tokens"] == [80.0, 160.0] * 2 and sizes["generations"] == [1, 3] * 2
     assert sizes["operations"][0] < sizes["operations"][1]

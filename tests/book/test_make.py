@@ -238,3 +238,14 @@ def test_hidden_files_and_those_of_file_managers_are_not_shown(tmp_path: Path) -
         path.touch()
     found = [str(path.relative_to(tmp_path)) for path in folders.shown(tmp_path)]
     assert found == ["a/page.html", "c.csv"]
+
+
+@pytest.mark.parametrize(("what", "status"), [("clean", 0), ("serve", 2)])
+def test_cleaning_and_serving_need_nothing_that_is_installed(
+    what: str, status: int, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-S", "-m", "collapse.book.folders", what, "0"]
+    places = {"COLLAPSE_BUILD": str(tmp_path / "build"), "COLLAPSE_CACHE": str(tmp_path / "cache")}
+    env = {"PYTHONPATH": str(ROOT / "lib"), **places}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == status and "Traceback" not in done.stderr, done.stderr

@@ -481,7 +481,7 @@ def test_foreign_folders_are_passed_over_and_all_damaged_records_are_named(
     (folder / "file.txt").write_text("mine")
     assert records.find(last, folder) is not None
     done = CliRunner().invoke(cli.main, ["verify"])
-    assert done.exit_code == 0 and "my notes: not a record's name; passed over" in done.output
+    assert done.exit_code == 0 and "my notes" not in done.output
     assert done.output.endswith("3 verified\n")
     for seed in (1, 3):
         (paths[seed] / "text.npy.xz").unlink()

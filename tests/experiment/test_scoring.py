@@ -10,7 +10,6 @@ from scipy import stats
 
 from collapse.experiment import corpus, decoding, scoring
 from collapse.experiment.protocol import Protocol
-from collapse.sweeps import plan
 
 
 def test_scores_are_those_of_a_loop_over_positions(
@@ -98,5 +97,3 @@ def test_a_gpu_s_batches_do_not_shrink_by_what_the_allocator_holds_back(
     gpu.hold(50_000)  # is over: the allocator keeps what it had
     assert torch.cuda.mem_get_info()[0] == 200_000
     assert sizes() == before
-    # A run takes the place of what this process holds; others keep theirs.
-    assert plan._gpu_memory() == 900_000

@@ -1,7 +1,6 @@
 """Packs: a machine without a network computes from parts what would be computed here."""
 
 import dataclasses
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ from collapse import cli
 from collapse.book import chapter
 from collapse.experiment import assets, corpus, models, records
 from collapse.experiment.assets import ROOT, sha256_file
-from collapse.experiment.protocol import Protocol, ProtocolError
+from collapse.experiment.protocol import Protocol
 from collapse.experiment.records import RecordError
 from collapse.sweeps import pack, packed
 from collapse.sweeps.pack import PackError
@@ -139,8 +138,7 @@ def test_the_next_machine_goes_on_from_the_archive_of_the_one_that_was_taken_awa
                 first.terminate()
     another = Path(shutil.copytree(made, tmp_path / "another"))
     archive = Path(shutil.copy(there / "carried.zip", another))
-    carried = {Path(name).parts[1] for name in zipfile.ZipFile(archive).namelist()}
-    assert len(carried) >= 1
+    assert any(name.endswith("facts.npz") for name in zipfile.ZipFile(archive).namelist())
     ran = compute(another)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = re.search(r"carried here: (\d) finished generations", ran.stdout)
@@ -167,9 +165,7 @@ def test_the_same_content_makes_the_same_pack(
 
 def laid_out(there: Path) -> Path:
     """The content of a pack, in its folder."""
-    manifest = json.loads((there / packed.MANIFEST).read_text())
-    packed.lay_out(there, there / "work", manifest["parts"], manifest["archive"])
-    return there / "work"
+    return packed.lay_out(there)[0]
 
 
 def test_other_runs_in_records_stay_at_home(there: Path) -> None:
@@ -222,19 +218,16 @@ def test_all_missing_parts_are_named(there: Path) -> None:
     assert "Traceback" not in ran.stderr
 
 
-def test_parts_of_another_pack_are_refused(there: Path) -> None:
-    manifest = json.loads((there / packed.MANIFEST).read_text())
-    manifest["parts"] = dict(reversed(manifest["parts"].items()))
-    (there / packed.MANIFEST).write_text(json.dumps(manifest))
-    assert "copy all of one pack again" in compute(there).stderr
-    (there / packed.MANIFEST).write_text("{")
-    assert "manifest.json cannot be read" in compute(there).stderr
+def test_a_manifest_that_says_nothing_is_named(there: Path) -> None:
+    for content in ("{", "{}"):
+        (there / packed.MANIFEST).write_text(content)
+        assert "manifest.json cannot be read" in compute(there).stderr
 
 
 def test_a_package_that_the_pack_does_not_bring_is_named(there: Path) -> None:
-    ran = compute(there, absent=("transformers", "psutil"))
+    ran = compute(there, absent=("psutil",))
     assert ran.returncode == 1
-    assert "this Python has no transformers, psutil, which the pack does not bring" in ran.stderr
+    assert re.search(r"^Error: .*psutil.*, and the pack does not bring it; start", ran.stderr)
 
 
 def test_a_damaged_archive_of_what_was_computed_is_refused(there: Path, tmp_path: Path) -> None:
@@ -261,89 +254,37 @@ def test_what_comes_home_is_verified_before_anything_is_filed(tmp_path: Path) ->
     text = two / "text.npy.xz"
     good = text.read_bytes()
     text.write_bytes(good[:70] + bytes([good[70] ^ 1]) + good[71:])
-    packed.put_down(tmp_path, tmp_path / "back.zip")
+    archive = Path(shutil.make_archive(str(tmp_path / "back"), "zip", tmp_path))
     with pytest.raises(RecordError, match=f"record {two.name}"):
-        pack.unpack(tmp_path / "back.zip", home)
+        pack.unpack(archive, home)
     assert not (home / "records").exists()
     text.write_bytes(good)
-    packed.put_down(tmp_path, tmp_path / "back.zip")
-    assert pack.unpack(tmp_path / "back.zip", home) == (sorted([one.name, two.name]), 1)
-    assert pack.unpack(tmp_path / "back.zip", home)[0]  # again: nothing differs
+    archive = Path(shutil.make_archive(str(tmp_path / "back"), "zip", tmp_path))
+    assert pack.unpack(archive, home) == (sorted([one.name, two.name]), 1)
+    assert pack.unpack(archive, home)[0]  # again: nothing differs
     assert records.read(home / "records" / one.name).fingerprint == whole.fingerprint
     other = dataclasses.replace(whole, base=whole.base | {"name": "another"})
     records.write(other, home / "records")
     with pytest.raises(RecordError, match="is there already and differs"):
-        pack.unpack(tmp_path / "back.zip", home)
-
-
-def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
-        other.writestr("notes.txt", "rain")
-    with pytest.raises(PackError, match="holds nothing that a pack's run"):
-        pack.unpack(tmp_path / "other.zip", tmp_path)
+        pack.unpack(archive, home)
 
 
 def test_what_cannot_be_packed_is_refused(toy: Protocol, tmp_path: Path) -> None:
     with pytest.raises(PackError, match="nothing to compute"):
         pack.make([], "paper", tmp_path / "pack", PART)
-    with pytest.raises(ProtocolError, match="too large to be carried"):
-        pack.make([toy.replace(init="previous")], "paper", tmp_path / "pack", PART)
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "letter.txt").touch()
-    with pytest.raises(PackError, match="not empty; name a new folder with --to"):
+    with pytest.raises(PackError, match="name a new folder with --to"):
         pack.make([toy], "paper", tmp_path / "mine", PART)
-    with pytest.raises(PackError, match="pack from a clone of the book"):
-        pack.make([toy], "paper", tmp_path / "pack", PART, root=tmp_path)
-    assert not (tmp_path / "pack").exists()
 
 
 @pytest.mark.parametrize(
     "text, count", [("25MB", 25_000_000), ("1.5 GB", 1_500_000_000), ("10kB", 10_000)]
 )
 def test_sizes_of_parts(text: str, count: int) -> None:
-    assert pack.in_parts_of(text) == count
+    assert cli._size(None, None, text) == count  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["25", "MB", "-1MB", "0MB", "9kB", "25MiB", "", "infMB"])
+@pytest.mark.parametrize("text", ["25", "MB", "-1MB", "0MB", "9kB", "rain", "", "infMB"])
 def test_what_is_no_size_of_a_part_is_refused(text: str) -> None:
-    with pytest.raises(PackError, match="give a number and kB, MB, GB, at least 10kB"):
-        pack.in_parts_of(text)
-
-
-# -- runs that a file states -----------------------------------------------------------------
-
-
-def test_a_sweep_takes_its_runs_from_a_file(toy: Protocol, tmp_path: Path) -> None:
-    file = tmp_path / "runs.json"
-    file.write_text(json.dumps([toy.to_dict()]))
-    done = CliRunner().invoke(cli.main, ["sweep", "--runs", str(file), "--scale", "smoke"])
-    assert done.exit_code == 0, done.output
-    (path,) = records.list_records(records.built())
-    assert records.read(path).protocol == toy
-
-
-@pytest.mark.parametrize(
-    "content, said",
-    [
-        ("", "cannot be read"),
-        ("{}", "cannot be read"),
-        ("[1]", "cannot be read"),
-        ('[{"sead": 1}]', "a protocol has no field 'sead'"),
-        ('[{"seed": -1}]', "seed=-1 is out of range"),
-    ],
-)
-def test_a_file_that_states_no_runs_is_refused(content: str, said: str, tmp_path: Path) -> None:
-    file = tmp_path / "runs.json"
-    file.write_text(content)
-    done = CliRunner().invoke(cli.main, ["sweep", "--runs", str(file)])
-    assert done.exit_code == 2 and said in done.output, done.output
-
-
-@pytest.mark.parametrize("given", [["no-retention"], ["-p", "seed=1"]])
-def test_runs_of_a_file_and_of_chapters_exclude_each_other(
-    given: list[str], tmp_path: Path
-) -> None:
-    (tmp_path / "runs.json").write_text("[]")
-    asked = ["sweep", *given, "--runs", str(tmp_path / "runs.json")]
-    done = CliRunner().invoke(cli.main, asked)
-    assert done.exit_code == 2 and "leave out either it or" in done.output, done.output
+    done = CliRunner().invoke(cli.main, ["pack", "--to", "new", "--part", text])
+    assert done.exit_code == 2 and "give 10kB or more, as in 25MB" in done.output, done.output

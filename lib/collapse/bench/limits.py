@@ -6,7 +6,7 @@ import torch
 
 from collapse.bench.contestants import Ground, best, kind
 from collapse.experiment import decoding
-from collapse.sweeps import shapes
+from collapse.sweeps import plan
 
 
 def products(size: int = 2048, turns: int = 15) -> float:
@@ -34,20 +34,20 @@ def needed(ground: Ground) -> dict[str, dict[str, float]]:
     for name, way, beams in (("five beams", "beam", 5), ("sampling", "sample", 1)):
         rows = decoding.rows_at_once(ground.protocol.replace(decoding=way), net, length)
         found[name] = {
-            "operations": shapes.writing_operations(shape, rows, length, length, beams)
+            "operations": plan.writing_operations(shape, rows, length, length, beams)
             / (rows * length),
             "bytes": bytes_moved(shape, rows, length, beams, size) / (rows * length),
         }
     # A step of training reads the weights twice, and in the optimiser reads weights, gradients and
     # two moments, and writes three of them; gradients are written once.
     found["training"] = {
-        "operations": 3 * shapes.reading_operations(shape, batch, length) / (batch * length),
-        "bytes": 10 * shapes.weight_bytes(shape) / (batch * length),
+        "operations": 3 * plan.reading_operations(shape, batch, length) / (batch * length),
+        "bytes": 10 * plan.weight_bytes(shape) / (batch * length),
     }
     return found
 
 
-def bytes_moved(shape: shapes.Shape, prompts: int, length: int, beams: int, size: int) -> int:
+def bytes_moved(shape: plan.Shape, prompts: int, length: int, beams: int, size: int) -> int:
     """The fewest bytes between memory and processor to continue a batch by as many tokens.
 
     All matrices once a token. Keys and values are written once, and read at each step after the
@@ -67,9 +67,9 @@ def bytes_moved(shape: shapes.Shape, prompts: int, length: int, beams: int, size
 def operations(net: Any, blocks: int, length: int) -> float:
     """Of training once on some blocks and continuing them by as many tokens."""
     shape = _shape(net)
-    trained = 3 * shapes.reading_operations(shape, blocks, length)
-    return float(trained + shapes.writing_operations(shape, blocks, length, length))
+    trained = 3 * plan.reading_operations(shape, blocks, length)
+    return float(trained + plan.writing_operations(shape, blocks, length, length))
 
 
-def _shape(net: Any) -> shapes.Shape:
-    return shapes.shape(net.config.to_dict())
+def _shape(net: Any) -> plan.Shape:
+    return plan.shape(net.config.to_dict())

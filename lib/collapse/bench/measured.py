@@ -36,10 +36,10 @@ def read(kind: str) -> dict[str, Any] | None:
             continue
         try:
             found = json.loads(file.read_text())
+            if found.get("schema") != SCHEMA:
+                raise ValueError("it is of another version of this book")
         except ValueError as error:
-            raise BenchError(f"{file} is damaged ({error}); measure again: make bench") from error
-        if found.get("schema") != SCHEMA:
-            raise BenchError(f"{file} is of another version of this book; run: make bench")
+            raise BenchError(f"{file} cannot be used ({error}); run: make bench") from error
         return found
     return None
 

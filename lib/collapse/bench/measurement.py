@@ -7,7 +7,6 @@ or of blocks trained on.
 """
 
 import contextlib
-import json
 import multiprocessing
 import os
 import tempfile
@@ -26,10 +25,11 @@ import torch
 from collapse.bench import contestants, limits
 from collapse.bench.contestants import kind, seconds
 from collapse.bench.measured import OTHER, SCHEMA
-from collapse.experiment import assets, decoding, devices, loop, provenance, training
+from collapse.experiment import decoding, devices, loop, provenance, training
 from collapse.experiment.protocol import Protocol
 
 COMPARED = ("torch", "transformers", "accelerate", "ctranslate2")  # packages
+ROUNDS = 5  # turns of each side
 # The sizes of which the growth of the cost is measured, each in as many rounds.
 GROWTH_ROUNDS = 3
 BLOCKS = (32, 64, 128, 256)
@@ -37,18 +37,14 @@ GENERATIONS = (1, 2, 4)
 WIDTHS = (64, 128, 256, 512)  # of four layers
 
 
-def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+def measure() -> dict[str, Any]:
     """Measure all there is to measure here; about a quarter of an hour on two cores.
-
-    Args:
-        rounds: turns of each side.
-        say: is told what is being measured.
 
     Raises:
         AssetError: text or base model cannot be had.
     """
     ground = contestants.ground()
-    say("limits of the machine")
+    print("limits of the machine", flush=True)
     allowed = {"operations": limits.products(), "bytes": limits.copies()}
     return {
         "schema": SCHEMA,
@@ -58,36 +54,27 @@ def measure(rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
         "parameters": ground.base.parameters,
         "precision": ground.protocol.precision,
         "compared": {name: version(name) for name in COMPARED if find_spec(name)},
-        "rounds": rounds,
+        "rounds": ROUNDS,
         "block_length": ground.protocol.block_length,
         "batch": ground.protocol.batch,
         "limits": allowed,
         "needed": limits.needed(ground),
-        "contests": {name: _race(name, rounds, say) for name in contestants.CONTESTS},
+        "contests": {name: _race(name) for name in contestants.CONTESTS},
         "same_text": contestants.same_text(ground),
-        "growth": growth(ground.protocol, say) if kind() == "cpu" else {},
+        "growth": growth(ground.protocol) if kind() == "cpu" else {},
     }
 
 
-def store(found: dict[str, Any], target: Path) -> None:
-    """Write measurements as JSON.
-
-    Raises:
-        AssetError: the disk is full or cannot be written.
-    """
-    with assets.atomic(target) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n")
-
-
-def _race(contest: str, rounds: int, say: Callable[[str], None]) -> dict[str, list[float]]:
+def _race(contest: str) -> dict[str, list[float]]:
     """Tokens a second of each side in each round, the first turn of each not counted."""
     here = contestants.has_other()
     sides = [who for who in contestants.CONTESTS[contest] if here or who != OTHER]
     rates: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
         processes = {who: stack.enter_context(_process()) for who in sides}
-        for number in range(rounds + 1):
-            say(f"{contest}: " + (f"round {number} of {rounds}" if number else "warming up"))
+        for number in range(ROUNDS + 1):
+            what = f"round {number} of {ROUNDS}" if number else "warming up"
+            print(f"{contest}: {what}", flush=True)
             for who in sides:
                 name, rate = processes[who].submit(_turn, contest, who).result()
                 if number:
@@ -110,7 +97,7 @@ def _turn(contest: str, who: str) -> tuple[str, float]:
     return side.name, rate
 
 
-def growth(protocol: Protocol, say: Callable[[str], None]) -> dict[str, list[list[float]]]:
+def growth(protocol: Protocol) -> dict[str, list[list[float]]]:
     """Pairs of a size and seconds, each size in each of some rounds, after one not counted.
 
     `tokens` and `generations` are those of whole runs of the loop, `operations` those of training
@@ -125,7 +112,7 @@ def growth(protocol: Protocol, say: Callable[[str], None]) -> dict[str, list[lis
     }
     found: dict[str, list[list[float]]] = {}
     for name, tried in trials.items():
-        say(f"growth with {name}")
+        print(f"growth with {name}", flush=True)
         tried[0][1]()
         found[name] = [[size, trial()] for _ in range(GROWTH_ROUNDS) for size, trial in tried]
     return found

@@ -19,8 +19,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from collapse.errors import BookError
 
 ROOT = Path(__file__).resolve().parents[3]  # the checkout; the package is installed with `-e ./lib`
@@ -189,6 +187,8 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
     Raises:
         AssetError: the cache folder, where the lock lies, cannot be written.
     """
+    from filelock import FileLock, Timeout  # not here before the installation
+
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
     lock = FileLock(cache_dir() / "locks" / f"{name}.lock")
     with _told(Path(lock.lock_file), "COLLAPSE_CACHE"):

