@@ -63,6 +63,7 @@ figure: install  ## make one figure again: make figure ID=fig-results [PARAMS="s
 
 overnight: install  ## run both settings with SmolLM2-135M, a night on two cores; stopped, it goes on
 	$(BOOK) assets
+	$(BOOK) sweep no-retention ten-percent-retention --scale overnight --workers 2
 	$(BOOK) run no-retention ten-percent-retention --scale overnight
 	@$(BOOK) site --again
 

@@ -3,6 +3,7 @@
 import pytest
 
 import index
+import retention
 from collapse.book import chapter
 from collapse.experiment import loop
 from collapse.experiment.protocol import Arm, Protocol
@@ -25,7 +26,8 @@ def test_the_arms_of_a_chapter_are_what_its_cells_ask_for(
 
     monkeypatch.setattr(loop, "arm", noting)
     monkeypatch.setattr(loop, "run", lambda protocol, scale, *_: make_record(protocol, scale=scale))
-    monkeypatch.setattr(chapter, "published", lambda *_: {})  # asks for other settings' arms
+    # Asks for the runs of other scales.
+    monkeypatch.setattr(chapter, "front", lambda name, scale, protocol, runs: (runs, {}))
     monkeypatch.setattr(index, "rows", lambda: [])
     namespace = dict(values)
     code = [cell.source for cell in chapter.read(name).cells if cell.cell_type == "code"]
@@ -66,7 +68,7 @@ def test_every_missing_run_of_the_chapters_is_wanted_once() -> None:
 
 
 def test_the_settings_of_the_paper_come_first_seed_after_seed() -> None:
-    names = list(index.SETTINGS)
+    names = list(retention.SETTINGS)
     runs = chapter.wanted(names, "paper", {"compute": "all"})
     own = [chapter.settings(name, "paper", {}) for name in names]
     settings = [Protocol.among(values).arm_hash for values in own]
