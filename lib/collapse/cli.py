@@ -111,7 +111,7 @@ def _size(context: click.Context, option: click.Parameter, value: str) -> int:
     from dask.utils import parse_bytes
 
     with suppress(ValueError, OverflowError):
-        if (count := parse_bytes(value)) >= 10_000:
+        if value[:1].isdigit() and (count := parse_bytes(value)) >= 10_000:
             return count
     raise ParameterError(f"--part {value} is no size of a part; give 10kB or more, as in 25MB")
 

@@ -100,7 +100,7 @@ def test_a_table_of_arms_holds_values_intervals_and_ratios() -> None:
         (PerSeed({0: 0.8}, 0.8, 0.7, 0.9), "falls to 0.80 [0.70, 0.90]"),
         (PerSeed({0: 1.3}, 1.3, 1.1, 1.5), "rises to 1.30 [1.10, 1.50]"),
         (PerSeed({0: 1.0}, 1.0, 0.985, 1.015), "stays at 1.00 [0.98, 1.01]"),
-        (PerSeed({0: 1.0}, 1.0, 0.85, 1.1), "is undecided, at 1.00 [0.85, 1.10]"),
+        (PerSeed({0: 1.0}, 1.0, 0.85, 1.1), "is not clearly changed, at 1.00 [0.85, 1.10]"),
         (PerSeed({}, math.nan, math.nan, math.nan), "is not run yet"),
     ],
 )

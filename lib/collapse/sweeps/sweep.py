@@ -180,13 +180,13 @@ def _spread(
     """Compute the runs on the workers of a cluster; return the threads of each."""
     from distributed import as_completed
 
-    for name in {run.corpus for run in protocols}:  # fetched once, into the cache of all
-        corpus.load_text(name)
-    for name in {run.model for run in protocols}:
-        models.source(name).fetch()
     with _mark(assets.cache_dir()) as cache, _mark(assets.build_dir()) as build:
         marks = {"COLLAPSE_CACHE": cache, "COLLAPSE_BUILD": build}
         numerics = _mustered(client, marks)
+        for name in {run.corpus for run in protocols}:  # fetched once, into the cache of all
+            corpus.load_text(name)
+        for name in {run.model for run in protocols}:
+            models.source(name).fetch()
         client.subscribe_topic(cache, lambda event: tally.ended(*event[1]))
         futures = {
             client.submit(_on_worker, marks, run, scale, pure=False): run for run in protocols
