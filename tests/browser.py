@@ -118,7 +118,7 @@ def assert_accessible(page: Any) -> None:
         page.evaluate(SETTLED)
         found = Axe().run(page, context=OURS).response["violations"]
         told = [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
-        assert told == [], theme
+        assert told == [], (theme, told)
 
 
 def assert_fits_a_telephone(page: Any) -> None:
