@@ -1,5 +1,7 @@
 """The book's own figure comes with its data, its alt text and its runs, and says which ones."""
 
+import itertools
+
 import pytest
 from matplotlib import pyplot as plt
 
@@ -65,3 +67,24 @@ def test_a_figure_of_runs_that_do_not_exist_says_so(
     arms: figures.Arms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_says_that_nothing_is_run(*figures.perplexity(arms), monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.86, 1.05), (1, 5.3), (50, 340), (1, 2e6), (0.9, 1.5), (0.1, 1e5)]
+)
+def test_a_logarithmic_axis_is_labelled_where_one_can_read_it(low: float, high: float) -> None:
+    figure, axes = plt.subplots(figsize=(4, 3))
+    axes.plot([low, high], [1, 2])
+    axes.set_xscale("log")
+    figures.plain_numbers(axes.xaxis)
+    figure.canvas.draw()
+    inside = [
+        label
+        for label in axes.get_xticklabels()
+        if axes.get_xlim()[0] <= label.get_position()[0] <= axes.get_xlim()[1]
+    ]
+    boxes = sorted(label.get_window_extent().extents[[0, 2]].tolist() for label in inside)
+    assert len(boxes) >= 2
+    assert all(one[1] < other[0] for one, other in itertools.pairwise(boxes))
+    assert all("e" not in label.get_text() for label in inside)
+    plt.close(figure)

@@ -7,6 +7,7 @@ differ in marker and line style too, generations in lightness.
 import html
 import io
 import json
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -181,9 +182,19 @@ def band(axes: Axes, reference: Reference) -> None:
 
 
 def plain_numbers(axis: Axis) -> None:
-    """Label a logarithmic axis with plain numbers, at few enough places to read them."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    """Label a logarithmic axis with plain numbers, at few enough places to read them.
+
+    To be called when all is drawn: the places depend on how far the axis reaches.
+    """
+    low, high = axis.get_view_interval()
+    decades = math.log10(high / low)
+    if decades < 0.6:
+        axis.set_major_locator(MaxNLocator(5))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
+    )
     axis.set_minor_formatter(NullFormatter())
 
 
