@@ -116,7 +116,9 @@ def test_nothing_is_started_that_would_not_end_in_time(
     watch.before_run(toy)
     for number in (0, 1):  # how long one takes is not known before one has ended
         watch.before_generation(number)
-        time[0] += 50
+        time[0] += 20
+        watch.during_generation("training", 1, 11)
+        time[0] += 30
         watch.during_generation("writing", 1, 2)
         time[0] += 60
         watch.after_generation(number, 110.0, "key", 20.0)
@@ -126,10 +128,12 @@ def test_nothing_is_started_that_would_not_end_in_time(
         watch.before_generation(2)
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "seed 0: 3 generations, 2 epochs, 0% retained, decoding by sample"
-    assert told[1] == "  generation 0 of 0-2, writing 50%"
-    assert told[2] == "  generation 0: test perplexity 20.0 (done)"
+    # A tenth of what is left took 20 seconds.
+    assert told[1] == "  generation 0 of 0-2, training 9%, about 3 min left of it"
+    assert told[2] == "  generation 0 of 0-2, writing 50%"
+    assert told[3] == "  generation 0: test perplexity 20.0 (done)"
     # Two generations of 110 seconds, of which 50 are over.
-    assert told[3] == "  generation 1 of 0-2, writing 50%, about 3 min left in this run"
+    assert told[5] == "  generation 1 of 0-2, writing 50%, about 3 min left in this run"
 
 
 def test_a_run_that_hands_on_its_weights_is_carried_without_them_and_ends_the_same(

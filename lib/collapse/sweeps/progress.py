@@ -72,7 +72,7 @@ class Watch(Observer):
             )
 
     def during_generation(self, what: str, done: int, total: int) -> None:
-        """Tell how much of a generation is done, and by those before it the time left."""
+        """Tell how much of a generation is done, and how long the rest takes at the pace so far."""
         if now() - self.spoke < SILENCE:
             return
         self.spoke = now()
@@ -80,6 +80,9 @@ class Watch(Observer):
         if self.took:
             rest = mean(self.took) * (self.last + 1 - self.number) - (self.spoke - self.since)
             line += f", {in_words(max(rest, 0))} left in this run"
+        elif what == "training":  # the first thing that a generation does
+            rest = (self.spoke - self.since) * (total - done) / done
+            line += f", {in_words(rest)} left of it"
         print(line, flush=True)
 
     def after_generation(
