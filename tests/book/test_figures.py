@@ -73,7 +73,7 @@ def test_a_figure_of_runs_that_do_not_exist_says_so(
     ("low", "high"), [(0.86, 1.05), (1, 5.3), (50, 340), (1, 2e6), (0.9, 1.5), (0.1, 1e5)]
 )
 def test_a_logarithmic_axis_is_labelled_where_one_can_read_it(low: float, high: float) -> None:
-    figure, axes = plt.subplots(figsize=(4, 3))
+    figure, axes = plt.subplots(figsize=(3.6, 3), layout="constrained")
     axes.plot([low, high], [1, 2])
     axes.set_xscale("log")
     figures.plain_numbers(axes.xaxis)

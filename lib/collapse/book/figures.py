@@ -191,7 +191,9 @@ def plain_numbers(axis: Axis) -> None:
     if decades < 0.6:
         axis.set_major_locator(MaxNLocator(5))
     else:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
+        axis.set_major_locator(
+            LogLocator(subs=(1, 2, 5)) if decades < 2.5 else LogLocator(numticks=5)
+        )
     axis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:g}")
     )
