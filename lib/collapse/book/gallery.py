@@ -124,5 +124,6 @@ def _list(toc: Path, ids: list[str]) -> None:
     """Put the gallery, with the figures' pages below it, at the end of the table of contents."""
     contents = yaml.safe_load(toc.read_text(encoding="utf-8"))
     pages = [{"file": f"figures/{id}"} for id in ids]
-    contents.setdefault("chapters", []).append({"file": "figures/index", "sections": pages})
+    last = contents["parts"][-1] if "parts" in contents else contents
+    last.setdefault("chapters", []).append({"file": "figures/index", "sections": pages})
     toc.write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")
