@@ -147,7 +147,6 @@ def gauges_figure(runs: list[Run]) -> tuple[Figure, pd.DataFrame]:
     right.set(xlabel="moves in generation")
     right.set_title("Every seed", pad=30)
     right.legend(fontsize=9, loc="upper right")
-    figures.sign(figure, runs)
     data = [table.assign(seed=seed) for seed, table in tables.items()]
     return figure, pd.concat(data, ignore_index=True)
 
@@ -234,7 +233,6 @@ def contexts_figure(
     for ax in grid[1]:
         ax.set_xlabel("generation (0 = trained on human text)")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figures.sign(figure, [run for runs in arms.values() for run in runs])
     return figure, pd.concat(data, ignore_index=True)
 
 
@@ -275,7 +273,6 @@ def decoding_figure(arms: Arms) -> tuple[Figure, pd.DataFrame]:
         ax.set_xlabel("last generation ÷ generation 0")
     grid[0, 0].set_yticks(range(len(arms)), list(arms))
     grid[0, 0].set_ylim(len(arms) - 0.5, -0.5)
-    figures.sign(figure, [run for runs in arms.values() for run in runs])
     return figure, pd.DataFrame(data)
 
 
@@ -345,5 +342,4 @@ def vocabulary_figure(arms: Arms, shown: Run) -> tuple[Figure, pd.DataFrame]:
     bottom, top = right.get_ylim()
     right.set_ylim(bottom, top + 0.35 * (top - bottom))  # room for the legend
     right.legend(fontsize=9, loc="upper right")
-    figures.sign(figure, [run for runs in arms.values() for run in runs])
     return figure, figures.panels(left=pd.concat(grown), right=table)

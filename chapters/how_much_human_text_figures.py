@@ -37,7 +37,6 @@ def grid_figure(doses: dose.Doses) -> tuple[Figure, pd.DataFrame]:
     for axes in panels[1]:
         axes.set_xticks(range(len(shares)), [f"{100 * share:g}" for share in shares])
         axes.set_xlabel("synthetic share of the training text (%)")
-    figures.sign(made, [run for runs in doses.values() for run in runs])
     return made, found
 
 
@@ -106,7 +105,6 @@ def equivalence_figure(
     panels[0].set_yticks(range(len(shares)), [f"{100 * share:g} %" for share in shares])
     panels[0].set_ylim(max(len(shares), 1) - 0.5, -0.5)
     panels[0].set_ylabel("synthetic share")
-    figures.sign(made, [run for runs in doses.values() for run in runs])
     return made, tested
 
 
@@ -155,7 +153,6 @@ def weight_figure(doses: dose.Doses, chains: int, seed: int) -> tuple[Figure, pd
             axes.axvline(place, color=figures.BAND, lw=1.4, ls=(0, (4, 2)), zorder=0)
             axes.annotate(label, (place, 0.01), xycoords=("data", "axes fraction"), va="bottom",
                           ha="right" if place == 0.5 else "left", fontsize=10)  # fmt: skip
-    figures.sign(made, [run for runs in doses.values() for run in runs])
     return made, pd.concat(parts, ignore_index=True)
 
 
@@ -178,7 +175,6 @@ def pace_figure(arms: dict[str, list[Run]]) -> tuple[Figure, pd.DataFrame]:
     panels[1].set(ylabel="growth ÷ perplexity of generation 0", title="Perplexity")
     if parts:
         panels[0].legend(fontsize=9)
-    figures.sign(made, [run for runs in arms.values() for run in runs])
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -212,7 +208,6 @@ def recovery_figure(mended: dose.Mended) -> tuple[Figure, pd.DataFrame]:
     panels[0, 0].set_ylabel("perplexity on human validation text")
     if parts:
         panels[0, -1].legend(fontsize=9)
-    figures.sign(made, [run for runs in mended.values() for run in runs])
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 

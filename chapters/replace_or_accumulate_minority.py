@@ -174,7 +174,6 @@ def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame
     right.set(xlabel="growth on text about women ÷ about men")
     left.set_yticks(range(len(arms)), list(arms))
     left.set_ylim(max(len(arms), 1) - 0.5, -0.5)
-    figures.sign(made, shown)
     return made, data
 
 

@@ -18,12 +18,12 @@ from collapse.measure.verdicts import Phrases, Reference
 
 # Shumailov et al. 2024, p. 757-758 and the axes of Fig. 1b and 1c, as ratios of the last model's
 # perplexity to that of model 0; the arithmetic is ours.
-FROM_20_TO_28 = Reference(1.40, 1.40, "paper: 20 → 28")  # 28 / 20
+FROM_20_TO_28 = Reference(1.40, 1.40, "the paper:\n20 → 28")  # 28 / 20
 # (34 + 20) / 34 and (34 + 28) / 34
-LOSING_20_TO_28 = Reference(1.59, 1.82, "paper: 34 + 20 … 34 + 28")
+LOSING_20_TO_28 = Reference(1.59, 1.82, "the paper:\n34 + 20 … 28")
 # 42 / 34; "minor degradation" claims no rise
-MINOR_DEGRADATION = Reference(1.0, 1.24, "paper: up to the axis end of Fig. 1c", direction=0)
-NOTHING_RETAINED = Reference(1.40, 1.82, "two readings of the paper")
+MINOR_DEGRADATION = Reference(1.0, 1.24, "the paper: up to\nits axis's end", direction=0)
+NOTHING_RETAINED = Reference(1.40, 1.82, "the paper,\ntwo readings")
 
 # Chapter -> the range that the paper gives for its setting.
 SETTINGS = {"no-retention": NOTHING_RETAINED, "ten-percent-retention": MINOR_DEGRADATION}

@@ -20,7 +20,6 @@ from collapse.book.figures import (
     Arms,
     plain_numbers,
     seeds_and_interval,
-    sign,
     style,
 )
 from collapse.experiment.arms import Run, describe
@@ -70,7 +69,6 @@ def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
     right.set_ylim(0, 1.3 * right.get_ylim()[1])  # room for the legend
     right.legend(fontsize=9, loc="upper left")
-    sign(figure, [run])
     return figure, pd.concat(parts, ignore_index=True).merge(tails, on="generation")
 
 
@@ -98,7 +96,6 @@ def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
     plain_numbers(axes.yaxis)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=9)
-    sign(figure, [run])
     return figure, data
 
 
@@ -128,7 +125,6 @@ def copies(found: pd.DataFrame, run: Run) -> tuple[Figure, pd.DataFrame]:
     axes.set(ylabel="runs of four tokens (%)", ylim=(0, 100))
     axes.set_xlabel("generation that wrote the text")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    sign(figure, [run])
     return figure, found
 
 
@@ -154,7 +150,6 @@ def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figur
     axes.set_yticks(range(len(arms)), list(arms))
     axes.set_ylim(max(len(arms), 1) - 0.5, -0.5)
     axes.set_xlabel("test perplexity of the last generation ÷ that of generation 0")
-    sign(figure, [run for runs in arms.values() for run in runs])
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
 
 

@@ -1,6 +1,7 @@
 """Figures of toy runs: what every figure has to be, whoever draws it."""
 
 import io
+import itertools
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from collapse.book import figures
 from collapse.experiment import assets
@@ -18,7 +20,7 @@ from collapse.experiment.arms import describe
 from toy_records import GROWING, STABLE, runs_of, texts_in
 
 Maker = Callable[[], tuple[Figure, pd.DataFrame]]
-ARMS = {"nothing retained": runs_of(GROWING), "10% retained": runs_of(STABLE, retained=0.1)}
+ARMS = {"nothing retained": runs_of(GROWING), "10 % retained": runs_of(STABLE, retained=0.1)}
 SHOWN = [run for runs in ARMS.values() for run in runs]
 
 
@@ -36,8 +38,10 @@ def show(maker: Maker) -> tuple[pd.DataFrame, dict[str, bytes]]:
     figure, data = maker()
     figures.show(figure, data, id="fig-toy", caption="A caption.", alt="Some lines.", runs=SHOWN)
     files = sorted((assets.build_dir() / "figures").iterdir())
-    assert [file.name for file in files] == [f"fig-toy.{s}" for s in ("csv", "json", "png", "svg")]
-    return data, {file.suffix[1:]: file.read_bytes() for file in files}
+    assert [file.name for file in files] == [
+        f"fig-toy.{s}" for s in ("csv", "json", "narrow.svg", "png", "svg")
+    ]
+    return data, {file.name.partition(".")[2]: file.read_bytes() for file in files}
 
 
 def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +59,8 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
     assert [run["fingerprint"] for run in card["runs"]] == [r.record.fingerprint for r in SHOWN]
     assert card["runs"][0]["protocol"] == SHOWN[0].record.protocol.to_dict()
     shown, links = outputs
-    assert all(f"../figures/{card['id']}.{suffix}" in links["data"].data for suffix in files)
+    told = links["data"].data
+    assert all(f"../figures/{card['id']}.{kind}" in told for kind in files if "narrow" not in kind)
     assert all(run["record"] in links["data"].data for run in card["runs"])
     assert shown["data"]["image/svg+xml"].encode() == files["svg"]
     assert shown["metadata"]["collapse"] == {k: card[k] for k in ("id", "caption", "alt")}
@@ -63,15 +68,43 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
     assert show(maker)[1] == files
 
 
-def assert_says_what_it_shows_and_names_its_axes(maker: Maker) -> None:
-    """In the figure itself."""
+def assert_readable(maker: Maker) -> None:
+    """On a page and on a telephone: axes have names, and texts are whole, large and not crossed."""
     figure, _ = maker()
-    said = texts_in(figure)
-    assert "smoke scale" in said and "toy on wikitext2" in said
     for axes in figure.axes:
-        assert axes.get_xlabel()
+        assert axes.get_xlabel() or axes.get_xticklabels()
         assert axes.get_ylabel() or axes.get_yticklabels()
+    for form in (figure, figures.narrow(figure)):
+        form.canvas.draw()
+        width, height = form.get_size_inches() * form.dpi
+        boxes = []
+        for text in _texts(form):
+            x0, y0, x1, y1 = box = text.get_window_extent().extents
+            where = f"{text.get_text()!r} in a figure of {width:.0f} pixels"
+            assert text.get_size() * 4 / 3 >= 11, f"{where} has {text.get_size()} points"
+            assert -1 <= x0 and x1 <= width + 1 and -1 <= y0 and y1 <= height + 1, f"{where} is cut"
+            boxes.append((text.get_text(), box))
+        for (one, a), (other, b) in itertools.combinations(boxes, 2):
+            wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+            assert wide < 2 or high < 3, f"{one!r} lies over {other!r} at {width:.0f} pixels"
     plt.close("all")
+
+
+def _texts(figure: Figure) -> list[Text]:
+    """What is written in a figure, of the labels of ticks those that are drawn."""
+    ticks = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    drawn = {label for axis in ticks for tick in axis._update_ticks()
+             for label in (tick.label1, tick.label2)}  # fmt: skip
+    every = {
+        label
+        for axis in ticks
+        for label in (*axis.get_ticklabels(), *axis.get_ticklabels(minor=True))
+    }
+    return [
+        text
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and (text in drawn or text not in every)
+    ]
 
 
 def assert_says_that_nothing_is_run(
@@ -79,6 +112,6 @@ def assert_says_that_nothing_is_run(
 ) -> None:
     """In the figure, and in its caption."""
     outputs = displayed(monkeypatch)
-    assert "not run yet" in texts_in(figure)
     figures.show(figure, data, id="fig-none", caption="None.", alt="Nothing.", runs=[])
+    assert "not run yet" in texts_in(figure)
     assert "not run yet" in outputs[-2]["metadata"]["collapse"]["caption"]

@@ -11,9 +11,9 @@ from collapse.measure.verdicts import Reference
 from toy_figures import (
     ARMS,
     SHOWN,
+    assert_readable,
     assert_saved_as_picture_data_and_card,
     assert_says_that_nothing_is_run,
-    assert_says_what_it_shows_and_names_its_axes,
 )
 from toy_records import GROWING, runs_of
 
@@ -46,14 +46,14 @@ def test_a_figure_is_saved_as_picture_data_and_card(monkeypatch: pytest.MonkeyPa
 
 def test_a_figure_s_data_are_those_of_the_records() -> None:
     _, data = perplexity()
-    assert data["arm"].unique().tolist() == ["nothing retained", "10% retained", "published"]
+    assert data["arm"].unique().tolist() == ["published", "nothing retained", "10 % retained"]
     lost = data[data["arm"] == "nothing retained"]
     assert lost["test_perplexity"].tolist() == [value for ppl in GROWING.values() for value in ppl]
     plt.close("all")
 
 
-def test_a_figure_says_in_itself_what_it_shows_and_names_its_axes() -> None:
-    assert_says_what_it_shows_and_names_its_axes(perplexity)
+def test_a_figure_can_be_read_on_a_page_and_on_a_telephone() -> None:
+    assert_readable(perplexity)
 
 
 def test_the_ticks_of_a_generation_axis_are_whole_numbers() -> None:

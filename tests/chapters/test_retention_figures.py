@@ -11,9 +11,9 @@ from collapse.book import figures, ratios
 from toy_figures import (
     ARMS,
     SHOWN,
+    assert_readable,
     assert_saved_as_picture_data_and_card,
     assert_says_that_nothing_is_run,
-    assert_says_what_it_shows_and_names_its_axes,
 )
 from toy_records import GROWING, runs_of
 
@@ -36,7 +36,7 @@ def test_a_figure_is_saved_as_picture_data_and_card(
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_every_figure_says_in_itself_what_it_shows_and_names_its_axes(maker: str) -> None:
-    assert_says_what_it_shows_and_names_its_axes(MAKERS[maker])
+    assert_readable(MAKERS[maker])
 
 
 def test_a_figure_s_data_are_those_of_the_records() -> None:

@@ -43,22 +43,22 @@ def test_what_has_no_interval_says_why() -> None:
     assert str(over_seeds({}, True)) == verdicts.rises(over_seeds({}, True)) == "not run yet"
     one = over_seeds({3: 1.5}, ratio=True)
     assert str(one) == "1.50 (one seed, no interval)"
-    assert verdicts.rises(one) == "undecided, one seed gives no interval"
+    assert verdicts.rises(one) == "cannot tell"
     gone = over_seeds({0: 0.0, 1: 0.5}, ratio=True)
     assert str(gone) == "0.00 (a seed at 0, no interval)"
-    assert verdicts.falls(gone) == "undecided, a seed at 0 leaves no interval"
+    assert verdicts.falls(gone) == "cannot tell"
     assert math.isnan(over_seeds({0: math.nan, 1: 1.0}, ratio=True).mean)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "rises", "falls", "stays"),
     [
-        (1.03, 1.50, "reproduced", "not reproduced, it rises", "not reproduced, it rises"),
-        (0.50, 0.97, "not reproduced, it falls", "reproduced", "not reproduced, it falls"),
-        (0.99, 1.01, *["not reproduced, it stays within 2 %"] * 2, "reproduced"),
-        (0.90, 1.01, "not reproduced", "undecided", "undecided"),
-        (1.00, 1.03, "undecided", "not reproduced", "undecided"),
-        (0.90, 1.10, *["undecided"] * 3),
+        (1.03, 1.50, "agrees", "disagrees", "disagrees"),
+        (0.50, 0.97, "disagrees", "agrees", "disagrees"),
+        (0.99, 1.01, "disagrees", "disagrees", "agrees"),
+        (0.90, 1.01, "disagrees", "cannot tell", "cannot tell"),
+        (1.00, 1.03, "cannot tell", "disagrees", "cannot tell"),
+        (0.90, 1.10, *["cannot tell"] * 3),
     ],
 )
 def test_one_margin_decides_on_every_direction(
@@ -66,64 +66,60 @@ def test_one_margin_decides_on_every_direction(
 ) -> None:
     """The case of 1.00 to 1.03 was once called reproduced."""
     measured = interval(low, high)
-    for found, expected in (
-        (verdicts.rises(measured), rises),
-        (verdicts.falls(measured), falls),
-        (verdicts.stays(measured), stays),
-    ):
-        assert found.startswith(expected) and (expected != "not reproduced" or found == expected)
+    found = (verdicts.rises(measured), verdicts.falls(measured), verdicts.stays(measured))
+    assert found == (rises, falls, stays)
 
 
 def test_arms_swapped_flip_the_verdict() -> None:
     above, below = ({0: 3.0, 1: 3.2, 2: 3.1}, {0: 2.0, 1: 2.1, 2: 2.0})
     ratio = over_seeds(above) / over_seeds(below)
     swapped = over_seeds(below) / over_seeds(above)
-    assert verdicts.rises(ratio) == verdicts.falls(swapped) == "reproduced"
-    assert verdicts.rises(swapped).startswith("not reproduced")
+    assert verdicts.rises(ratio) == verdicts.falls(swapped) == "agrees"
+    assert verdicts.rises(swapped) == "disagrees"
 
 
 def test_a_size_is_widened_by_the_margin() -> None:
-    assert verdicts.size(interval(1.38, 1.83), 1.40, 1.82) == "reproduced"
-    assert verdicts.size(interval(1.30, 1.83), 1.40, 1.82).startswith("undecided")
-    assert verdicts.size(interval(1.90, 2.00), 1.40, 1.82) == "not reproduced"
+    assert verdicts.size(interval(1.38, 1.83), 1.40, 1.82) == "agrees"
+    assert verdicts.size(interval(1.30, 1.83), 1.40, 1.82) == "cannot tell"
+    assert verdicts.size(interval(1.90, 2.00), 1.40, 1.82) == "disagrees"
 
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (1.45, 1.7, "direction: reproduced; size: reproduced"),
-        (2.0, 2.2, "direction: reproduced; size: not reproduced, it is more"),
-        (1.1, 1.2, "direction: reproduced; size: not reproduced, it is less"),
-        (1.3, 1.5, "direction: reproduced; size: undecided, less and more than 1.37"),
-        (0.99, 1.01, "direction: not reproduced, it stays within 2 %; size: not reproduced"),
-        (0.5, 0.9, "direction: not reproduced, it falls; size: not reproduced, it is less"),
-        (0.9, 1.6, "direction: undecided, less and more than 1.02 are both possible; size: und"),
-        (math.nan, math.nan, "undecided, one seed gives no interval"),
+        (1.45, 1.7, "agrees"),
+        (2.0, 2.2, "same direction"),
+        (1.1, 1.2, "same direction"),
+        (1.3, 1.5, "same direction"),
+        (0.99, 1.01, "disagrees"),
+        (0.5, 0.9, "disagrees"),
+        (0.9, 1.6, "cannot tell"),
+        (math.nan, math.nan, "cannot tell"),
     ],
 )
 def test_a_verdict_is_on_direction_and_size(low: float, high: float, said: str) -> None:
     measured = PerSeed({0: 1.0}, (low + high) / 2, low, high)
-    assert verdicts.beside(measured, Reference(1.4, 1.8, "")).startswith(said)
+    assert verdicts.beside(measured, Reference(1.4, 1.8, "")) == said
 
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [
-        (1.1, 1.2, "direction: not reproduced, it rises; size: not reproduced, it is more"),
-        (0.9, 1.2, "direction: undecided, less and more than 0.98 are both possible; size:"),
-        (0.7, 0.9, "direction: reproduced; size: not reproduced, it is more"),
-        (0.2, 0.5, "direction: reproduced; size: not reproduced, it is less"),
-        (0.5, 0.9, "direction: reproduced; size: undecided, less and more than 0.59"),
+        (1.1, 1.2, "disagrees"),
+        (0.9, 1.2, "cannot tell"),
+        (0.7, 0.9, "same direction"),
+        (0.2, 0.5, "same direction"),
+        (0.595, 0.605, "agrees"),
     ],
 )
-def test_a_verdict_on_a_fall_names_direction_and_size(low: float, high: float, said: str) -> None:
-    assert verdicts.beside(interval(low, high), Reference(0.6, 0.6, "", -1)).startswith(said)
+def test_a_verdict_on_a_fall_is_on_direction_and_size(low: float, high: float, said: str) -> None:
+    assert verdicts.beside(interval(low, high), Reference(0.6, 0.6, "", -1)) == said
 
 
 def test_one_function_says_where_an_interval_lies() -> None:
-    words = Phrases("below", "within", "above", "across {end:g}")
+    words = Phrases("below", "within", "above", "across")
     cases = {(0, 1): "below", (2, 3): "within", (2.5, 2.6): "within", (4, 5): "above",
-             (1, 2.5): "across 2", (2.5, 4): "across 3", (1, 4): "across 2"}  # fmt: skip
+             (1, 2.5): "across", (2.5, 4): "across", (1, 4): "across"}  # fmt: skip
     for (low, high), said in cases.items():
         assert verdicts.judge(interval(low, high), 2, 3, words) == said
     assert verdicts.judge(over_seeds({}), 2, 3, words) == "not run yet"
@@ -137,9 +133,9 @@ def test_an_interval_of_another_confidence_is_scipy_s() -> None:
 
 
 def test_a_claim_takes_the_four_verdicts_and_no_other_words() -> None:
-    for good in ("reproduced", "direction: reproduced; size: not reproduced, it is more"):
+    for good in ("agrees", "same direction", "disagrees", "cannot tell", "source not read"):
         assert Claim("", "", "", "", good).verdict == good
-    for bad in ("compatible", "reproduced: it rises", "probably reproduced", ""):
+    for bad in ("compatible", "agrees: it rises", "probably agrees", ""):
         with pytest.raises(ValueError, match="none of the verdicts"):
             Claim("", "", "", "", bad)
 

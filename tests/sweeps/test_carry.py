@@ -127,7 +127,7 @@ def test_nothing_is_started_that_would_not_end_in_time(
     with pytest.raises(OutOfTime, match="what is finished is kept, so give the same command again"):
         watch.before_generation(2)
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "seed 0: 3 generations, 2 epochs, 0% retained, decoding by sample"
+    assert told[0] == "seed 0: 3 generations, 2 epochs, nothing retained, decoding by sample"
     # A tenth of what is left took 20 seconds.
     assert told[1] == "  generation 0 of 0-2, training 9%, about 3 min left of it"
     assert told[2] == "  generation 0 of 0-2, writing 50%"

@@ -1,14 +1,14 @@
-"""The one plot style, the book's figures, and saving a figure with its data and its card.
+"""The one plot style, and saving a figure with its data and its card.
 
-Every figure is drawn from records and says by itself which ones. Colour is never alone: arms
-differ in marker and line style too, generations in lightness.
+A figure is drawn 640 pixels wide, with text of 12, and once more for telephones, its panels below
+one another. Lines are named where they end. Colour means the same on every page and is never
+alone: arms differ in marker and line style too.
 """
 
 import html
 import io
 import json
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +23,33 @@ from IPython.display import HTML, display
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from collapse.book import cards, ratios
 from collapse.experiment.arms import describe
 from collapse.experiment.assets import atomic, build_dir
-from collapse.measure.per_seed import PerSeed
-from collapse.measure.verdicts import Reference
+from collapse.measure.per_seed import NOT_RUN, PerSeed
+from collapse.measure.verdicts import VERDICTS, Reference
 
 if TYPE_CHECKING:  # or torch would be loaded
     from collapse.experiment.arms import Run
 
+WIDE, NARROW = 640 / 96, 345 / 96  # inches, of which a page has 96 pixels each
 # Okabe and Ito's colours that survive colour blindness; the order alternates dark and light.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 MARKERS = ("o", "s", "^", "D")
 LINES = ("-", "--", "-.", ":")
-BAND = "#999999"
+BAND, PAPER = "#999999", "#666666"
+INK = "#222222"
+# Ways of writing, from the whole distribution to the likeliest text.
+WRITING = {
+    "temperature 1": "#00463A", "top-p 0.9": "#00876C", "temperature 0.7": "#6A9A2C",
+    "five beams": "#A87B00",
+}  # fmt: skip
+
+_HUMAN = LinearSegmentedColormap.from_list("human share", ["#C4500F", "#7A4B8B", "#0B3C8C"])
 
 Arms = dict[str, list["Run"]]  # label -> runs that differ by seed alone
 
@@ -47,74 +57,106 @@ Arms = dict[str, list["Run"]]  # label -> runs that differ by seed alone
 def style() -> None:
     """Set the book's plot style for all figures that follow, whatever was set before."""
     matplotlib.rcdefaults()  # not the reader's own matplotlibrc
+    sizes = dict.fromkeys(
+        ("font.size", "axes.labelsize", "axes.titlesize", "xtick.labelsize", "ytick.labelsize",
+         "legend.fontsize"), 9,
+    )  # fmt: skip
     sns.set_theme(
-        context="notebook",
         style="ticks",
-        font_scale=1.05,
-        rc={
-            "figure.dpi": 100,
-            "savefig.dpi": 200,
+        rc=sizes
+        | {
+            "figure.dpi": 96,
+            "savefig.dpi": 288,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.grid": True,
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
             "grid.alpha": 0.3,
             "legend.frameon": False,
+            "font.family": ["DejaVu Sans"],
+            "svg.fonttype": "none",  # text that can be searched, and is not drawn as outlines
             "svg.hashsalt": "collapse",  # the same figure, the same bytes
         },
     )
 
 
+def canvas(columns: int = 1, height: float = 3.4, **options: Any) -> tuple[Figure, Any]:
+    """An empty figure in the book's style, as wide as a page's text; and its axes.
+
+    Args:
+        height: in inches, of which a page has 96 pixels each.
+    """
+    style()
+    rows = options.pop("rows", 1)
+    return plt.subplots(rows, columns, figsize=(WIDE, height), layout="constrained", **options)
+
+
+def human_share(share: float) -> Any:
+    """The colour of a share of human text: dark blue where all is human, orange where none is."""
+    return _HUMAN(share)
+
+
+def name_lines(axes: Axes, ends: Sequence[tuple[str, float, Any]], gap: float = 0.075) -> None:
+    """Write the names of lines at the right edge, where they end, none over another.
+
+    To be called when all is drawn: the places depend on how far the axis reaches.
+
+    Args:
+        ends: name, height of the line's end in data, colour.
+        gap: least distance of two names with one line each, in heights of the axes.
+    """
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = sorted(
+        (float(to_axes.transform((axes.get_xlim()[1], y))[1]), name, colour)
+        for name, y, colour in ends
+    )
+    heights = [gap * (1 + name.count("\n")) for _, name, _ in places]
+    middles = [place for place, _, _ in places]
+    for _ in range(200):  # pushed apart, pair by pair, until none is over another
+        for at in range(len(middles) - 1):
+            lack = (heights[at] + heights[at + 1]) / 2 - (middles[at + 1] - middles[at])
+            if lack > 1e-6:
+                middles[at] -= lack / 2
+                middles[at + 1] += lack / 2
+    for middle, (_, name, colour) in zip(middles, places, strict=True):
+        axes.text(1.02, middle, name, color=colour, va="center", transform=axes.transAxes,
+                  linespacing=1.1)  # fmt: skip
+
+
 def perplexity(
     arms: Arms, references: Sequence[Reference] = (), background: Arms | None = None
 ) -> tuple[Figure, pd.DataFrame]:
-    """Test perplexity by generation, absolute and relative to generation 0, every seed drawn.
+    """Perplexity on human text by generation, as a multiple of generation 0's.
 
-    Thin lines are seeds, with the 95 % interval over test blocks on the left; thick
-    lines are means over seeds; grey ones are runs to compare with. References are drawn as bands at
-    the right-hand ratio axis. Both axes are logarithmic, as models differ by large factors.
+    Thin lines are seeds, thick ones their means; grey ones are runs to compare with. References
+    are drawn as bands. The axis is logarithmic, as models differ by large factors.
 
     Returns:
         the figure and its data: one row an arm, seed and generation.
     """
-    style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6), layout="constrained")
-    data = []
-    for index, (label, runs) in enumerate(arms.items()):
-        if not runs:
-            continue
+    figure, axes = canvas()
+    data, ends = [], []
+    front = {label: runs for label, runs in arms.items() if runs}
+    behind = {label: runs for label, runs in (background or {}).items() if runs}
+    for index, (label, runs) in enumerate([*behind.items(), *front.items()]):
         rows = ratios.table(runs)
-        rows.insert(0, "arm", label)
-        data.append(rows)
-        place = (index, len(arms))
-        seeds_and_mean(left, rows, "test_perplexity", place, label, intervals=True)
-        seeds_and_mean(right, rows, "ratio", place, label)
-    for index, (label, runs) in enumerate((background or {}).items()):
-        rows = ratios.table(runs)
-        rows.insert(0, "arm", label)
-        data.append(rows)
-        grey = {"color": "#777777", "ls": LINES[index % 4], "zorder": 1}
-        for axes, column in ((left, "test_perplexity"), (right, "ratio")):
-            for _, one in rows.groupby("seed"):
-                axes.plot(one["generation"], one[column], lw=0.7, alpha=0.6, **grey)
-            groups = rows.groupby("generation")[column]
-            mean = (
-                groups.apply(lambda x: np.exp(np.log(x).mean()))
-                if column == "ratio"
-                else groups.mean()
-            )
-            axes.plot(mean.index, mean, lw=1.8, label=label, **grey)
+        data.append(rows.assign(arm=label))
+        grey = label in behind
+        place = (index if grey else index - len(behind), len(front))
+        colour = "#777777" if grey else human_share(runs[0].record.protocol.retained)
+        seeds_and_mean(axes, rows, "ratio", place, label, colour=colour)
+        last = mean_over_seeds(rows, "ratio").iloc[-1]
+        ends.append((f"{label}\n×{last:.2f}", last, colour))
     for reference in references:
-        band(right, reference)
-    left.set(ylabel="test perplexity on human text", title="Absolute")
-    right.set(ylabel="test perplexity ÷ that of generation 0", title="Relative to generation 0")
-    for axes in (left, right):
-        axes.set_yscale("log")
-        plain_numbers(axes.yaxis)
-        axes.set_xlabel("generation (0 = trained on human text)")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if data:
-        left.legend(loc="upper left", fontsize=9)
-    sign(figure, [run for runs in arms.values() for run in runs])
+        band(axes, reference, named=False)
+        ends.append((reference.label, math.sqrt(reference.low * reference.high), PAPER))
+    axes.set_yscale("log")
+    axes.set(ylabel="perplexity on human text,\ntimes that of generation 0")
+    plain_numbers(axes.yaxis)
+    axes.set_xlabel("generation (0 = trained on human text)")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    name_lines(axes, ends)
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
 
 
@@ -126,6 +168,7 @@ def seeds_and_mean(
     label: str,
     intervals: bool = False,
     by: str = "generation",
+    colour: Any = None,
 ) -> None:
     """Draw one arm, most often by generation: thin lines are seeds, the thick one is their mean.
 
@@ -133,16 +176,18 @@ def seeds_and_mean(
         rows: columns `seed`, `column`, that named by `by`, and `column` + `_low`, `_high` for
             intervals.
         place: of the arm among the arms of the figure, and how many there are.
+        colour: of its own for this arm.
     """
     index, count = place
-    colour, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
+    usual, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
+    colour = usual if colour is None else colour
     thin: dict[str, Any] = {
         "color": colour,
-        "lw": 0.8,
+        "lw": 0.7,
         "alpha": 0.55,
         "ls": line,
         "marker": marker,
-        "ms": 3,
+        "ms": 2.5,
     }
     for _, one in rows.groupby("seed"):
         x = one[by] + 0.06 * (index - (count - 1) / 2)
@@ -152,7 +197,7 @@ def seeds_and_mean(
         else:
             axes.plot(x, one[column], **thin)
     mean = mean_over_seeds(rows, column, by)
-    axes.plot(mean.index, mean, color=colour, lw=2.4, ls=line, marker=marker, ms=6, label=label)
+    axes.plot(mean.index, mean, color=colour, lw=2, ls=line, marker=marker, ms=5, label=label)
 
 
 def mean_over_seeds(rows: pd.DataFrame, column: str, by: str = "generation") -> pd.Series:
@@ -169,16 +214,17 @@ def seeds_and_interval(axes: Axes, row: int, ratio: PerSeed, colour: str, marker
     axes.plot(ratio.mean, row + 0.1, marker=marker, ms=9, color=colour)
 
 
-def band(axes: Axes, reference: Reference) -> None:
-    """Draw a reference across a ratio axis, as a line or a band with its label."""
+def band(axes: Axes, reference: Reference, named: bool = True) -> None:
+    """Draw a reference across a ratio axis, as a line or a band, with its label if asked."""
     if reference.low == reference.high:
         axes.axhline(reference.low, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
     else:
         axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
-    axes.annotate(
-        reference.label, (0.99, reference.high), xycoords=("axes fraction", "data"),
-        fontsize=9, color="#444444", va="bottom", ha="right",
-    )  # fmt: skip
+    if named:
+        axes.annotate(
+            reference.label, (0.99, reference.high), xycoords=("axes fraction", "data"),
+            color="#444444", va="bottom", ha="right",
+        )  # fmt: skip
 
 
 def plain_numbers(axis: Axis) -> None:
@@ -205,12 +251,6 @@ def panels(**data: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows.assign(panel=panel) for panel, rows in data.items()])
 
 
-def sign(figure: Figure, runs: list["Run"]) -> None:
-    """Write below the figure what it shows, as the records tell it, no wider than the figure."""
-    lines = textwrap.fill(describe(runs), width=int(11 * figure.get_figwidth()))
-    figure.supxlabel(lines, fontsize=10, color="#444444")
-
-
 def show(
     figure: Figure,
     data: pd.DataFrame,
@@ -221,7 +261,7 @@ def show(
     runs: Sequence["Run"] = (),
     origin: str = "",
 ) -> None:
-    """Save a figure as SVG, PNG, CSV and a card in JSON, and display it.
+    """Save a figure as SVG, wide and narrow, PNG, CSV and a card in JSON, and display it.
 
     The caption is completed with what the records say about the runs; `id` names the files, the
     figure's number and its address for good.
@@ -235,9 +275,12 @@ def show(
     shown = origin or describe(list(runs))
     caption = f"{caption} *Shown: {cards.in_markdown(shown)}.*"
     card = cards.facts(id, caption, alt, list(data), shown, runs)
+    if not runs and not origin:
+        figure.text(0.5, 0.5, NOT_RUN, ha="center", fontsize=14)
     files = {
         "svg": rendered(figure, "svg"),
         "png": rendered(figure, "png"),
+        "narrow.svg": rendered(narrow(figure), "svg"),
         "csv": data.to_csv(index=False, lineterminator="\n").encode(),
         "json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
     }
@@ -253,11 +296,26 @@ def show(
     display(HTML(cards.shown(card)))
 
 
+def narrow(figure: Figure) -> Figure:
+    """The figure as a telephone has room for it: its panels below one another."""
+    cells = [(axes, axes.get_subplotspec()) for axes in figure.axes]
+    panels = [(axes, cell) for axes, cell in cells if cell is not None]
+    rows = max((cell.get_gridspec().nrows for _, cell in panels), default=1)
+    height = max(figure.get_figheight() / rows, 2.4)
+    grid = figure.add_gridspec(max(len(panels), 1), 1)
+    for place, (axes, _) in enumerate(panels):
+        axes.set_subplotspec(grid[place])
+        axes.tick_params(labelleft=True, labelbottom=True)  # also where panels shared an axis
+    figure.set_size_inches(NARROW, height * max(len(panels), 1))
+    return figure
+
+
 def rendered(figure: Figure, kind: str) -> bytes:
-    """The figure as SVG or PNG, the same bytes for the same figure."""
+    """The figure as SVG, without a ground of its own, or PNG; the same figure, the same bytes."""
     buffer = io.BytesIO()
-    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
-    figure.savefig(buffer, format=kind, metadata=metadata, bbox_inches="tight")
+    vector = kind == "svg"
+    metadata: dict[str, Any] = {"Date": None} if vector else {}
+    figure.savefig(buffer, format=kind, metadata=metadata, transparent=vector)
     return buffer.getvalue()
 
 
@@ -273,4 +331,7 @@ def table(rows: Sequence[Any], note: str = "") -> HTML:
     """Rows, each a dictionary or dataclass, as a table for a page, uncut, with a note below it."""
     with pd.option_context("display.max_colwidth", None):
         shown = pd.DataFrame(list(rows)).to_html(index=False, classes="overview", border=0)
+    for word in VERDICTS:
+        chip = f'<td><span class="verdict" data-verdict="{word}">{word}</span></td>'
+        shown = shown.replace(f"<td>{word}</td>", chip)
     return HTML(shown + (f'<p class="note">{html.escape(note)}</p>' if note else ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import nbformat
 
-from collapse.book import chapter, folders, gallery, release
+from collapse.book import chapter, folders, gallery, release, theme
 from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import atomic
@@ -37,7 +37,8 @@ def stage(build: Path, for_print: bool = False) -> Path:
         target = book / f"{page}{source.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".ipynb" and not for_print:
-            shown = release.with_links(nbformat.read(source, as_version=4), source.stem)
+            notebook = theme.with_code_at_end(nbformat.read(source, as_version=4))
+            shown = release.with_links(notebook, source.stem)
             target.write_text(nbformat.writes(shown) + "\n", encoding="utf-8")
         else:
             shutil.copyfile(source, target)

@@ -62,12 +62,12 @@ def describe(runs: list[Run]) -> str:
     first, protocols = runs[0].record, [run.record.protocol for run in runs]
     scales = sorted({run.record.provenance["scale"] for run in runs})
     texts = sources.labels(p.corpus for p in protocols)
-    ways = list(dict.fromkeys(_decoding(p) for p in protocols))
+    ways = list(dict.fromkeys(way_of_writing(p) for p in protocols))
     arms: dict[str, list[Run]] = {}
     for run, p in zip(runs, protocols, strict=True):
         name = label(p)
         name += f", {texts[p.corpus]}" if len(texts) > 1 else ""
-        name += f", {_decoding(p)}" if len(ways) > 1 else ""
+        name += f", {way_of_writing(p)}" if len(ways) > 1 else ""
         arms.setdefault(name, []).append(run)
     origins = {name: _origins(members) for name, members in arms.items()}
     told = list(dict.fromkeys(origins.values()))
@@ -87,7 +87,8 @@ def label(protocol: Protocol) -> str:
     return f"{protocol.epochs} epochs, {protocol.mixture}"
 
 
-def _decoding(protocol: Protocol) -> str:
+def way_of_writing(protocol: Protocol) -> str:
+    """How the text of a run is written, in words."""
     return {
         "beam": f"beam search with {protocol.beams} beams",
         "sample": f"sampling at T={protocol.temperature:g}, top-p {protocol.top_p:g}",

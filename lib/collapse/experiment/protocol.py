@@ -136,9 +136,11 @@ class Protocol:
 
     @property
     def mixture(self) -> str:
-        """What generations are trained on, in words, as in `10% retained`."""
+        """What generations are trained on, in words, as in `10 % retained`."""
         words = {
-            "replace": f"{percent(self.retained)}% retained",
+            "replace": f"{percent(self.retained)} % retained"
+            if self.retained
+            else "nothing retained",
             "accumulate": "accumulated",
             "accumulate-subsample": "accumulated, as many drawn",
         }[self.regime]

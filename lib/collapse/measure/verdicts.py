@@ -1,61 +1,54 @@
-"""From intervals to words, by one rule, and what others claim beside what was measured.
+"""From intervals to four words, by one rule, and what others claim beside what was measured.
 
 Something is said only where the whole interval says it. A ratio that changes by less than `MARGIN`
 counts as unchanged.
 """
 
 import math
-import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from collapse.measure.per_seed import NOT_RUN, PerSeed
 
 MARGIN = 0.02  # a ratio between 1 / (1 + MARGIN) and 1 + MARGIN is no change
-REPRODUCED, NOT_REPRODUCED, UNDECIDED = "reproduced", "not reproduced", "undecided"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_RUN)
+AGREES, SAME_DIRECTION, DISAGREES, CANNOT_TELL = (
+    "agrees", "same direction", "disagrees", "cannot tell",
+)  # fmt: skip
 NOT_READ = "source not read"  # in the place of a verdict on what cannot be looked up
+VERDICTS = (AGREES, SAME_DIRECTION, DISAGREES, CANNOT_TELL, NOT_RUN, NOT_READ)
 RULE = (
-    f"One rule decides. A ratio that changes by less than {MARGIN:.0%} counts as unchanged; that "
-    "margin is ours. A claim is reproduced where the whole interval over seeds lies where the "
-    "claim puts it, not reproduced where none of the interval does, and undecided otherwise. A "
-    "reported size is widened by the same margin. A source that could not be looked up gets no "
-    "verdict."
+    "One rule gives the verdicts. Agrees: the whole 95 % interval over seeds lies where the claim "
+    "puts it. Disagrees: none of it does. Same direction: it goes the claimed way, but by more or "
+    "by less, or by how much the seeds cannot tell. Cannot tell: anything else, as with one seed. "
+    f"A change of less than {100 * MARGIN:g} % is none, and a claimed size is widened by as much; "
+    "that margin is ours."
 )
-_PART = re.compile(rf"(?:[\w %]+: )?(?:{'|'.join((*VERDICTS, NOT_READ))})(?:, .*)?")
 
 
 class Phrases(NamedTuple):
-    """What is said of an interval that lies below a range, within it, above it, or across an end.
-
-    across: `{end}` in it stands for the end of the range that the interval lies across.
-    """
+    """What is said of an interval below a range, within it, above it, or across an end."""
 
     below: str
     within: str
     above: str
-    across: str
+    across: str = CANNOT_TELL
 
 
-_OPEN = f"{UNDECIDED}, less and more than {{end:.2f}} are both possible"
-CHANGE = Phrases("falls", "stays", "rises", UNDECIDED)
-CLAIM = Phrases(NOT_REPRODUCED, REPRODUCED, NOT_REPRODUCED, _OPEN)
-SIZE = Phrases(f"{NOT_REPRODUCED}, it is less", REPRODUCED, f"{NOT_REPRODUCED}, it is more", _OPEN)
-_SEEN = Phrases(", it falls", ", it stays within 2 %", ", it rises", "")
+CHANGE = Phrases("falls", "stays", "rises")
+CLAIM = Phrases(DISAGREES, AGREES, DISAGREES)
 
 
 def judge(measured: PerSeed, low: float, high: float, phrases: Phrases) -> str:
-    """The phrase for where an interval lies beside a range; why not, where there is none."""
+    """The phrase for where an interval lies beside a range; `across` too where there is none."""
     if not measured.by_seed:
         return NOT_RUN
     if math.isnan(measured.low):
-        one = len(measured.by_seed) == 1
-        return f"{UNDECIDED}, {'one seed gives' if one else 'a seed at 0 leaves'} no interval"
+        return phrases.across
     if low <= measured.low and measured.high <= high:
         return phrases.within
     if measured.high < low or measured.low > high:
         return phrases.below if measured.high < low else phrases.above
-    return phrases.across.format(end=low if measured.low < low else high)
+    return phrases.across
 
 
 def change(measured: PerSeed, phrases: Phrases = CHANGE) -> str:
@@ -65,27 +58,22 @@ def change(measured: PerSeed, phrases: Phrases = CHANGE) -> str:
 
 def rises(measured: PerSeed) -> str:
     """The verdict on the claim that a ratio is above 1."""
-    return _direction(measured, judge(measured, 1 + MARGIN, math.inf, CLAIM))
+    return judge(measured, 1 + MARGIN, math.inf, CLAIM)
 
 
 def falls(measured: PerSeed) -> str:
     """The verdict on the claim that a ratio is below 1."""
-    return _direction(measured, judge(measured, 0, 1 / (1 + MARGIN), CLAIM))
+    return judge(measured, 0, 1 / (1 + MARGIN), CLAIM)
 
 
 def stays(measured: PerSeed) -> str:
     """The verdict on the claim that a ratio is 1."""
-    return _direction(measured, change(measured, CLAIM))
+    return change(measured, CLAIM)
 
 
 def size(measured: PerSeed, low: float, high: float, phrases: Phrases = CLAIM) -> str:
     """The verdict on the claim that a ratio lies between two ends, each widened by `MARGIN`."""
     return judge(measured, low / (1 + MARGIN), high * (1 + MARGIN), phrases)
-
-
-def _direction(measured: PerSeed, verdict: str) -> str:
-    """A verdict, with what is seen instead of what was claimed."""
-    return verdict + (change(measured, _SEEN) if verdict == NOT_REPRODUCED else "")
 
 
 @dataclass(frozen=True)
@@ -103,14 +91,14 @@ class Reference:
 
 
 def beside(measured: PerSeed, reference: Reference) -> str:
-    """The verdicts on what a source says of a ratio: on its direction, if it has one, and size."""
+    """The verdict on what a source says of a ratio: on its direction, if it has one, and size."""
     if not reference.direction:
-        return size(measured, 0, reference.high, SIZE)
-    told = size(measured, reference.low, reference.high, SIZE)
-    if math.isnan(measured.low):
-        return told
+        return size(measured, 0, reference.high)
+    told = size(measured, reference.low, reference.high)
     direction = rises(measured) if reference.direction > 0 else falls(measured)
-    return f"direction: {direction}; size: {told}"
+    if direction != AGREES or told == AGREES:
+        return direction
+    return SAME_DIRECTION
 
 
 @dataclass(frozen=True)
@@ -118,11 +106,10 @@ class Claim:
     """One claim, what was measured of it, and what follows.
 
     measured: `PerSeed`s say `not run yet` and `one seed` by themselves.
-    verdict: one of `VERDICTS`, perhaps with a reason after a comma; several as in
-        `direction: reproduced; size: undecided`; or `NOT_READ`.
+    verdict: one of `VERDICTS`.
 
     Raises:
-        ValueError: the verdict is in other words.
+        ValueError: the verdict is another word.
     """
 
     claim: str
@@ -132,6 +119,5 @@ class Claim:
     verdict: str
 
     def __post_init__(self) -> None:
-        for part in self.verdict.split("; "):
-            if not _PART.fullmatch(part):
-                raise ValueError(f"{part!r} is none of the verdicts {VERDICTS}")
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"{self.verdict!r} is none of the verdicts {VERDICTS}")
