@@ -71,9 +71,6 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
 def assert_readable(maker: Maker) -> None:
     """On a page and on a telephone: axes have names, and texts are whole, large and not crossed."""
     figure, _ = maker()
-    for axes in figure.axes:
-        assert axes.get_xlabel() or axes.get_xticklabels()
-        assert axes.get_ylabel() or axes.get_yticklabels()
     for form in (figure, figures.narrow(figure)):
         form.canvas.draw()
         width, height = form.get_size_inches() * form.dpi
@@ -87,6 +84,9 @@ def assert_readable(maker: Maker) -> None:
         for (one, a), (other, b) in itertools.combinations(boxes, 2):
             wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
             assert wide < 2 or high < 3, f"{one!r} lies over {other!r} at {width:.0f} pixels"
+    for axes in figure.axes:  # each for itself, as on a telephone
+        assert axes.get_xlabel() or axes.get_xticklabels()
+        assert axes.get_ylabel() or axes.get_yticklabels()
     plt.close("all")
 
 
