@@ -116,6 +116,28 @@ def resampled(runs: Sequence[Run]) -> np.ndarray:
     return np.mean(found, axis=0)
 
 
+def entropy_figure(ways: Ways) -> tuple[Figure, pd.DataFrame]:
+    """Entropy of predictions, last generation over generation 0, by way of writing."""
+    figure, panels = figures.canvas(2, height=0.9 + 0.5 * len(ways), sharey=True)
+    columns = {"predictive_entropy": "On human text", "own_text_entropy": "On its own text"}
+    data = []
+    for axes, (column, title) in zip(panels, columns.items(), strict=True):
+        for row, (way, runs) in enumerate(ways.items()):
+            if runs:
+                ratio = ratios.ratio(runs, column)
+                figures.seeds_and_interval(axes, row, ratio, figures.WRITING[way], "D")
+                data += [
+                    {"column": column, "way": way, "seed": seed, "ratio": value}
+                    for seed, value in ratio.by_seed.items()
+                ]
+        axes.axvline(1, color=figures.INK, lw=1)
+        axes.set_title(title)
+        axes.set_xlabel("last generation ÷ generation 0")
+    panels[0].set_yticks(range(len(ways)), list(ways))
+    panels[0].set_ylim(len(ways) - 0.5, -0.5)
+    return figure, pd.DataFrame(data)
+
+
 # -- the grid --------------------------------------------------------------------------------
 
 
@@ -164,7 +186,7 @@ def grid_figure(found: pd.DataFrame, border: Mapping[float, float]) -> tuple[Fig
         axes.imshow(logs, cmap=colours, vmin=low, vmax=high, origin="lower", aspect="auto")
         for (row, place), value in np.ndenumerate(table.to_numpy()):
             strong = abs(logs[row, place]) > 0.72 * far
-            axes.text(place, row, "–" if math.isnan(value) else f"×{value:.2f}", ha="center",
+            axes.text(place, row - 0.22, "–" if math.isnan(value) else f"×{value:.2f}", ha="center",
                       va="center", color="white" if strong else "#222222")  # fmt: skip
         axes.set_title(title)
         axes.set_xticks(range(table.shape[1]), [f"{top_p:g}" for top_p in table.columns])
@@ -172,11 +194,10 @@ def grid_figure(found: pd.DataFrame, border: Mapping[float, float]) -> tuple[Fig
         axes.set_xlabel("top-p (1 = nothing cut)")
         axes.grid(False)
         if centre:
-            x = np.interp(list(border), table.columns, range(table.shape[1]))
-            y = np.interp(list(border.values()), table.index, range(table.shape[0]))
+            inside = {cut: t for cut, t in border.items() if t <= table.index.max()}
+            x = np.interp(list(inside), table.columns, range(table.shape[1]))
+            y = np.interp(list(inside.values()), table.index, range(table.shape[0]))
             axes.plot(x, y, color=figures.INK, lw=2, ls="--")
-            axes.annotate("no change,\nby the law", (x[len(x) // 2], y[len(y) // 2]),
-                          xytext=(4, 5), textcoords="offset points")  # fmt: skip
     left.set_ylabel("temperature")
     return figure, found.merge(
         pd.Series(border, name="law_border_temperature").rename_axis("top_p").reset_index(),

@@ -55,7 +55,7 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
     pd.testing.assert_frame_equal(read, data.reset_index(drop=True), check_dtype=False)
     card = json.loads(files["json"])
     assert (card["id"], card["alt"]) == ("fig-toy", "Some lines.")
-    assert card["caption"] == f"A caption. *Shown: {describe(SHOWN)}.*"
+    assert (card["caption"], card["origin"]) == ("A caption.", describe(SHOWN))
     assert [run["fingerprint"] for run in card["runs"]] == [r.record.fingerprint for r in SHOWN]
     assert card["runs"][0]["protocol"] == SHOWN[0].record.protocol.to_dict()
     shown, links = outputs
@@ -114,4 +114,4 @@ def assert_says_that_nothing_is_run(
     outputs = displayed(monkeypatch)
     figures.show(figure, data, id="fig-none", caption="None.", alt="Nothing.", runs=[])
     assert "not run yet" in texts_in(figure)
-    assert "not run yet" in outputs[-2]["metadata"]["collapse"]["caption"]
+    assert "not run yet" in outputs[-1]["data"].data  # in the line below

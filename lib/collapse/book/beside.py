@@ -68,7 +68,7 @@ def _of(protocol: Protocol) -> dict[str, str]:
         "human text kept": f"{100 * protocol.retained:g} %",
         "passes over the text": str(protocol.epochs),
         "blocks in a step": str(protocol.batch),
-        "learning rate": f"{protocol.lr:g}",
+        "learning rate": f"{protocol.lr:.0e}".replace("e-0", "e-"),
         "arithmetic": {"fp32": "32 bits", "bf16": "16 bits (bf16)"}[protocol.precision],
         "text": sources.title(protocol.corpus),
         "each model starts from": {
