@@ -18,6 +18,7 @@ from collapse.laws import drift
 
 Ways = Mapping[str, list[Run]]  # way of writing -> runs that differ by seed alone
 Cell = tuple[float, float]  # temperature, top-p
+HOTTEST = 3.0  # of the temperatures at which a border is looked for
 MEASURES = {
     "perplexity": "test_perplexity",
     "entropy": "predictive_entropy",
@@ -257,9 +258,13 @@ def _entropy(rows: np.ndarray) -> np.ndarray:
 def border(
     weights: np.ndarray, rows: np.ndarray, cuts: Sequence[float], rounds: int
 ) -> dict[float, float]:
-    """The temperature at which heat makes up for a cut, so that the entropy is as before."""
+    """Top-p -> the temperature at which heat makes up for a cut, so that the entropy is as before.
+
+    Without the cuts for which no temperature up to `HOTTEST` does.
+    """
 
     def off(temperature: float, top_p: float) -> float:
         return law(weights, rows, (temperature, top_p), rounds) - 1
 
-    return {top_p: float(optimize.brentq(off, 0.5, 3, args=(top_p,), xtol=1e-3)) for top_p in cuts}
+    made_up = [top_p for top_p in cuts if off(HOTTEST, top_p) > 0]
+    return {top_p: float(optimize.brentq(off, 0.5, HOTTEST, (top_p,), 1e-3)) for top_p in made_up}

@@ -69,14 +69,14 @@ def test_entropy_ends_at_nothing_or_at_that_of_equal_shares() -> None:
 
 def test_on_the_border_heat_makes_up_for_the_cut() -> None:
     weights, rows = chain(40, seed=2)
-    border = written.border(weights, rows, [0.9, 0.95, 1.0], 5)
+    rows = rows**2 / (rows**2).sum(1, keepdims=True)
+    border = written.border(weights, rows, [0.1, 0.9, 0.95, 1.0], 5)
+    assert set(border) == {0.9, 0.95, 1.0}  # nothing makes up for a cut that leaves one word
     assert border[1.0] == pytest.approx(1, abs=2e-3)
     assert border[0.9] > border[0.95] > border[1.0]
     for cut in (0.9, 0.95):
-        below, above = (
-            written.law(weights, rows, (border[cut] + d, cut), 5) for d in (-0.05, 0.05)
-        )
-        assert below < 1 < above
+        colder, hotter = ((border[cut] + off, cut) for off in (-0.05, 0.05))
+        assert written.law(weights, rows, colder, 5) < 1 < written.law(weights, rows, hotter, 5)
 
 
 def test_what_redrawing_leaves_is_what_redrawing_leaves() -> None:
