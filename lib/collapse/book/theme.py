@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from nbformat import NotebookNode
 
@@ -98,7 +98,7 @@ def picture(public: Path, id: str, alt: str, folder: str) -> str:
     return (
         f'<a class="figure-whole" href="{folder}{id}.svg"><picture>{telephone}'
         f'<img src="{folder}{id}.svg" {wide} loading="lazy" '
-        f'alt="{html.escape(" ".join(alt.split()))}"></picture></a>'
+        f'alt="{html.escape(unbroken(" ".join(alt.split())))}"></picture></a>'
     )
 
 
@@ -160,15 +160,19 @@ def _finish(
 
 
 def marked(table: str) -> str:
-    """A table whose cells of numbers are marked; if it holds words, each cell has its column's name.
+    """A table with its cells of numbers marked, and each cell naming its column.
 
-    >>> marked("<table><tr><th>a</th></tr><tr><td>1.5 [1, 2]</td></tr></table>")[23:54]
-    ' class="number">a</th></tr><tr>'
+    One that holds words is marked to be stacked where it is narrow.
+
+    >>> marked("<table><tr><th>a</th></tr><tr><td>1 %</td></tr></table>")[42:]
+    '<td class="number" data-label="a">1 %</td></tr></table>'
     """
     soup = BeautifulSoup(table, "html.parser")
     rows = [row.find_all(["td", "th"], recursive=False) for row in soup.find_all("tr")]
+    if len(rows) < 2:
+        return table
     head, body = rows[0], rows[1:]
-    if not body or not all(cell.name == "th" for cell in head):
+    if not all(cell.name == "th" for cell in head):
         return table
     if any(len(row) != len(head) for row in body):  # a cell that spans several
         return table
@@ -178,10 +182,15 @@ def marked(table: str) -> str:
         told = [text for text in texts if text not in _ABSENT]
         if told and all(_NUMBER.fullmatch(text) for text in told):
             for cell in (name, *cells):
-                cell["class"] = [*cell.get_attribute_list("class", []), "number"]
+                _mark(cell, "number")
         for cell in cells:
             cell["data-label"] = name.get_text().strip()
     if len(head) > 2 and any(len(cell.get_text()) > _WORDS for row in body for cell in row[1:]):
-        whole = soup.table
-        whole["class"] = [*whole.get_attribute_list("class", []), "cards"]
+        for whole in soup.find_all("table"):
+            _mark(whole, "cards")
     return str(soup)
+
+
+def _mark(element: Tag, name: str) -> None:
+    had: str | list[str] = element.get("class") or []
+    element["class"] = " ".join([*([had] if isinstance(had, str) else had), name])
