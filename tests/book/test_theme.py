@@ -53,6 +53,7 @@ def test_a_figure_is_given_in_both_widths_with_its_size_in_pixels(tmp_path: Path
     [
         ("1.79 [1.73, 1.85]", "1.79_[1.73,_1.85]"),
         ("5 % of it, -3 % [-4, -2]", "5_% of it, −3_% [−4,_−2]"),
+        ("100%; 50 %", "100_%; 50_%"),
         ("2022-2024, top-p, 1e-5, F-1", "2022-2024, top-p, 1e-5, F-1"),
         ("see [a, b] and [2024]", "see [a, b] and [2024]"),
     ],

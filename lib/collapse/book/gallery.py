@@ -44,8 +44,8 @@ def write(book: Path, notebooks: list[Path]) -> None:
                 )
             topics = known.figures[id].topics
             found.append(_card(public, id, notebook.stem) | {"topics": topics})
-    sides = {card["id"]: theme.sides(public / f"{card['id']}.svg") for card in found}
-    pages = {"index": cards.rendered("gallery.md", cards=found, sides=sides)}
+    pictures = {card["id"]: theme.image(public, card["id"], card["alt"]) for card in found}
+    pages = {"index": cards.rendered("gallery.md", cards=found, pictures=pictures)}
     for card in found:
         id = card["id"]
         pages[id] = _page(card, public)
