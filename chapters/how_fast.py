@@ -237,7 +237,8 @@ def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
             axes.barh(row, 100 * middle / limit, 0.62, color=colour)
             shown = [100 * rate / limit for rate in rates]
             axes.plot(shown, [row] * len(rates), "o", mfc="white", mec=figures.INK, ms=4)
-            axes.text(max(shown) + 2, row, f"{middle:,.0f}", va="center", color=figures.INK)
+            axes.annotate(f"{middle:,.0f}", (max(shown), row), xytext=(6, 0), va="center",
+                          textcoords="offset points", color=figures.INK)  # fmt: skip
             measured = {"round": range(len(rates)), "tokens_per_second": rates, "floor": limit}
             data.append(pd.DataFrame({"contest": contest, "side": side, **measured}))
         row += 1.5
