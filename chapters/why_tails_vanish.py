@@ -1,4 +1,4 @@
-"""Gaussians, mixtures and digits of the chapter on vanishing tails; the laws are in `laws`."""
+"""Gaussians and mixtures of the chapter on vanishing tails; the laws are in `laws`."""
 
 import textwrap
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from collapse.book import figures
-from collapse.laws import autoencoder, drift, gaussian_mixture
+from collapse.laws import drift, gaussian_mixture
 from why_tails_vanish_counts import percent
 
 # -- Gaussians -------------------------------------------------------------------------------
@@ -97,56 +97,6 @@ def gaussian_numbers(data: pd.DataFrame, draws: int, chains: int) -> dict[str, s
     }
 
 
-def released(evolutions: int) -> tuple[list[dict[str, str]], dict[str, str]]:
-    """The settings of the released notebook, run here: a table, and what the text says, by name.
-
-    They are 1,000 generations with the biased standard deviation, and a mixture of two components
-    that share 1,000 draws for 2,050 generations.
-    """
-    random = np.random.default_rng(0)
-    rows = []
-    for size in (100, 500, 1000, 10000):
-        means, variances = drift.refit(size, 1000, 2000, random, biased=True)
-        deviations = np.sqrt(variances[-1])
-        low, high = np.quantile(deviations, [0.05, 0.95])
-        rows.append(
-            {
-                "draws": f"{size:,}",
-                "generations": "1,000",
-                "median standard deviation": f"{np.median(deviations):.3f}",
-                "nine chains in ten": f"{low:.3f} to {high:.3f}",
-                "median |mean|": f"{np.median(np.abs(means[-1])):.3f}",
-                "printed by the released notebook": "",
-            }
-        )
-    blobs = gaussian_mixture.shared_blob(1000, evolutions, 0)
-    order = np.argsort(blobs[-1].deviations)
-    ends = " and ".join(f"{one:.4f}" for one in blobs[-1].deviations[order])
-    printed = " and ".join(f"{one:.4f}" for one in gaussian_mixture.PRINTED)
-    _, variances = drift.refit(500, evolutions, 2000, random, biased=True)
-    low, high = np.quantile(blobs[0].deviations.mean() * np.sqrt(variances[-1]), [0.05, 0.95])
-    rows.append(
-        {
-            "draws": "1,000, for two components in the plane",
-            "generations": f"{evolutions:,}",
-            "median standard deviation": f"one chain: {ends}",
-            "nine chains in ten": f"{low:.4f} to {high:.4f} (one Gaussian, 500 draws)",
-            "median |mean|": "",
-            "printed by the released notebook": printed,
-        }
-    )
-    return rows, {
-        "biased": f"{drift.mean_variance(1000, 1000, biased=True):.2f}",
-        "ends": ends,
-        "held": " and ".join(f"{one:.1%}" for one in blobs[-1].weights[order]),
-        "evolutions": f"{evolutions:,}",
-        "printed": printed,
-        "range": f"{low:.4f} to {high:.4f}",
-        "far": f"{gaussian_mixture.difference(blobs[-1], blobs[0]):,.0f}",
-        "far-printed": f"{gaussian_mixture.PRINTED_DIFFERENCE:,.0f}",
-    }
-
-
 # -- keeping and choosing --------------------------------------------------------------------
 
 
@@ -179,7 +129,13 @@ def keeping_figure(
         axes.loglog(n, law * draws, color=colour, lw=1.5, ls=figures.LINES[index])
         axes.loglog(some, measured[some - 1], figures.MARKERS[index], mfc="white", ms=4.5,
                     color=colour)  # fmt: skip
-        ends.append((f"{name}\n×{law[-1] * draws:,.{0 if law[-1] * draws > 99 else 1}f}", law[-1] * draws, colour))
+        ends.append(
+            (
+                f"{name}\n×{law[-1] * draws:,.{0 if law[-1] * draws > 99 else 1}f}",
+                law[-1] * draws,
+                colour,
+            )
+        )
         rows += [
             {"way": name, "generation": k, "measured": measured[k - 1], "law": law[k - 1] * draws}
             for k in n
@@ -316,40 +272,3 @@ def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figur
     axes.set(xlabel="value", ylabel="generation", ylim=(-0.1, len(shown) + 0.75))
     axes.grid(visible=False, axis="y")
     return figure, figures.panels(densities=pd.concat(drawn), all_generations=pd.DataFrame(rows))
-
-
-# -- digits ----------------------------------------------------------------------------------
-
-
-def digits_figure(
-    runs: list[tuple[list[float], list[np.ndarray]]], seeds: list[int]
-) -> tuple[Figure, pd.DataFrame]:
-    """Pictures of each generation of the first run, and the spread of latents in all runs."""
-    figure, (left, right) = figures.canvas(2, 3.2)
-    pictures = runs[0][1]
-    rows = [np.pad(np.hstack([np.pad(one, 1) for one in some[:8]]), 1) for some in pictures]
-    left.imshow(np.vstack(rows), cmap="gray_r", vmin=0, vmax=1)
-    height = rows[0].shape[0]
-    left.set_yticks([height * (n + 0.5) for n in range(len(rows))], range(1, len(rows) + 1))
-    left.set(xticks=[], ylabel="generation", xlabel="what it draws")
-    left.grid(visible=False)
-    data = pd.DataFrame(
-        [
-            {"seed": seed, "generation": n + 1, "spread": value}
-            for seed, (spreads, _) in zip(seeds, runs, strict=True)
-            for n, value in enumerate(spreads)
-        ]
-    )
-    for _, rows_of_seed in data.groupby("seed"):
-        right.plot(rows_of_seed["generation"], rows_of_seed["spread"], color=figures.COLOURS[0],
-                   lw=1, marker="o", mfc="white", ms=4)  # fmt: skip
-    published = range(1, len(autoencoder.PAPER) + 1)
-    right.plot(published, autoencoder.PAPER, "s--", mfc="white", color=figures.PAPER)
-    right.set(xlabel="generation", ylabel="standard deviation of latents", ylim=(0, None))
-    last = data[data["generation"] == len(runs[0][0])]["spread"].mean()
-    figures.name_lines(
-        right,
-        [(f"here,\n{len(seeds)} seeds", last, figures.COLOURS[0]),
-         ("paper's\nnotebook", autoencoder.PAPER[-1], figures.PAPER)],
-    )  # fmt: skip
-    return figure, data

@@ -224,8 +224,9 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
         right.text(len(counts), 0.55 * shares[-1] * 1e6, str(number), color=_shade(index),
                    ha="center", va="top")  # fmt: skip
     low = max(1, min(1000, len(found.words) // 30))
-    right.set(xlabel="rank of the word", ylabel="times in a million words", xlim=(low, None),
-              ylim=(0.2e6 / found.draws, 1e6 * np.sort(found.counts)[-low] / found.draws))  # fmt: skip
+    top = 1e6 * np.sort(found.counts)[-low] / found.draws
+    right.set(xlabel="rank of the word", ylabel="times in a million words")
+    right.set(xlim=(low, None), ylim=(0.2e6 / found.draws, top))
     right.text(1.08 * low, 0.55e6 / found.draws, "generation", va="top")
     return figure, figures.panels(left=data, right=pd.concat(ranked))
 
