@@ -1,4 +1,4 @@
-"""The command line: one function a command; what it needs is imported when it is run."""
+"""The command line: one function a command; what takes long to import is imported when it runs."""
 
 import errno
 import json
@@ -6,17 +6,18 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from collapse.bench import measured
 from collapse.book import chapter, folders, guide
 from collapse.book.parameters import ParameterError, written
 from collapse.errors import BookError
-from collapse.experiment import assets
+from collapse.experiment import assets, corpus, models, records
 from collapse.experiment.assets import build_dir
+from collapse.sweeps import plan
 
 MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
 
@@ -31,7 +32,6 @@ class Commands(click.Group):
     """A group whose commands may raise any `BookError`."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn what the book or the system refuses into a sentence."""
         try:
             return super().invoke(ctx)
         except BookError as error:
@@ -51,9 +51,11 @@ class Writing(click.Command):
     """A command that writes into the build folder or the cache, which are seen to beforehand."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, where its folders can be used."""
         folders.ready()
         return super().invoke(ctx)
+
+
+# -- options ---------------------------------------------------------------------------------
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -97,23 +99,22 @@ def _given(context: click.Context, option: click.Parameter, value: str | None) -
 
 
 def _folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
-    """The folder that an option names; `~`, which a shell may leave, stands for the home folder."""
+    """The folder that an option names; a shell may leave `~` to us."""
     given = _given(context, option, value)
     return Path(os.path.expanduser(given)) if given else None
 
 
 def _size(context: click.Context, option: click.Parameter, value: str) -> int:
-    """The bytes of `25MB`; units of 1000.
-
-    Raises:
-        ParameterError: it is no such size, or a very small one.
-    """
+    """The bytes of `25MB`; units of 1000."""
     from dask.utils import parse_bytes
 
-    with suppress(ValueError, OverflowError):
-        if value[:1].isdigit() and (count := parse_bytes(value)) >= 10_000:
-            return count
-    raise ParameterError(f"--part {value} is no size of a part; give 10kB or more, as in 25MB")
+    try:
+        count = parse_bytes(value) if value[:1].isdigit() else 0
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 10_000:
+        raise ParameterError(f"--part {value} is no size of a part; give 10kB or more, as in 25MB")
+    return count
 
 
 scale_option = click.option(
@@ -142,11 +143,7 @@ def main() -> None:
 def run_chapters(
     names: Sequence[str], scale: str, overrides: dict[str, str], *, force: bool = False
 ) -> None:
-    """Execute chapters, all of them if none is named; all are checked before the first starts.
-
-    Raises:
-        BookError: a name or a parameter is refused, or a chapter stops.
-    """
+    """Execute chapters, all of them if none is named; all are checked before the first starts."""
     from collapse.book import execution
 
     names = names or chapter.names()
@@ -242,8 +239,6 @@ def build_command(context: click.Context, scale: str) -> None:
 @main.command("assets", cls=Writing)
 def assets_command() -> None:
     """Fetch the text that the chapters need."""
-    from collapse.experiment import corpus
-
     corpus.fetch()
 
 
@@ -266,7 +261,6 @@ def recompute_command() -> None:
 
     The picture in the README is drawn again from them.
     """
-    from collapse.experiment import records
     from collapse.sweeps import sweep
 
     # A build folder of its own, so that nobody's experiments are published with them.
@@ -300,11 +294,7 @@ def recompute_command() -> None:
 )  # fmt: skip
 @click.pass_context
 def sweep_command(
-    ctx: click.Context,
-    names: tuple[str, ...],
-    scale: str,
-    overrides: dict[str, str],
-    **how: Any,
+    ctx: click.Context, names: tuple[str, ...], scale: str, overrides: dict[str, str], **how: Any
 ) -> None:
     """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
 
@@ -371,8 +361,6 @@ def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) 
 
     All chapters if no NAME is given.
     """
-    from collapse.sweeps import plan
-
     wanted = {name: chapter.wanted([name], scale, overrides) for name in names or chapter.names()}
     every = list(dict.fromkeys(run for runs in wanted.values() for run in runs))
     jobs = dict(zip(every, plan.jobs(every), strict=True))
@@ -389,7 +377,7 @@ def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) 
 @click.option("--publish", is_flag=True, help="Put the measurements into records/.")
 def bench_command(publish: bool) -> None:
     """Measure how fast the loop is, against the usual ways and the machine's limits."""
-    from collapse.bench import measured, measurement
+    from collapse.bench import measurement
 
     found = measurement.measure()
     target = measured.path(found["kind"], None if publish else build_dir())
@@ -406,8 +394,6 @@ def bench_command(publish: bool) -> None:
 @main.command("records")
 def records_command() -> None:
     """List the committed records."""
-    from collapse.experiment import records
-
     for path in records.list_records(records.published()):
         click.echo(path.name)
 
@@ -416,8 +402,6 @@ def records_command() -> None:
 @click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
 def verify_command(folder: Path | None) -> None:
     """Verify one record, or all committed ones."""
-    from collapse.experiment import records
-
     every = sorted(p for p in records.published().iterdir() if records.is_name(p.name))
     failed, paths = [], [folder] if folder else every
     for path in paths:
@@ -450,7 +434,6 @@ def compare_command(
     compared.
     """
     from collapse.book import compare
-    from collapse.experiment import records
 
     if published:
         found = [compare.compare(records.named(what), [records.named(published)])]
@@ -475,8 +458,6 @@ def text_command(record: str, generation: int) -> None:
 
     RECORD is a name in records/ or in the build folder, or its beginning, or a folder.
     """
-    from collapse.experiment import models, records
-
     found = records.named(record)
     last = found.protocol.generations - 1
     if generation > last:

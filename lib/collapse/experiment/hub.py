@@ -18,10 +18,6 @@ def snapshot(name: str) -> tuple[Path, dict[str, str]]:
 
     Returns:
         the local folder, and what identifies it: `hub` name, `revision`, SHA-256 of the weights.
-
-    Raises:
-        AssetError: the hub does not give the model, or does not answer and there is no copy; or a
-            file differs from the hub's hash.
     """
     from huggingface_hub import HfApi, errors
 
@@ -60,22 +56,17 @@ def _fetched(name: str, info: Any) -> tuple[Path, dict[str, str]]:
 
     files = {file.rfilename: file for file in info.siblings}
     weights = next((kind for kind in WEIGHTS if fnmatch.filter(files, kind)), WEIGHTS[0])
-    folder = Path(
-        snapshot_download(
-            name,
-            # All of the revision that the hashes are of, should the model change meanwhile.
-            revision=info.sha,
-            cache_dir=cache_dir() / "hub",
-            allow_patterns=["*.json", "*.txt", "*.model", weights],
-        )
-    )
+    # All of the revision that the hashes are of, should the model change meanwhile.
+    which, cache = ["*.json", "*.txt", "*.model", weights], cache_dir() / "hub"
+    place = snapshot_download(name, revision=info.sha, cache_dir=cache, allow_patterns=which)
+    folder = Path(place)
     hashes = _weight_hashes(folder)
     for key, found in hashes.items():
         published = files[key.removeprefix("sha256:")].lfs
         if published is not None and published.sha256 != found:
             raise AssetError(
                 f"{key.removeprefix('sha256:')} of {name} has SHA-256 {found} where the hub says "
-                f"{published.sha256}; remove {cache_dir() / 'hub'} and try again"
+                f"{published.sha256}; remove {cache} and try again"
             )
     # What was asked for by revision is found by name later on, once it is verified.
     with atomic(folder.parents[1] / "refs" / "main") as temporary:

@@ -18,13 +18,9 @@ class Memory:
     """
 
     def __init__(
-        self,
-        net: network.Network,
-        parts: list[slice],
-        prompt: int,
-        new_tokens: int,
+        self, net: network.Network, parts: list[slice], prompt: int, new_tokens: int,
         protocol: Protocol,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.net, self.parts, self.prompt = net, parts, prompt
         rows, largest = parts[-1].stop, max(part.stop - part.start for part in parts)
         beam = protocol.decoding == "beam"

@@ -129,8 +129,7 @@ class Record:
     def truncated(self, generations: int) -> "Record":
         """The record of the same run stopped earlier: a chain's beginning is a chain.
 
-        Raises:
-            RecordError: the run ends with a recovery, which its beginning does not have.
+        But not that of one that ends with a recovery, which is refused.
         """
         if generations == self.protocol.generations:
             return self
@@ -139,7 +138,6 @@ class Record:
                 f"record {self.name} ends with a recovery, which {generations} of its generations "
                 "would not have; take the whole of it"
             )
-
         return dataclasses.replace(
             self,
             protocol=self.protocol.replace(generations=generations),
