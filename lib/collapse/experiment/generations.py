@@ -110,4 +110,4 @@ def _whole(file: Path, load: Callable[[Path], T]) -> T:
                 raise ValueError(f"{damaged} in it was changed")
         return load(file)
     except records.DAMAGE as error:
-        raise assets.AssetError(f"the finished {file} cannot be read ({error})") from error
+        raise assets.AssetError(f"{file} cannot be read ({error})") from error

@@ -11,7 +11,7 @@ array, are never whole in memory: head, loss and their gradients are made a chun
 import copy
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -130,14 +130,11 @@ def _add_gradient(model: Any, ids: Tensor, weight: float, precision: str) -> Ten
     """Add `weight` times the gradient of the summed loss of some blocks; return that sum."""
     # The last token predicts nothing, so only those before it are read.
     read, targets = ids[:, :-1], ids[:, 1:].flatten()
-    with network.autocast(ids.device, precision), _attention(ids.device):
+    # On a CPU attention is written out: blocks are short, and fused it is slow to go back.
+    kernel = sdpa_kernel(SDPBackend.MATH) if ids.device.type == "cpu" else nullcontext()
+    with network.autocast(ids.device, precision), kernel:
         hidden = model.base_model(input_ids=read, use_cache=False).last_hidden_state
         return _backward(hidden.flatten(0, 1), model.lm_head, targets, weight)
-
-
-def _attention(device: torch.device) -> AbstractContextManager[None]:
-    """On a CPU attention is written out: blocks are short, and fused it is slow to go back."""
-    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _backward(hidden: Tensor, head: Any, targets: Tensor, weight: float) -> Tensor:

@@ -74,15 +74,15 @@ def shape(config: Mapping[str, Any]) -> Shape:
     ffn, matrices = config["ffn_dim" if opt else "intermediate_size"], 2 if opt else 3
     rows = config["max_position_embeddings"] if opt else 0
     rows += tokens * (1 if config.get("tie_word_embeddings", opt) else 2)
-    # Queries, keys, values and output; inputs and results of two norms and two sums; what is inside
-    # of the MLP, and its gate; above the layers logits, their logarithms, and a gradient.
-    attention = 2 * (heads + kv_heads) * size
+    attention = 2 * (heads + kv_heads) * size  # queries, keys, values and output
     return Shape(
         body=layers * width * (attention + matrices * ffn),
         head=width * tokens,
         embeddings=width * rows,
         pair=4 * layers * heads * size,
         kv=2 * layers * kv_heads * size,
+        # Of two norms and two sums, attention, and the MLP with its gate; and above the layers
+        # logits, their logarithms, and a gradient.
         activations=layers * (6 * width + attention + 2 * (matrices - 1) * ffn) + 3 * tokens,
         vocabulary=tokens,
     )
@@ -178,9 +178,9 @@ def _bytes(name: str) -> list[int]:
 def work(job: Job) -> Work:
     """What a run computes.
 
-    Scored are the validation blocks after each epoch, the test blocks, the human continuations of
-    the samples, what was written, by the model that wrote it and by generation 0, and generation
-    0's text by each later one; the test blocks once more before generation 0.
+    Scored are validation blocks after each epoch, test blocks, the human continuations of samples,
+    what was written, by the model that wrote it and by generation 0, and generation 0's text by
+    each later one; the test blocks once more before generation 0.
     """
     p = job.protocol
     grows = p.regime == "accumulate" and p.budget == "epochs"
@@ -203,8 +203,7 @@ def operations(job: Job) -> int | None:
     p, todo = job.protocol, work(job)
     read = reading_operations(job.shape, 3 * todo.trained + todo.scored, p.block_length)
     prompt = 1 if p.prompts == "bos" else p.block_length
-    beams = p.beams if p.decoding == "beam" else 1
-    return read + writing_operations(job.shape, todo.written, prompt, p.block_length, beams)
+    return read + writing_operations(job.shape, todo.written, prompt, p.block_length, p.width)
 
 
 def memory(job: Job) -> int:
@@ -247,7 +246,7 @@ def seconds(job: Job) -> tuple[float, str] | None:
 
 
 def _kind(p: Protocol) -> tuple[Any, ...]:
-    return p.model, p.decoding, p.beams if p.decoding == "beam" else 1, p.precision
+    return p.model, p.decoding, p.width, p.precision
 
 
 @functools.cache
@@ -291,10 +290,7 @@ def _fit(needed: int, there: int, what: str, remedy: str) -> None:
 
 
 def _threads() -> int:
-    """Threads of PyTorch, as it will count them; 1 beside a GPU, where batches lie.
-
-    PyTorch, which takes a second to import, is not asked.
-    """
+    """Threads of PyTorch, as it will count them, without importing it; 1 beside a GPU."""
     if any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):
         return 1
     given = os.environ.get("OMP_NUM_THREADS", "")
@@ -328,8 +324,8 @@ def table(jobs: Sequence[Job]) -> list[tuple[str, str]]:
     known = len(counts) == len(jobs)
     time = "not known before a run of this kind is in records/" if known else unknown
     if len(times) == len(jobs):
-        machines = " and ".join(dict.fromkeys(machine for _, machine in times))
-        time = f"{in_words(sum(one for one, _ in times))}, as on {machines}"
+        machines = dict.fromkeys(machine for _, machine in times)
+        time = f"{in_words(sum(one for one, _ in times))}, as on {' and '.join(machines)}"
     return [
         *rows,
         ("operations", tqdm.format_sizeof(sum(counts), "FLOP") if known else unknown),
