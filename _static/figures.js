@@ -1,5 +1,5 @@
-// Cards of figures: absolute addresses in citations, and a button that copies them.
-// The gallery: search by words, choice of chapter. Pages with code: a button for all of it.
+// Figures: a click enlarges; cards with absolute addresses, a button that copies a citation, a link
+// to the code. The gallery: search by words, choice of chapter.
 (() => {
   function address(block) {
     const url = new URL(block.dataset.page, document.baseURI).href.split("#")[0];
@@ -25,6 +25,23 @@
     setTimeout(() => { button.textContent = "copy"; }, 2000);
   }
 
+  function enlarge(event) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;  // a tab of its own, as asked
+    event.preventDefault();
+    const small = event.currentTarget.querySelector("img");
+    const dialog = document.createElement("dialog");
+    dialog.className = "figure-large";
+    dialog.setAttribute("aria-label", "The figure, large");
+    dialog.innerHTML = '<form method="dialog"><button>close</button></form>';
+    const large = dialog.appendChild(new Image());
+    large.src = event.currentTarget.href;
+    large.alt = small.alt;
+    dialog.addEventListener("click", (on) => { if (on.target === dialog) dialog.close(); });
+    dialog.addEventListener("close", () => dialog.remove());
+    document.querySelector("article").append(dialog);
+    dialog.showModal();
+  }
+
   function gallery(form) {
     const items = [...document.querySelectorAll(".gallery > li")];
     function filter() {
@@ -42,45 +59,48 @@
     filter();
   }
 
-  function allCode() {
-    const cells = [...document.querySelectorAll("main details.hide")];
-    const title = document.querySelector("article h1");
-    if (!cells.length || !title) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "all-code";
-    const say = (open) => {
-      button.textContent = open ? "Hide all code" : "Show all code";
-      button.setAttribute("aria-pressed", String(open));
+  // The code of a page lies folded at its end: whoever comes for it finds it open.
+  function code() {
+    const fold = document.getElementById("page-code");
+    if (!fold) return;
+    const open = () => {
+      if (location.hash !== "#page-code") return;
+      fold.open = true;
+      fold.scrollIntoView();
     };
-    say(false);
-    button.addEventListener("click", () => {
-      const open = button.getAttribute("aria-pressed") !== "true";
-      cells.forEach((cell) => { cell.open = open; });
-      say(open);
+    addEventListener("hashchange", open);
+    document.querySelectorAll(".figure-code").forEach((link) => {
+      link.addEventListener("click", () => setTimeout(open));
     });
-    title.insertAdjacentElement("afterend", button);
+    open();
   }
 
   // A table that is wider than its place scrolls by keys as well, if it can be focused.
+  const SCROLLING = ".pst-scrollable-table-container, .text_html:has(> table)";
   const scrollable = new ResizeObserver((entries) => {
-    for (const box of new Set(entries.map((entry) => entry.target.closest("div")))) {
+    for (const box of new Set(entries.map((entry) => entry.target.closest(SCROLLING)))) {
       if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
       else box.removeAttribute("tabindex");
     }
   });
 
   document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll(".pst-scrollable-table-container").forEach((box) => {
+    document.querySelectorAll(SCROLLING).forEach((box) => {
       scrollable.observe(box);
       if (box.firstElementChild) scrollable.observe(box.firstElementChild);
     });
     document.querySelectorAll(".figure-cite").forEach(address);
+    document.querySelectorAll(".figure-print a").forEach((link) => {
+      link.textContent = link.href;
+    });
     document.querySelectorAll(".figure-copy").forEach((button) => {
       button.addEventListener("click", () => copy(button));
     });
+    document.querySelectorAll("a.figure-whole").forEach((link) => {
+      link.addEventListener("click", enlarge);
+    });
     const form = document.querySelector(".gallery-search");
     if (form) gallery(form);
-    allCode();
+    code();
   });
 })();

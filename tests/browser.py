@@ -82,7 +82,7 @@ def opened(chromium: Any, url: str, width: int = 1280) -> Iterator[Visit]:
             route.abort()
 
     def note(message: Any) -> None:
-        if message.type == "error" and "favicon" not in message.location.get("url", ""):
+        if message.type == "error":
             visit.errors.append(message.text)
 
     page.route("**/*", decide)

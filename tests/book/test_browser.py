@@ -122,11 +122,11 @@ def test_the_gallery_is_searched_by_words_and_by_chapter(chromium: Any, address:
     with opened(chromium, f"{address}/figures/index.html") as visit:
         shown = visit.page.locator(".gallery > li:visible")
         every = shown.count()
-        visit.page.get_by_label("Words").fill("estimators bias")
+        visit.page.get_by_role("searchbox").fill("estimators bias")
         assert [link.get_attribute("href") for link in shown.locator("a").all()] == [
             "fig-entropy-estimators.html"
         ]
-        visit.page.get_by_label("Words").fill("")
+        visit.page.get_by_role("searchbox").fill("")
         visit.page.get_by_label("Chapter").select_option("no-retention")
         assert 0 < shown.count() < every
         assert (
@@ -142,15 +142,56 @@ def test_the_search_finds_a_word_without_a_network(chromium: Any, address: str) 
         assert visit.foreign == []
 
 
-def test_one_button_shows_and_hides_all_code(chromium: Any, address: str) -> None:
+def test_a_card_s_link_opens_the_code_of_the_page(chromium: Any, address: str) -> None:
+    for page in ("chapters/no-retention", "figures/fig-no-retention-perplexity"):
+        with opened(chromium, f"{address}/{page}.html") as visit:
+            fold = visit.page.locator("#page-code")
+            assert not fold.evaluate_all("found => found.some(one => one.open)")
+            visit.page.evaluate(
+                "document.querySelectorAll('details.figure-card').forEach(d => { d.open = true; })"
+            )
+            visit.page.locator("a.figure-code").first.click()
+            visit.page.wait_for_url("**/chapters/no-retention.html#page-code")
+            visit.page.wait_for_function("document.getElementById('page-code').open")
+            assert fold.get_by_text("Protocol").first.is_visible()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_figure_is_enlarged_and_put_back_by_mouse_and_by_keys(
+    chromium: Any, address: str, width: int
+) -> None:
+    with opened(chromium, f"{address}/chapters/no-retention.html", width) as visit:
+        link = visit.page.locator("a.figure-whole").first
+        large = visit.page.get_by_role("dialog")
+        small = link.locator("img")
+        small.scroll_into_view_if_needed()
+        for start, end in (
+            (link.click, lambda: large.get_by_role("button", name="close").click()),
+            (lambda: link.press("Enter"), lambda: visit.page.keyboard.press("Escape")),
+        ):
+            start()
+            picture = large.locator("img")
+            assert picture.get_attribute("alt") == small.get_attribute("alt")
+            picture.evaluate("image => image.decode()")
+            assert picture.bounding_box()["width"] > 1.2 * small.bounding_box()["width"]
+            end()
+            assert large.count() == 0
+        assert visit.page.url.endswith("no-retention.html") and visit.errors == []
+        link.click()
+        assert_accessible(visit.page)
+
+
+def test_on_paper_a_figure_keeps_its_citation_and_nothing_is_to_be_pressed(
+    chromium: Any, address: str
+) -> None:
     with opened(chromium, f"{address}/chapters/no-retention.html") as visit:
-        cells = "() => [...document.querySelectorAll('main details.hide')].map(d => d.open)"
-        assert not any(visit.page.evaluate(cells))
-        button = visit.page.get_by_role("button", name="Show all code")
-        button.click()
-        assert all(visit.page.evaluate(cells))
-        visit.page.get_by_role("button", name="Hide all code").press("Enter")
-        assert not any(visit.page.evaluate(cells))
+        visit.page.emulate_media(media="print")
+        cited = visit.page.locator(".figure-print").first
+        assert cited.is_visible() and "CC BY" in cited.inner_text()
+        assert f"{address}/figures/fig-no-retention-perplexity.html" in cited.inner_text()
+        for pressed in ("button", "details.figure-card", "nav", ".prev-next-footer", "#page-code"):
+            assert visit.page.locator(f"{pressed}:visible").count() == 0, pressed
+        assert visit.page.locator("h1:visible").count() == 1
 
 
 def test_the_herd_is_moved_by_keys_and_stands_still_in_print(chromium: Any, address: str) -> None:

@@ -12,7 +12,7 @@ import jinja2
 import nbformat
 import yaml
 
-from collapse.book import cards
+from collapse.book import cards, theme
 from collapse.errors import BookError
 
 
@@ -44,11 +44,11 @@ def write(book: Path, notebooks: list[Path]) -> None:
                 )
             topics = known.figures[id].topics
             found.append(_card(public, id, notebook.stem) | {"topics": topics})
-    pages = {"index": cards.rendered("gallery.md", cards=found)}
+    pictures = {card["id"]: theme.image(public, card["id"], card["alt"]) for card in found}
+    pages = {"index": cards.rendered("gallery.md", cards=found, pictures=pictures)}
     for card in found:
         id = card["id"]
-        pages[id] = _page(card)
-        (folder / f"{id}.svg").write_bytes((public / f"{id}.svg").read_bytes())
+        pages[id] = _page(card, public)
         (public / f"{id}.bib").write_text(cards.bibtex(card, _url(id)) + "\n", encoding="utf-8")
     absent = {id: "It is not part of this build." for id in known.figures if id not in pages}
     absent |= known.gone
@@ -92,7 +92,7 @@ def _url(id: str) -> str:
     return f"{base}/figures/{id}.html" if base else ""
 
 
-def _page(card: cards.Card) -> str:
+def _page(card: cards.Card, public: Path) -> str:
     """The page of a figure, with what reference managers read in its head."""
     url = _url(card["id"])
     meta = {
@@ -105,7 +105,8 @@ def _page(card: cards.Card) -> str:
         **({"citation_public_url": url} if url else {}),
     }
     shown = cards.shown(card, folder="", is_open=True)
-    return cards.rendered("figure.md", card=card, meta=meta, shown=shown)
+    picture = theme.picture(public, card["id"], card["alt"], folder="")
+    return cards.rendered("figure.md", card=card, meta=meta, shown=shown, picture=picture)
 
 
 def _entry(card: cards.Card) -> dict[str, Any]:

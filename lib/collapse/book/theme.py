@@ -1,4 +1,4 @@
-"""What a page gets beyond the theme: figures in two widths, code at the end, unbroken numbers.
+"""What a page gets beyond the theme: figures in two widths, code at the end, numbers, tables.
 
 A Sphinx extension, named in `_config.yml`.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from nbformat import NotebookNode
 
@@ -19,11 +20,17 @@ _BLANK = "\u00a0"  # at which no line is broken
 _UNBROKEN = (
     (re.compile(r"(?<=\d) (?=\[[-−]?\d)"), _BLANK),  # 1.79 [1.73, 1.85]
     (re.compile(r"(\[[-−]?[\d.,]*\d,) (?=[-−]?\d[\d.,]*\])"), rf"\1{_BLANK}"),
-    (re.compile(r"(?<=\d) (?=%)"), _BLANK),
+    (re.compile(r"(?<=\d) ?(?=%)"), _BLANK),
     (re.compile(r"(?<![\w.–−-])-(?=\d)"), "−"),
 )
 # In HTML: a whole element that stays as it is, or the text between two tags.
 _BETWEEN_TAGS = re.compile(r"(<(code|pre|script|style|svg)\b.*?</\2>)|>[^<]+", re.S)
+_TABLE = re.compile(r"<table\b.*?</table>", re.S)
+_FOLD = re.compile(r'<details class="(?=[^"]*\bpage-code\b)')
+# A number, with a sign, a unit, an interval or a remark in brackets if it likes.
+_NUMBER = re.compile(r"[×<>≈+−-]?\s?\d[\d.,]*(\s?(%|×|s|min|h))?(\s?[\[(].*[\])])?")
+_ABSENT = ("", "–", "—", "not run yet")
+_WORDS = 24  # letters of a cell from which on it holds words, not a name or a number
 _CODE = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 FOLDED = ("hide-input", "hide-cell", "injected-parameters")
 
@@ -32,6 +39,7 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     """Have Sphinx call what is below."""
     app.connect("doctree-resolved", _draw_figures)
     app.connect("doctree-resolved", _set_numbers)
+    app.connect("html-page-context", _finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -81,22 +89,36 @@ def picture(public: Path, id: str, alt: str, folder: str) -> str:
         public: where the figure's files lie.
         folder: where they lie as seen from the page.
     """
-    wide, narrow = (_size(public / f"{id}{form}.svg") for form in ("", ".narrow"))
+    narrow = public / f"{id}.narrow.svg"
+    telephone = (
+        f'<source media="(max-width: 600px)" srcset="{folder}{narrow.name}" {_sides(narrow)}>'
+        if narrow.is_file()
+        else ""
+    )
     return (
-        f'<a class="figure-whole" href="{folder}{id}.svg"><picture>'
-        f'<source media="(max-width: 600px)" srcset="{folder}{id}.narrow.svg" '
-        f'width="{narrow[0]}" height="{narrow[1]}">'
-        f'<img src="{folder}{id}.svg" width="{wide[0]}" height="{wide[1]}" loading="lazy" '
-        f'alt="{html.escape(" ".join(alt.split()))}"></picture></a>'
+        f'<a class="figure-whole" href="{folder}{id}.svg"><picture>{telephone}'
+        f"{image(public, id, alt, folder)}</picture></a>"
     )
 
 
-def _size(path: Path) -> tuple[int, int]:
-    """Width and height of an SVG of Matplotlib's in pixels, of which it has 4 for 3 points."""
+def image(public: Path, id: str, alt: str, folder: str = "") -> str:
+    """A figure as one element of HTML, with its size and what is seen; as `picture`."""
+    told = html.escape(unbroken(" ".join(alt.split())))
+    size = _sides(public / f"{id}.svg")
+    return f'<img src="{folder}{id}.svg" {size} loading="lazy" alt="{told}">'
+
+
+def _sides(path: Path) -> str:
+    """Width and height of an SVG in pixels, of which there are 4 for 3 points, as HTML has them."""
     head = path.read_text(encoding="utf-8")[:2000]
-    sides = [re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', head) for side in ("width", "height")]
-    width, height = (round(float(side[1]) * 4 / 3) for side in sides if side)
-    return width, height
+    found = {
+        side: re.search(rf'<svg[^>]* {side}="([\d.]+)(pt)?"', head) for side in ("width", "height")
+    }
+    return " ".join(
+        f'{side}="{round(float(size[1]) * (4 / 3 if size[2] else 1))}"'
+        for side, size in found.items()
+        if size
+    )
 
 
 # -- numbers ---------------------------------------------------------------------------------
@@ -129,3 +151,52 @@ def unbroken(text: str) -> str:
     for found, better in _UNBROKEN:
         text = found.sub(better, text)
     return text
+
+
+# -- tables ----------------------------------------------------------------------------------
+
+
+def _finish(
+    app: "Sphinx", page: str, template: str, context: dict[str, Any], tree: nodes.document | None
+) -> None:
+    """Have the style sheet know which columns are numbers, and links know where the code lies."""
+    if "body" in context:
+        body = _TABLE.sub(lambda found: marked(found[0]), context["body"])
+        context["body"] = _FOLD.sub('<details id="page-code" class="', body)
+
+
+def marked(table: str) -> str:
+    """A table with its cells of numbers marked, and each cell naming its column.
+
+    One that holds words is marked to be stacked where it is narrow.
+
+    >>> marked("<table><tr><th>a</th></tr><tr><td>1</td></tr></table>").count("number")
+    2
+    """
+    soup = BeautifulSoup(table, "html.parser")
+    rows = [row.find_all(["td", "th"], recursive=False) for row in soup.find_all("tr")]
+    if len(rows) < 2:
+        return table
+    head, body = rows[0], rows[1:]
+    if not all(cell.name == "th" for cell in head):
+        return table
+    if any(len(row) != len(head) for row in body):  # a cell that spans several
+        return table
+    for column, name in enumerate(head):
+        cells = [row[column] for row in body]
+        texts = [cell.get_text().strip() for cell in cells]
+        told = [text for text in texts if text not in _ABSENT]
+        if told and all(_NUMBER.fullmatch(text) for text in told):
+            for cell in (name, *cells):
+                _mark(cell, "number")
+        for cell in cells:
+            cell["data-label"] = name.get_text().strip()
+    if len(head) > 2 and any(len(cell.get_text()) > _WORDS for row in body for cell in row[1:]):
+        for whole in soup.find_all("table"):
+            _mark(whole, "cards")
+    return str(soup)
+
+
+def _mark(element: Tag, name: str) -> None:
+    had: str | list[str] = element.get("class") or []
+    element["class"] = " ".join([*([had] if isinstance(had, str) else had), name])
