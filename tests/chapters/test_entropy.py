@@ -196,8 +196,8 @@ def test_the_last_column_says_when_each_run_moved() -> None:
         figure, _ = measures.gauges_figure({"one": runs})
         return {text.get_text() for text in figure.axes[0].texts}
 
-    assert "1 · 2 · 3" in told(seeds[:3]) and "1 · 2 · –" in told([*seeds[:2], seeds[3]])
-    assert "1 … –" in told(seeds)
+    assert "1 2 3" in told(seeds[:3]) and "1 2 –" in told([*seeds[:2], seeds[3]])
+    assert "1…–" in told(seeds)
     plt.close("all")
 
 
