@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from collapse.book import figures, ratios
 from collapse.experiment import sources
-from collapse.experiment.arms import Run, describe
+from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import facts, metrics, verdicts
 from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
@@ -121,7 +121,7 @@ def said(found: Found, shown: Run, domain: str) -> dict[str, str]:
     told: dict[str, Any] = {
         "models": len(record.generations), "seeds": len(general), "length": f"{length(shown):,}",
         "size": f"{record.base['parameters'] / 1e6:.2g}", "domain-title": sources.title(domain),
-        "runs": describe(runs_in(found)), "minutes": ratios.minutes(runs_in(found)),
+        "minutes": ratios.minutes(runs_in(found)),
         "claimed": f"{2 ** (4.2 - 2.5):.1f}", "compared": facts.COMPARED, "groups": facts.GROUPS,
         "words": ratios.ratio(general, "unigram_entropy"),
         "kept": vocabulary_ratio(general, length(shown)),

@@ -19,24 +19,24 @@ MOVED = 3.0  # standard errors: so far a measure must be from its value in gener
 CLIPPED = 50  # standard errors: what is farther is drawn and printed as if it were here
 # The measures that have an interval, as short as a telephone needs them.
 LABELS = {
-    "test_perplexity": "perplexity, human text",
-    "predictive_entropy": "entropy, human text",
-    "own_text_entropy": "entropy, own text",
-    "reference_entropy": "entropy, gen. 0's text",
+    "test_perplexity": "perplexity (human)",
+    "predictive_entropy": "entropy (human)",
+    "own_text_entropy": "entropy (own text)",
+    "reference_entropy": "entropy (gen. 0)",
     "overconfidence": "over-confidence",
-    "own_text_perplexity": "perplexity, own text",
+    "own_text_perplexity": "perplexity (own text)",
     "unigram_entropy": "words, plug-in",
-    "miller_madow": "words, Miller–Madow",
+    "miller_madow": "words, Miller–M.",
     "chao_shen": "words, Chao–Shen",
     "bigram_entropy": "word after one",
     "trigram_entropy": "word after two",
     "distinct_tokens": "different tokens",
     "moving_type_token_ratio": "different in 50",
-    "distinct_2_pooled": "different pairs, all",
-    "distinct_2_each": "different pairs, block",
-    "tail_coverage": "rare tokens written",
-    "tail_share": "share of rare tokens",
-    "divergence": "distance to human text",
+    "distinct_2_pooled": "pairs, all text",
+    "distinct_2_each": "pairs, by block",
+    "tail_coverage": "rare ones written",
+    "tail_share": "share of rare ones",
+    "divergence": "distance to human",
 }
 
 
@@ -158,10 +158,10 @@ def gauges_figure(arms: figures.Arms) -> tuple[Figure, pd.DataFrame]:
 
 
 def _each(firsts: pd.Series) -> str:
-    """`1 · 3 · –`: the generation in each run, or the first and the last of many."""
+    """`1 3 –`: the generation in each run, or the first and the last of many."""
     each = firsts.tolist() if len(firsts) < 4 else [firsts.min(), firsts.max(skipna=False)]
     words = ["–" if math.isnan(first) else f"{first:.0f}" for first in each]
-    return (" · " if len(firsts) < 4 else " … ").join(words)
+    return (" " if len(firsts) < 4 else "…").join(words)
 
 
 def _strip(axes: Axes, distances: pd.DataFrame, moved: list[str]) -> None:
@@ -177,9 +177,10 @@ def _strip(axes: Axes, distances: pd.DataFrame, moved: list[str]) -> None:
             axes.text(column + 1, row, number, ha="center", va="center",
                       color="white" if light[row, column] < 0.2 else figures.INK)  # fmt: skip
     for row, words in enumerate(moved):
-        axes.text(last + 1.55, row, words, ha="center", va="center", color=figures.INK)
-    axes.set_xlim(0.5, last + 2.6)
-    axes.set_xticks([*range(1, last + 1), last + 1.55], [*map(str, range(1, last + 1)), "moved in"])
+        axes.text(last + 1.4, row, words, ha="center", va="center", color=figures.INK)
+    axes.set_xlim(0.5, last + 2.3)
+    numbers = range(1, last + 1)
+    axes.set_xticks([*numbers, last + 1.4], [*map(str, numbers), "moved\nin"])
     axes.set_xlabel("generation")
     axes.grid(visible=False)
     axes.tick_params(length=0)

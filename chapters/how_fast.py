@@ -68,19 +68,17 @@ def said(found: Found | None) -> dict[str, str]:
     """Every number in the page's prose by its name there; `not run yet` where it was not measured.
 
     Named `KIND-CONTEST`: `times`, `paper` and `other` are this book's rate over that of its rival,
-    of the paper's way and of CTranslate2; `floor` is the share of the floor, and `bound` what the
-    floor is made of.
+    of the paper's way and of CTranslate2; `floor` is its share of the floor.
     """
     words = {}
     for contest, rival in RIVALS.items():
         words[f"times-{contest}"] = _times(found, contest, rival)
         words[f"paper-{contest}"] = _times(found, contest, PAPER)
         words[f"other-{contest}"] = _times(found, contest, OTHER)
-        words[f"floor-{contest}"] = words[f"bound-{contest}"] = NOT_YET
+        words[f"floor-{contest}"] = NOT_YET
         if found:
             used = shares(found, contest, statistics.median(found["contests"][contest][OURS]))
             words[f"floor-{contest}"] = f"{100 * max(used.values()):.0f} %"
-            words[f"bound-{contest}"] = max(used, key=lambda what: used[what])
     words["same-text"] = f"{100 * found['same_text']:.0f} %" if found else NOT_YET
     words["rounds"] = str(found["rounds"]) if found else NOT_YET
     words["where"] = origin(found) if found else NOT_YET
@@ -168,7 +166,8 @@ def growth(found: Found | None) -> HTML:
             {
                 "what grows": label,
                 "from, to": ", ".join(
-                    f"{end:,.0f}" if end < 1e6 else f"{end:.1e}" for end in (sizes[0], sizes[-1])
+                    f"{end:,.0f}" if end < 1e6 else f"{end / 1e9:,.3g} billion"
+                    for end in (sizes[0], sizes[-1])
                 ),
                 "times as much": f"{sizes[-1] / sizes[0]:.3g}",
                 "seconds": f"{least:.1f}, {most:.1f}",

@@ -62,7 +62,7 @@ def test_the_floor_is_what_takes_longer_operations_or_bytes() -> None:
     assert how_fast.floor(MEASURED, "five beams") == pytest.approx(100.0)  # tokens a second
     assert how_fast.floor(MEASURED, "sampling") == pytest.approx(50.0)
     words = how_fast.said(MEASURED)
-    assert (words["bound-five beams"], words["bound-sampling"]) == ("operations", "bytes")
+    assert words["floor-sampling"] == "30 %"  # 15 tokens a second, 2 of 100 bytes each
     assert words["floor-five beams"] == "60 %"  # 60 tokens a second, 10 of 1000 each
 
 

@@ -196,8 +196,8 @@ def test_the_last_column_says_when_each_run_moved() -> None:
         figure, _ = measures.gauges_figure({"one": runs})
         return {text.get_text() for text in figure.axes[0].texts}
 
-    assert "1 · 2 · 3" in told(seeds[:3]) and "1 · 2 · –" in told([*seeds[:2], seeds[3]])
-    assert "1 … –" in told(seeds)
+    assert "1 2 3" in told(seeds[:3]) and "1 2 –" in told([*seeds[:2], seeds[3]])
+    assert "1…–" in told(seeds)
     plt.close("all")
 
 
@@ -240,8 +240,7 @@ def test_every_number_of_the_page_is_a_number_an_interval_or_a_name() -> None:
     said = entropy.said(FOUND, ARMS["one"][0], "sotu")
     assert said["ent-whole-human"] == said["ent-gap-last"] == "not run yet"
     assert said["ent-models"] == "4" and said["ent-seeds"] == "2"
-    clauses = {"ent-runs", "ent-domain-title"}
-    assert all(len(words) < 40 for name, words in said.items() if name not in clauses)
+    assert all(len(words) < 40 for words in said.values())
 
 
 def test_a_table_of_claims_is_safe_markup() -> None:
