@@ -57,8 +57,8 @@ named:
 	*[[:space:]]*) echo "NAME='$$NAME' is not one chapter; give make chapter once for each" >&2; exit 2;; \
 	esac
 
-figure: install  ## make one figure again: make figure ID=fig-results [PARAMS="seed=3"] [SCALE=laptop]
-	@if [ -z "$$ID" ]; then echo 'Name a figure: make figure ID=fig-results' >&2; exit 2; fi
+figure: install  ## make one figure again: make figure ID=fig-one-axis [PARAMS="seed=3"] [SCALE=laptop]
+	@if [ -z "$$ID" ]; then echo 'Name a figure: make figure ID=fig-one-axis' >&2; exit 2; fi
 	BOOK_PARAMS="$$PARAMS" $(BOOK) figure "$$ID" --scale "$$SCALE"
 
 overnight: install  ## run both settings with SmolLM2-135M, a night on two cores; stopped, it goes on

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -13,6 +12,14 @@ ENTROPIES = {
     "plug-in": metrics.unigram_entropy,
     "Miller–Madow": metrics.miller_madow,
     "Chao–Shen": metrics.chao_shen,
+}
+VOCABULARIES = ("type-token ratio", "types in 500 tokens", "moving type-token ratio")
+SHORT = {
+    "Miller–Madow": "Miller–\nMadow",
+    "Chao–Shen": "Chao–\nShen",
+    "type-token ratio": "type-token\nratio",
+    "types in 500 tokens": "types in\n500 tokens",
+    "moving type-token ratio": "moving\nratio",
 }
 
 
@@ -55,18 +62,32 @@ def truth(types: int) -> float:
     return float(stats.entropy(zipf(types), base=2))
 
 
+def page() -> tuple[Figure, pd.DataFrame, dict[str, str], str]:
+    """The figure and its data, a number for the prose by its name there, and the alt text."""
+    types, lengths = 20_000, [500, 2000, 8000, 32_000, 128_000]
+    found = trial(types, lengths, samples=8, seed=0)
+    mean = found.groupby(["measure", "length"])["value"].mean()
+    rise = mean["plug-in", 32_000] - mean["plug-in", 2000]
+    alt = (
+        "Left, three curves rise towards the true entropy as the sample grows; from 500 tokens the "
+        f"plug-in estimate is {mean['plug-in', 500]:.1f} bits, from 128,000 Chao and Shen's is "
+        f"{mean['Chao–Shen', 128_000]:.2f}, above the truth. Right, the type-token ratio falls "
+        f"with length, to {mean['type-token ratio', 128_000]:.2f}; two other measures stay level."
+    )
+    return *figure(found, types), {"ent-rise": f"{rise:.2f}"}, alt
+
+
 def figure(data: pd.DataFrame, types: int) -> tuple[Figure, pd.DataFrame]:
     """Three estimators of entropy, and three measures of vocabulary, against sample size."""
-    figures.style()
-    drawn, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.2), layout="constrained")
+    drawn, (left, right) = figures.canvas(2, 3.2)
     exact = truth(types)
-    left.axhline(exact, color="black", lw=1.2)
+    left.axhline(exact, color=figures.INK, lw=1.2)
     left.annotate(
-        f"the truth, {exact:.2f} bits", (0.02, exact), xycoords=("axes fraction", "data"),
-        ha="left", va="bottom", fontsize=9,
+        f"truth, {exact:.2f} bits", (0.02, exact), xycoords=("axes fraction", "data"),
+        ha="left", va="bottom",
     )  # fmt: skip
-    others = [name for name in data["measure"].unique() if name not in ENTROPIES]
-    for axes, names in ((left, list(ENTROPIES)), (right, others)):
+    for axes, names in ((left, list(ENTROPIES)), (right, list(VOCABULARIES))):
+        ends = []
         for index, name in enumerate(names):
             rows = data[data["measure"] == name].groupby("length")["value"]
             mean, low, high = rows.mean(), rows.min(), rows.max()
@@ -74,11 +95,14 @@ def figure(data: pd.DataFrame, types: int) -> tuple[Figure, pd.DataFrame]:
             axes.fill_between(mean.index, low, high, color=colour, alpha=0.2, lw=0)
             axes.plot(
                 mean.index, mean, color=colour, marker=figures.MARKERS[index],
-                ls=figures.LINES[index], mfc="white", label=name,
+                ls=figures.LINES[index], mfc="white",
             )  # fmt: skip
+            ends.append((SHORT.get(name, name), mean.iloc[-1], colour))
         axes.set(xscale="log", xlabel="tokens in the sample")
+        figures.plain_numbers(axes.xaxis)
+        if axes is right:
+            axes.set_ylim(0, 1)
+        figures.name_lines(axes, ends)
     left.set(ylabel="estimate of the entropy (bits)", title="Entropy")
-    left.legend(loc="lower right")
-    right.set(ylabel="types ÷ tokens", ylim=(0, 1), title="Vocabulary")
-    right.legend(loc="lower left", fontsize=9)
+    right.set(ylabel="types ÷ tokens", title="Vocabulary")
     return drawn, data

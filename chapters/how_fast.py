@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -24,6 +23,8 @@ GROWING = {
 }
 # Blocks of 64 of OPT's tokens in WikiText-2.
 TRAIN, VALID, TEST = 37_000, 3_880, 4_360
+
+_RIVALS = " or ".join(dict.fromkeys(RIVALS.values()))
 
 Found = dict[str, Any]  # measurements, as `measured.read` gives them
 
@@ -67,23 +68,21 @@ def said(found: Found | None) -> dict[str, str]:
     """Every number in the page's prose by its name there; `not run yet` where it was not measured.
 
     Named `KIND-CONTEST`: `times`, `paper` and `other` are this book's rate over that of its rival,
-    of the paper's way and of CTranslate2; `asked` is what it was to be, `verdict` whether the
-    median is; `floor` is the share of the floor, and `bound` what the floor is made of.
+    of the paper's way and of CTranslate2; `floor` is the share of the floor, and `bound` what the
+    floor is made of.
     """
-    words = {f"asked-{contest}": f"{times:g}" for contest, times in ASKED.items()}
+    words = {}
     for contest, rival in RIVALS.items():
         words[f"times-{contest}"] = _times(found, contest, rival)
         words[f"paper-{contest}"] = _times(found, contest, PAPER)
         words[f"other-{contest}"] = _times(found, contest, OTHER)
-        words[f"verdict-{contest}"] = words[f"floor-{contest}"] = NOT_YET
-        words[f"bound-{contest}"] = NOT_YET
+        words[f"floor-{contest}"] = words[f"bound-{contest}"] = NOT_YET
         if found:
-            reached = statistics.median(ratios(found, contest)) >= ASKED[contest]
             used = shares(found, contest, statistics.median(found["contests"][contest][OURS]))
-            words[f"verdict-{contest}"] = "reached" if reached else "not reached"
-            words[f"floor-{contest}"] = f"{max(used.values()):.0%}"
+            words[f"floor-{contest}"] = f"{100 * max(used.values()):.0f} %"
             words[f"bound-{contest}"] = max(used, key=lambda what: used[what])
-    words["same-text"] = f"{found['same_text']:.0%}" if found else NOT_YET
+    words["same-text"] = f"{100 * found['same_text']:.0f} %" if found else NOT_YET
+    words["rounds"] = str(found["rounds"]) if found else NOT_YET
     words["where"] = origin(found) if found else NOT_YET
     return words
 
@@ -108,7 +107,7 @@ def origin(found: Found) -> str:
 
 
 def contestants(found: Found | None, kind: str) -> HTML:
-    """Every side of every contest: tokens a second, times the rival, shares of the machine.
+    """Every side of every contest: tokens a second, times the rival, share of the floor.
 
     Args:
         kind: of machine, for the sentence that stands in for a table that is missing.
@@ -126,19 +125,30 @@ def contestants(found: Found | None, kind: str) -> HTML:
                     "contest": contest,
                     "who": side,
                     "tokens a second": f"{median:,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
-                    f"times {' or '.join(dict.fromkeys(RIVALS.values()))}": in_words(
+                    f"times {_RIVALS}": in_words(
                         [one / two for one, two in zip(rates, rival, strict=True)]
                     ),
-                    "of the machine's operations": f"{used['operations']:.0%}",
-                    "of its bytes": f"{used['bytes']:.0%}",
+                    "of the floor": f"{100 * max(used.values()):.0f} %",
                 }
             )
     earlier = (
-        "These measurements are of an earlier version. It also ran a plain training loop in the "
-        "style of the paper's code, which the table still shows, and split the time by kind of "
-        "operation, which is no longer done."
+        "Measured on an earlier version, which also ran a plain training loop in the style of the "
+        "paper's code."
     )
     return figures.table(rows, earlier if "profiles" in found else "")
+
+
+def marks(found: Found | None) -> HTML:
+    """How many times as fast as its rival each contest was to be, and whether the median is."""
+    rows = []
+    for contest, rival in RIVALS.items():
+        row = {"contest": contest, f"asked: times {_RIVALS}": f"{ASKED[contest]:g}"}
+        row |= {"measured": _times(found, contest, rival), "mark": NOT_YET}
+        if found:
+            reached = statistics.median(ratios(found, contest)) >= ASKED[contest]
+            row["mark"] = "reached" if reached else "not reached"
+        rows.append(row)
+    return figures.table(rows)
 
 
 def growth(found: Found | None) -> HTML:
@@ -163,7 +173,7 @@ def growth(found: Found | None) -> HTML:
                 "times as much": f"{sizes[-1] / sizes[0]:.3g}",
                 "seconds": f"{least:.1f}, {most:.1f}",
                 "times as long": f"{most / least:.1f}",
-                "slope [95 %]": f"{value:.2f} [{low:.2f}, {high:.2f}]",
+                "slope": f"{value:.2f} [{low:.2f}, {high:.2f}]",
             }
         )
     return figures.table(rows)
@@ -199,7 +209,7 @@ def whole_runs(found: Found | None, settings: Sequence[Protocol]) -> HTML:
                 "models": str(setting.generations),
                 "hours of the machine": f"{hours['here']:,.2f}",
                 "at the floor": f"{hours['floor']:,.2f}",
-                "share of the floor": f"{hours['floor'] / hours['here']:.0%}",
+                "share of the floor": f"{100 * hours['floor'] / hours['here']:.0f} %",
             }
         )
     return figures.table(rows)
@@ -209,31 +219,35 @@ def whole_runs(found: Found | None, settings: Sequence[Protocol]) -> HTML:
 
 
 def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
-    """Tokens a second of each side, every round a dot, medians as bars, floors as lines.
+    """Each side's share of the floor, every round a dot, medians as bars with tokens a second.
 
     Returns:
         the figure and its data: one row a contest, side and round.
     """
-    figures.style()
-    heights = [len(sides) for sides in found["contests"].values()]
-    figure, axes = plt.subplots(
-        len(heights), 1, figsize=(9.2, 1.1 + 0.42 * sum(heights) + 0.5 * len(heights)),
-        layout="constrained", gridspec_kw={"height_ratios": heights},
-    )  # fmt: skip
-    data = []
-    for axis, (name, sides) in zip(axes, found["contests"].items(), strict=True):
-        limit = floor(found, name)
-        for row, (side, rates) in enumerate(sides.items()):
+    figure, axes = figures.canvas(1, 4.4)
+    row, data, names = 0.0, [], {}
+    for contest, sides in found["contests"].items():
+        axes.text(0, row, contest, weight="bold", va="center", color=figures.INK)
+        limit = floor(found, contest)
+        for side, rates in sorted(sides.items(), key=lambda one: -statistics.median(one[1])):
+            row += 1
+            names[row] = side.partition(", batches")[0].partition(":")[0]
+            middle = statistics.median(rates)
             colour = figures.COLOURS[0] if side == OURS else "#BBBBBB"
-            axis.barh(row, statistics.median(rates), 0.62, color=colour)
-            axis.plot(rates, [row] * len(rates), "o", mfc="white", mec="black", ms=5)
+            axes.barh(row, 100 * middle / limit, 0.62, color=colour)
+            shown = [100 * rate / limit for rate in rates]
+            axes.plot(shown, [row] * len(rates), "o", mfc="white", mec=figures.INK, ms=4)
+            axes.annotate(f"{middle:,.0f}", (max(shown), row), xytext=(6, 0), va="center",
+                          textcoords="offset points", color=figures.INK)  # fmt: skip
             measured = {"round": range(len(rates)), "tokens_per_second": rates, "floor": limit}
-            data.append(pd.DataFrame({"contest": name, "side": side, **measured}))
-        axis.axvline(limit, color=figures.COLOURS[1], ls="--")
-        axis.set_yticks(range(len(sides)), list(sides))
-        axis.invert_yaxis()
-        axis.set_xlim(0)
-        axis.grid(axis="y", visible=False)
-        axis.set_title(f"{name} (dashed: the floor)", loc="left", fontsize=12)
-    axes[-1].set_xlabel("tokens per second")
+            data.append(pd.DataFrame({"contest": contest, "side": side, **measured}))
+        row += 1.5
+    axes.axvline(100, color=figures.COLOURS[1], ls="--")
+    axes.annotate(
+        "the floor", (100, 1), xycoords=("data", "axes fraction"), ha="right", va="bottom",
+        color=figures.COLOURS[1],
+    )  # fmt: skip
+    axes.set_yticks(list(names), list(names.values()))
+    axes.set(xlim=(0, 104), ylim=(row - 0.8, -0.7), xlabel="share of what the machine allows (%)")
+    axes.grid(axis="y", visible=False)
     return figure, pd.concat(data, ignore_index=True)

@@ -18,7 +18,15 @@ from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure import verdicts
 from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
-from collapse.measure.verdicts import MARGIN, NOT_READ, Claim, Phrases
+from collapse.measure.verdicts import (
+    AGREES,
+    CANNOT_TELL,
+    DISAGREES,
+    MARGIN,
+    NOT_READ,
+    Claim,
+    Phrases,
+)
 
 Doses = Mapping[float, list[Run]]  # synthetic share -> runs that differ by seed alone
 Mended = dict[tuple[int, int], list[Run]]  # rounds of collapse before, human blocks -> runs
@@ -30,10 +38,10 @@ COLUMNS = {
     "tail_coverage": "rare human tokens still written",
     "moving_type_token_ratio": "moving type-token ratio",
 }
-PRESS = "“AI Self-Poisoning”, AINews, May 2026"
+PRESS = "“AI Self-Poisoning”"
 WITHIN = "within the margin"
-_MARGINS = Phrases("below the margin", WITHIN, "above the margin", verdicts.UNDECIDED)
-_PACE = Phrases("it slows", "its pace is steady", "it accelerates", "its pace may be steady or not")
+_PERCENT = 1.3  # a ratio below is told in per cent
+_MARGINS = Phrases("below the margin", WITHIN, "above the margin", CANNOT_TELL)
 
 
 def grid(doses: Doses) -> pd.DataFrame:
@@ -69,6 +77,26 @@ def middle(doses: Doses) -> float:
     return min((share for share in doses if 0 < share < 1), key=lambda share: abs(share - 0.5))
 
 
+def since(found: pd.DataFrame, share: float, before: int, end: int) -> PerSeed:
+    """Perplexity in a generation over that in one before, each relative to share 0."""
+    now, then = (change(found, share, number, "test_perplexity") for number in (end, before))
+    return now / then
+
+
+def worse(measured: PerSeed) -> str:
+    """A ratio with its interval: in per cent more below 1.3 times, as a factor from there on.
+
+    >>> worse(PerSeed({0: 1.2}, 1.2, 1.1, 1.3)), worse(PerSeed({0: 2.0}, 2.0, 1.5, 2.5))
+    ('20 % [10, 30]', '×2.00 [1.50, 2.50]')
+    """
+    if not measured.mean < _PERCENT:
+        return f"×{measured}" if measured.by_seed else NOT_RUN
+    mean, low, high = (100 * (end - 1) for end in (measured.mean, measured.low, measured.high))
+    digits = 0 if mean >= 10 else 1
+    told = f"{mean:.{digits}f} %"
+    return told if math.isnan(low) else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
 # -- equivalence -------------------------------------------------------------------------------
 
 
@@ -80,7 +108,7 @@ def equivalence(found: pd.DataFrame, column: str = "test_perplexity") -> pd.Data
     a test by itself.
 
     Columns: `share`, `generation`, `seeds`, `change` with `low` and `high`, in per cent; `verdict`:
-    `within the margin`, `above the margin`, `below the margin`, `undecided` and why.
+    `within the margin`, `above the margin`, `below the margin` or `cannot tell`.
     """
     bound, rows = math.log1p(MARGIN), []
     columns = ["share", "generation", "seeds", "change", "low", "high", "verdict"]
@@ -111,21 +139,6 @@ def every_share(tested: pd.DataFrame, generation: int) -> str:
     rows = tested[tested["generation"] == generation]
     changes = [f"{100 * s:g} %: {told(tested, s, generation)}" for s in rows["share"]]
     return "; ".join(map(", ".join, zip(changes, rows["verdict"], strict=True))) or NOT_RUN
-
-
-def where(tested: pd.DataFrame, generation: int) -> str:
-    """In a sentence, up to which share a change is ruled out, and from which on it is shown."""
-    up_to, start = certain_up_to(tested, generation), certain_from(tested, generation)
-    limit = f"a rise of more than {100 * MARGIN:g} %"
-    if not (tested["generation"] == generation).any():
-        return "this is not run yet"
-    first = f"{limit} is ruled out up to a share of {100 * up_to:g} %"
-    if math.isnan(up_to):
-        first = f"{limit} is ruled out at no share"
-    last = "shown at none" if math.isnan(start) else f"shown from {100 * start:g} % on"
-    any_ = certain_from(tested, generation, 0.0)
-    smaller = "at none" if math.isnan(any_) else f"from {100 * any_:g} % on"
-    return f"{first}, and {last}; a rise of whatever size is shown {smaller}"
 
 
 def certain_from(tested: pd.DataFrame, generation: int, margin: float = MARGIN) -> float:
@@ -175,20 +188,6 @@ def acceleration(runs: list[Run], column: str = "nats") -> PerSeed:
     )
 
 
-def pace_in_words(measured: PerSeed) -> str:
-    """What a slope of increments says; one within `MARGIN` of 0 is none."""
-    return verdicts.judge(measured, -MARGIN, MARGIN, _PACE)
-
-
-def best_human_share(doses: Doses) -> dict[int, float]:
-    """By seed, the human share with the lowest perplexity in the last generation."""
-    ends: dict[int, dict[float, float]] = {}
-    for share, runs in doses.items():
-        for seed, value in ratios.by_seed(runs, _end).items():
-            ends.setdefault(seed, {})[1 - share] = value
-    return {seed: min(values, key=values.__getitem__) for seed, values in sorted(ends.items())}
-
-
 def _end(run: Run) -> float:
     return float(run.record.generations["test_perplexity"].iloc[-1])
 
@@ -223,45 +222,12 @@ def regained(runs: list[Run]) -> PerSeed:
     )
 
 
-def epochs_back(runs: list[Run]) -> dict[int, int | None]:
-    """By seed, the epochs after which validation loss is that of generation 0; None if never."""
-
-    def of(run: Run) -> int | None:
-        rows = curve(run)
-        original = float(run.record.generations["valid_perplexity"].iloc[0])
-        there = rows["epoch"][rows["perplexity"] <= original]
-        return None if there.empty else int(there.iloc[0])
-
-    return ratios.by_seed(runs, of)
-
-
 def beside(runs: list[Run], others: list[Run]) -> PerSeed:
     """Last test perplexity of one arm over another's, seed by seed."""
     return over_seeds(ratios.by_seed(runs, _end)) / over_seeds(ratios.by_seed(others, _end))
 
 
-def enough(mended: Mended, rounds: int) -> int | None:
-    """The least number of blocks after which all seeds are back at generation 0's loss."""
-    for (before, blocks), runs in sorted(mended.items()):
-        if before == rounds and min(regained(runs).by_seed.values(), default=0) >= 1:
-            return blocks
-    return None
-
-
 # -- claims ------------------------------------------------------------------------------------
-
-
-def best_mixture(doses: Doses, tested: pd.DataFrame, end: int) -> str:
-    """Whether any mixture is better than human text alone, at equal length of text."""
-    ends = tested[tested["generation"] == end]
-    if not best_human_share(doses) or ends.empty:
-        return NOT_RUN
-    if ends["low"].isna().all():
-        return "undecided, as one seed gives no interval"
-    better = ends[ends["high"] < 0]
-    if len(better):
-        return f"better with {100 * (1 - better['share'].iloc[0]):g} % human text than with all"
-    return "no mixture tried is better than human text alone"
 
 
 def claims(doses: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
@@ -290,37 +256,35 @@ def claims(doses: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
     return [
         Claim(
             "even small percentages of synthetic data raise error", PRESS,
-            "change of perplexity by synthetic share, last generation",
+            "perplexity against human text alone",
             each(lambda share: told(tested, share, end)), NOT_READ,
         ),
         Claim(
             "and cut lexical diversity", PRESS,
-            "distinct tokens by synthetic share, ÷ those with none, last generation",
+            "distinct tokens ÷ those with human text alone",
             each(lambda share: str(cell(share, end, "distinct_tokens"))), NOT_READ,
         ),
         Claim(
             "two per cent of synthetic text led to “toxic repetition”", PRESS,
-            "change of the moving type-token ratio, which repetition lowers, 2 % synthetic",
+            "moving type-token ratio, which repetition lowers, 2 % synthetic",
             told(repetition, 0.02, end), NOT_READ,
         ),
         Claim(
-            "scores fall (a table in which generation and share rise together)", PRESS,
-            f"perplexity: all ÷ {100 * half:g} % synthetic, generation 1; "
-            "last generation ÷ 1, all synthetic",
+            "scores fall as share and generation rise together", PRESS,
+            f"perplexity: all synthetic ÷ {100 * half:g} %, generation 1; "
+            "all synthetic, last generation ÷ 1",
             f"{by_share}; {by_generation}", NOT_READ,
         ),
         Claim(
             "degradation is not linear, it accelerates", PRESS,
-            "growth from generation to generation, synthetic text alone: of loss, nats; of "
-            "perplexity ÷ that of generation 0",
+            "synthetic text alone, growth of the steps: of loss, in nats; of perplexity ÷ that of "
+            "generation 0",
             f"{pace['nats']}; {pace['points']}", NOT_READ,
         ),
         Claim(
-            "the best weight of human data is 0.618", "He et al. 2025; half human, half synthetic",
-            "variance at which a chain settles, least at a weight of",
+            "the best weight of human data is 0.618", "He et al. 2025",
+            "a fitted mean, as many human as synthetic data: weight with the least variance",
             f"{least:.3f} by the law",
-            "reproduced, for a mean, as a weight and not as a share"
-            if abs(least - drift.GOLDEN) < 0.001
-            else "not reproduced",
+            AGREES if abs(least - drift.GOLDEN) < 0.001 else DISAGREES,
         ),
     ]  # fmt: skip

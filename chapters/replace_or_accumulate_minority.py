@@ -6,13 +6,13 @@ them.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from collapse.book import figures
@@ -87,8 +87,8 @@ def whole(tokenizer: Any, words: Sequence[str]) -> dict[str, int]:
 def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
     """What each generation's text says of women and of men, and how well it reads of women.
 
-    Columns: `arm`, `seed`, `generation`; `women`, `men`: tokens that tell; `per_thousand`: tokens
-    of women in a thousand; `loss_women`, `loss_others`: nats a token on human blocks of each kind.
+    Columns: `arm`, `seed`, `generation`; `women`, `men`: tokens that tell, of `tokens` in all;
+    `loss_women`, `loss_others`: nats a token on human blocks of each kind.
     """
     parts = []
     for arm, runs in arms.items():
@@ -100,7 +100,7 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
             parts.append(
                 part.assign(
                     men=counts[:, seen.men].sum(1),
-                    per_thousand=1000 * women / counts.sum(1),
+                    tokens=counts.sum(1),
                     loss_women=_mean(nll, seen.blocks),
                     loss_others=_mean(nll, seen.others),
                 )
@@ -110,28 +110,6 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
 
 def _mean(nll: np.ndarray, picked: np.ndarray) -> Any:
     return nll[:, picked].mean(1, dtype=float) if picked.any() else math.nan
-
-
-def human_rate(run: Run, seen: Lens) -> float:
-    """Tokens of women in a thousand of what human authors wrote in the place of a run's text."""
-    counts = run.record.arrays["human_counts"]
-    return float(1000 * counts[seen.women].sum() / counts.sum())
-
-
-def in_words(runs: list[Run], seen: Lens) -> str:
-    """How many tokens of human text tell of women, and how many of men."""
-    if not runs:
-        return NOT_RUN
-    counts = runs[0].record.arrays["human_counts"]
-    women, men = (int(counts[tokens].sum()) for tokens in (seen.women, seen.men))
-    return f"{women} tokens for women and {men} for men"
-
-
-def kept(rows: pd.DataFrame) -> PerSeed:
-    """Of one arm, tokens of women in a thousand in the last generation, over seeds."""
-    picked = rows[rows["generation"] == rows["generation"].max()]
-    found = over_seeds(dict(zip(picked["seed"], picked["per_thousand"], strict=True)))
-    return replace(found, low=max(found.low, 0.0))  # Student's interval does not know of the 0
 
 
 def lost_more(rows: pd.DataFrame) -> PerSeed:
@@ -145,58 +123,89 @@ def lost_more(rows: pd.DataFrame) -> PerSeed:
     return over_seeds(ratio.to_dict(), ratio=True)
 
 
+# -- as dots ---------------------------------------------------------------------------------
+
+_ROWS = 16  # of dots, in the fullest cell
+_NAME, _COUNT = 5.5, 5.5  # room for a strip's name and for its counts, in rows of dots
+
+
 def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame]:
-    """By arm: tokens of women in the last generation's text, and what was unlearnt of such text."""
-    figures.style()
-    made, (left, right) = plt.subplots(
-        1, 2, figsize=(10, 1.6 + 0.55 * len(arms)), layout="constrained", sharey=True
-    )
-    data = table(arms, seen)
-    for index, (arm, runs) in enumerate(arms.items()):
-        if not runs:
-            continue
-        rows = data[data["arm"] == arm]
-        colour, marker = figures.COLOURS[index % 4], figures.MARKERS[index % 4]
-        figures.seeds_and_interval(left, index, kept(rows), colour, marker)
-        figures.seeds_and_interval(right, index, lost_more(rows), colour, marker)
-    shown = [run for runs in arms.values() for run in runs]
-    if shown:
-        first = data[data["generation"] == 0]["per_thousand"].mean()
-        for value, line, label in (
-            (human_rate(shown[0], seen), ":", "human text"),
-            (first, "--", "generation 0"),
-        ):
-            left.axvline(value, color="black", lw=1.2, ls=line, label=label)
-        left.legend(fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
-    right.axvline(1, color="#333333", lw=1)
-    left.set_xlim(left=-0.03 * left.get_xlim()[1])  # a rate is not below 0, whatever its interval
-    left.set(xlabel="words for women in 1,000 tokens")
-    right.set(xlabel="growth on text about women ÷ about men")
-    left.set_yticks(range(len(arms)), list(arms))
-    left.set_ylim(max(len(arms), 1) - 0.5, -0.5)
+    """A strip for each arm: a dot for each word for women, by generation and seed."""
+    shown = {arm: runs for arm, runs in arms.items() if runs}
+    data, strip = table(shown, seen), _ROWS + _NAME + _COUNT
+    made, axes = figures.canvas(height=0.6 + 0.036 * strip * max(len(shown), 2))
+    last = int(data["generation"].max()) if len(data) else 1
+    wide = -(-int(data["women"].max()) // _ROWS) if len(data) else 1
+    for place, (arm, rows) in enumerate(data.groupby("arm", sort=False)):
+        ground = -strip * (place + 1) + _COUNT
+        axes.text(-0.46, ground + _ROWS + 0.8, str(arm), weight="bold", va="bottom")
+        for number, cell in rows.groupby("generation"):
+            _dots(axes, (float(number), ground), cell["women"].tolist(), max(wide, 1))
+            axes.text(
+                float(number), ground - 0.8, f"{cell['women'].sum():,}", ha="center", va="top"
+            )
+    axes.set(xlim=(-0.5, last + 0.5), ylim=(-strip * max(len(shown), 1), 0))
+    axes.set(xlabel="generation (0 = trained on human text)", ylabel="words for women")
+    axes.set_xticks(range(last + 1))
+    axes.set_yticks([])
+    axes.grid(False)
     return made, data
 
 
-def by_arm(data: pd.DataFrame, number: Callable[[pd.DataFrame], PerSeed]) -> dict[str, PerSeed]:
-    """A number of each arm; `data` as `figure` gives it."""
-    return {str(arm): number(rows) for arm, rows in data.groupby("arm", sort=False)}
+def _dots(axes: Axes, place: tuple[float, float], counts: list[int], wide: int) -> None:
+    """Counts as dots, a block for each seed, side by side."""
+    pitch = 0.9 / (len(counts) * (wide + 1.5) - 1.5)
+    for block, count in enumerate(counts):
+        at = np.arange(count)
+        x = place[0] - 0.45 + pitch * (0.5 + block * (wide + 1.5) + at % wide)
+        axes.scatter(x, place[1] + 0.5 + at // wide, s=2.4, lw=0, color=figures.INK)
 
 
-def numbers(runs: list[Run], seen: Lens, data: pd.DataFrame) -> dict[str, str]:
-    """What the text says of words for women and for men, by name; `data` as `figure` gives it."""
-    ends, unlearnt = by_arm(data, kept), by_arm(data, lost_more)
-    names = {"nothing retained": "none", "accumulated, equal steps": "acc"}
-    names |= {arm: arm.split()[-1] for arm in ends if arm.endswith(("fresh", "fixed"))}
+# -- as numbers ------------------------------------------------------------------------------
+
+
+def rows_of(arms: dict[str, list[Run]], seen: Lens) -> list[dict[str, str]]:
+    """Counts of words for women and for men, all seeds together, and what was unlearnt of them."""
+    found = []
+    for arm, runs in arms.items():
+        if not runs:
+            continue
+        rows = table({arm: runs}, seen)
+        ends = {n: rows[rows["generation"] == n].sum() for n in (0, rows["generation"].max())}
+        (first, last) = ends.values()
+        row = {"setting": arm}
+        for kind in ("women", "men"):
+            row[f"words for {kind}, first → last"] = f"{int(first[kind]):,} → {int(last[kind]):,}"
+            row[f"{kind}, last, in 1,000 tokens"] = f"{1000 * last[kind] / last['tokens']:.2f}"
+        found.append(row | {"unlearnt": str(lost_more(rows))})
+    return found
+
+
+def numbers(arms: dict[str, list[Run]], seen: Lens) -> dict[str, str]:
+    """Counts in the first and the last generation, all seeds together, by name.
+
+    Args:
+        arms: by the short name that they have in the names of the numbers.
+    """
     found = {
         "min-words": ", ".join(f"“{word}”" for word in seen.words)
         or "none, as the tokeniser has none whole",
-        "min-blocks": f"{int(seen.blocks.sum())}",
-        "min-others": f"{int(seen.others.sum())} of {len(seen.others)}",
-        "min-human": f"{human_rate(runs[0], seen):.2f}" if runs else NOT_RUN,
-        "min-ratio": in_words(runs, seen),
+        "min-blocks": str(int(seen.blocks.sum())),
+        "min-others": str(int(seen.others.sum())),
     }
-    for name in ("none", "acc", "fresh", "fixed"):
-        arm = next((arm for arm, short in names.items() if short == name), "")
-        found[f"min-{name}"] = str(ends.get(arm, NOT_RUN))
-        found[f"min-{name}-loss"] = str(unlearnt.get(arm, NOT_RUN))
-    return found
+    for name, runs in arms.items():
+        rows = table({name: runs}, seen)
+        for when in ("first", "last"):
+            told = dict.fromkeys(("women", "men", "tokens"), NOT_RUN)
+            if runs:
+                number = 0 if when == "first" else rows["generation"].max()
+                sums = rows[rows["generation"] == number].sum()
+                told = {kind: f"{int(sums[kind]):,}" for kind in told}
+            found |= {f"min-{name}-{kind}-{when}": value for kind, value in told.items()}
+        found[f"min-{name}-loss"] = str(lost_more(rows)) if runs else NOT_RUN
+    if runs := next(iter(arms.values())):
+        counts = runs[0].record.arrays["human_counts"]
+        found["min-human-women"], found["min-human-men"] = (
+            str(int(counts[tokens].sum())) for tokens in (seen.women, seen.men)
+        )
+    return {"min-human-women": NOT_RUN, "min-human-men": NOT_RUN} | found

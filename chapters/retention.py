@@ -12,9 +12,9 @@ from collapse.book import chapter, ratios
 from collapse.experiment import arms, corpus, models
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Arm
-from collapse.measure import metrics, verdicts
+from collapse.measure import metrics
 from collapse.measure.per_seed import NOT_RUN, over_seeds
-from collapse.measure.verdicts import Phrases, Reference
+from collapse.measure.verdicts import Reference
 
 # Shumailov et al. 2024, p. 757-758 and the axes of Fig. 1b and 1c, as ratios of the last model's
 # perplexity to that of model 0; the arithmetic is ours.
@@ -28,9 +28,6 @@ NOTHING_RETAINED = Reference(1.40, 1.82, "the paper,\ntwo readings")
 # Chapter -> the range that the paper gives for its setting.
 SETTINGS = {"no-retention": NOTHING_RETAINED, "ten-percent-retention": MINOR_DEGRADATION}
 
-_STEADY = "has not measurably changed"
-_TAIL = Phrases("has shrunk", _STEADY, "has grown", _STEADY)
-_MASS = Phrases("moves to the left", "stays", "moves to the right", "does not clearly move")
 MEANS = {
     "test": "test_perplexity", "no_eos": "test_perplexity_no_eos",
     "distinct": "distinct_tokens", "unigram": "unigram_entropy",
@@ -88,50 +85,16 @@ def epochs_chosen(runs: list[Run]) -> str:
     return f"{chosen.min():.0f} to {chosen.max():.0f}" if len(chosen) else NOT_RUN
 
 
-def tail_in_words(runs: list[Run], side: str) -> str:
-    """What became of a tail, `below` or `above`, that holds 1 % of generation 0's blocks.
+def tail_share(runs: list[Run], side: str) -> str:
+    """The last generation's blocks in a tail, `below` or `above`, with 1 % of generation 0's.
 
-    A share a seed, with Student's interval over seeds; a share is not below 0, whatever that says.
+    In per cent, a share a seed, with Student's interval over seeds, which does not go below 0.
     """
-    if not runs:
-        return NOT_RUN
     shares = ratios.by_seed(runs, lambda run: metrics.tails(run.record.arrays["text_nll"])[side])
-    first = over_seeds({seed: share.iloc[0] for seed, share in shares.items()}).mean
-    last = over_seeds({seed: share.iloc[-1] for seed, share in shares.items()})
-    each = ", ".join(f"{100 * share:.1f}" for share in last.by_seed.values())
-    if len(runs) == 1:
-        return f"holds {each} % (one seed, no interval)"
-    ends = f"[{100 * max(last.low, 0):.1f}, {100 * last.high:.1f}]"
-    word = verdicts.judge(last, first, first, _TAIL)
-    return f"{word} and holds {100 * last.mean:.1f} % {ends} (by seed: {each})"
-
-
-def mass_in_words(runs: list[Run]) -> str:
-    """Where the text's median perplexity under generation 0 goes, over seeds."""
-    moved = ratios.ratio(runs, "text_perplexity_median")
-    if len(runs) == 1:
-        return f"is, in its one seed, at {moved.mean:.2f} times the median of generation 0's"
-    word = verdicts.change(moved, _MASS)
-    return f"{word} (last ÷ first median: {moved})"
-
-
-def why_sampled(runs: list[Run], beam: list[Run]) -> str:
-    """Why the small model samples where the paper searches with beams, from a run of each."""
-    if not beam:
-        return "It does not write by beam search as in the paper; how that does is not run yet."
-    counts = [
-        " and ".join(
-            f"{n:.0f}" for n in ratios.table(arm).groupby("generation").distinct_tokens.mean()[:2]
-        )
-        for arm in (runs, beam)
-    ]
-    return (
-        "It samples where the paper searches with beams, for a measured reason. Sampling writes "
-        f"{counts[0]} different tokens in generations 0 and 1; five beams write {counts[1]} with "
-        "the same model, which leaves little to learn from. What is sampled is cut to the most "
-        "likely tokens that together carry the probability top-p, so each generation loses its "
-        "tail, as it does with beam search, which looks for likely text."
-    )
+    last = over_seeds({seed: 100 * float(share.iloc[-1]) for seed, share in shares.items()})
+    if math.isnan(last.low):
+        return f"{last.mean:.1f} %" if runs else NOT_RUN
+    return f"{last.mean:.1f} % [{max(last.low, 0):.1f}, {last.high:.1f}]"
 
 
 def copies(run: Run, length: int = 4) -> pd.DataFrame:

@@ -1,156 +1,119 @@
-"""The figures that the two chapters on retained text share, and those of one of them alone."""
+"""The figures that the two chapters on kept text share, and those of one of them alone."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from IPython.display import HTML
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from collapse.book import ratios
-from collapse.book.figures import (
-    BAND,
-    COLOURS,
-    LINES,
-    MARKERS,
-    Arms,
-    plain_numbers,
-    seeds_and_interval,
-    style,
-)
+from collapse.book import figures, ratios
+from collapse.book.figures import BAND, COLOURS, INK, LINES, MARKERS, PAPER, canvas, name_lines
 from collapse.experiment.arms import Run, describe
-from collapse.measure import metrics
-from collapse.measure.verdicts import Reference
+
+BANDS = ((1, 99), (10, 90))  # percentiles between which a band holds the blocks
 
 
-def text_histogram(run: Run) -> tuple[Figure, pd.DataFrame]:
-    """Perplexity of each generation's text under generation 0, and the weight of its tails.
+def text_bands(runs: Mapping[str, Run]) -> tuple[Figure, pd.DataFrame]:
+    """How surprising each generation's text is to generation 0, a panel for each run.
+
+    Bands hold the middle 98 and 80 % of blocks, the line is the median; at the right, human text
+    that nobody trained on.
 
     Returns:
-        the figure and its data: one row a generation and histogram bin, tails repeated.
+        the figure and its data: one row a panel, text and percentile.
     """
-    style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.6), layout="constrained")
-    nll = run.record.arrays["text_nll"].astype(np.float64)
-    edges = np.linspace(nll.min() / np.log(10), nll.max() / np.log(10), 41)
-    centres = 10 ** ((edges[1:] + edges[:-1]) / 2)
-    shades = sns.color_palette("viridis", len(nll))
-    tails = metrics.tails(run.record.arrays["text_nll"])
+    figure, panels = canvas(max(len(runs), 1), height=3.4, sharey=True, squeeze=False)
     parts = []
-    for number, row in enumerate(nll):
-        share = np.histogram(row / np.log(10), edges)[0] / len(row)
-        ends = number in (0, len(nll) - 1)
-        left.plot(
-            centres, share, color=shades[number], lw=2.4 if ends else 1.2,
-            ls=LINES[number % 4], drawstyle="steps-mid", label=f"generation {number}",
-        )  # fmt: skip
-        parts.append(
-            pd.DataFrame({"generation": number, "perplexity": centres, "share_of_blocks": share})
-        )
-    left.set(xscale="log", ylabel="share of blocks", title="Distribution")
-    left.set_xlabel("perplexity under generation 0")
-    plain_numbers(left.xaxis)
-    left.legend(fontsize=8)
-    for index, (column, label) in enumerate(
-        (("below", "less perplexing than 99 %"), ("above", "more perplexing than 99 %"))
-    ):
-        error = np.abs(tails[[f"{column}_low", f"{column}_high"]].T - tails[column]).to_numpy()
-        right.errorbar(
-            tails["generation"] + 0.08 * (index - 0.5), 100 * tails[column], 100 * error,
-            color=COLOURS[index], marker=MARKERS[index], ls=LINES[index], lw=2.2, elinewidth=1,
-            capsize=3, label=f"{label} of generation 0's text",
-        )  # fmt: skip
-    right.set(ylabel="blocks in the tail (%)", title="Tails")
-    right.set_xlabel("generation that wrote the text")
-    right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    right.set_ylim(0, 1.3 * right.get_ylim()[1])  # room for the legend
-    right.legend(fontsize=9, loc="upper left")
-    return figure, pd.concat(parts, ignore_index=True).merge(tails, on="generation")
+    for axes, (name, run) in zip(panels[0], runs.items(), strict=False):
+        arrays = run.record.arrays
+        texts = np.exp(arrays["text_nll"].astype(np.float64))
+        human = np.exp(arrays["test_nll"][0].astype(np.float64))
+        x = np.arange(len(texts))
+        for shade, (low, high) in zip((0.2, 0.35), BANDS, strict=True):
+            ends = np.percentile(texts, [low, high], axis=1)
+            axes.fill_between(x, *ends, color=COLOURS[0], alpha=shade, lw=0)
+            axes.fill_between([x[-1] + 0.6, x[-1] + 1.4], *np.percentile(human, [low, high]),
+                              color=PAPER, alpha=shade, lw=0)  # fmt: skip
+        axes.plot(x, np.median(texts, axis=1), color=COLOURS[0], lw=2, marker="o", ms=4)
+        axes.plot([x[-1] + 0.6, x[-1] + 1.4], [np.median(human)] * 2, color=PAPER, lw=2)
+        axes.set_xticks([*x, x[-1] + 1], [*map(str, x), "human"])
+        axes.set(title=name, yscale="log", xlabel="generation that wrote the text")
+        for who, values in (*enumerate(texts), ("human", human)):
+            points = [1, 10, 50, 90, 99]
+            parts.append(pd.DataFrame({
+                "run": name, "text": str(who), "percentile": points,
+                "perplexity": np.percentile(values, points),
+            }))  # fmt: skip
+        figures.plain_numbers(axes.yaxis)
+    panels[0, 0].set_ylabel("perplexity of a block\nunder generation 0")
+    return figure, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def gauges(run: Run, columns: dict[str, str]) -> tuple[Figure, pd.DataFrame]:
-    """Several measures of one run on one axis, each divided by its value in generation 0.
-
-    Args:
-        columns: column of the record -> label.
-
-    Returns:
-        the figure and its data: the columns, divided.
-    """
-    style()
-    figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    rows = run.record.generations
-    data = rows[["generation"]].copy()
-    for index, (column, label) in enumerate(columns.items()):
-        data[column] = rows[column] / rows[column].iloc[0]
-        axes.plot(
-            data["generation"], data[column], color=COLOURS[index % 4], marker=MARKERS[index % 4],
-            ls=LINES[index % 4], lw=2.2, label=label,
-        )  # fmt: skip
-    axes.set(yscale="log", ylabel="value ÷ that of generation 0")
-    axes.set_xlabel("generation (0 = trained on human text)")
-    plain_numbers(axes.yaxis)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize=9)
-    return figure, data
-
-
-def copies(found: pd.DataFrame, run: Run) -> tuple[Figure, pd.DataFrame]:
+def copies(found: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """How much of each generation's text stands in its prompt, or in the same block before.
 
     Args:
         found: of `retention.copies`.
     """
-    style()
-    figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    figure, axes = canvas(height=3.2)
     human, rows = found[found["text"] == "human"].iloc[0], found[found["text"] != "human"]
     x = rows["text"].astype(int)
+    ends = [("human text,\nboth at most", 100 * human[["copied", "repeated"]].max(), PAPER)]
     for index, (column, label) in enumerate(
-        (("copied", "copied from the prompt"), ("repeated", "repeated in the block"))
+        (("copied", "copied from\nthe prompt"), ("repeated", "repeated\nin the block"))
     ):
-        drawn = {"color": COLOURS[index], "marker": MARKERS[index], "ls": LINES[index], "lw": 2.2}
+        drawn = {"color": COLOURS[index], "marker": MARKERS[index], "ls": LINES[index], "lw": 2}
         axes.plot(x, 100 * rows[column], **drawn)
-        axes.annotate(
-            label, (x.iloc[-1], 100 * rows[column].iloc[-1]), xytext=(0, 8), fontsize=11,
-            textcoords="offset points", ha="right", color=COLOURS[index],
-        )  # fmt: skip
-    level = 100 * human[["copied", "repeated"]].max()
-    axes.axhline(level, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
-    axes.annotate("human text, both at most", (x.iloc[-1], level), xytext=(0, 4), fontsize=11,
-                  textcoords="offset points", ha="right", color="#444444")  # fmt: skip
+        ends.append((label, 100 * rows[column].iloc[-1], COLOURS[index]))
+    axes.axhline(ends[0][1], color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
     axes.set(ylabel="runs of four tokens (%)", ylim=(0, 100))
     axes.set_xlabel("generation that wrote the text")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    name_lines(axes, ends)
     return figure, found
 
 
-def last_ratios(arms: Arms, references: Sequence[Reference] = ()) -> tuple[Figure, pd.DataFrame]:
-    """The last generation's ratio by arm: every seed a point, the mean with its 95 % interval.
+def square(corners: Mapping[tuple[int, float], list[Run]]) -> tuple[Figure, pd.DataFrame]:
+    """The last generation's ratio by what is kept, a line for each number of epochs.
+
+    Thin lines are seeds, thick ones their means with 95 % intervals.
+
+    Args:
+        corners: epochs and kept share -> the runs, one a seed.
 
     Returns:
-        the figure and its data: one row an arm and seed.
+        the figure and its data: one row a corner and seed.
     """
-    style()
-    figure, axes = plt.subplots(figsize=(8, 0.9 + 0.75 * len(arms)), layout="constrained")
-    data = []
-    for index, (label, runs) in enumerate(arms.items()):
-        if not runs:
-            continue
-        ratio = ratios.ratio(runs)
-        seeds_and_interval(axes, index, ratio, COLOURS[index % 4], MARKERS[index % 4])
-        found = {"seed": list(ratio.by_seed), "ratio": list(ratio.by_seed.values())}
-        data.append(pd.DataFrame({"arm": label, **found}))
-    for reference in references:
-        axes.axvspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
-    axes.axvline(1, color="#333333", lw=1)
-    axes.set_yticks(range(len(arms)), list(arms))
-    axes.set_ylim(max(len(arms), 1) - 0.5, -0.5)
-    axes.set_xlabel("test perplexity of the last generation ÷ that of generation 0")
-    return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
+    figure, axes = canvas(height=3.4)
+    shares = sorted({share for _, share in corners})
+    parts, ends = [], []
+    for index, epochs in enumerate(sorted({epochs for epochs, _ in corners})):
+        colour, marker = COLOURS[index], MARKERS[index]
+        found = {s: ratios.ratio(corners.get((epochs, s), [])) for s in shares}
+        for seed in sorted({seed for one in found.values() for seed in one.by_seed}):
+            values = [found[share].by_seed.get(seed, np.nan) for share in shares]
+            axes.plot(range(len(shares)), values, color=colour, lw=0.7, alpha=0.6)
+        for place, (share, one) in enumerate(found.items()):
+            parts.append(pd.DataFrame({
+                "epochs": epochs, "kept": share, "seed": list(one.by_seed),
+                "ratio": list(one.by_seed.values()),
+            }))  # fmt: skip
+            axes.plot([place + 0.03 * (2 * index - 1)] * 2, [one.low, one.high], color=colour, lw=2)
+        means = [one.mean for one in found.values()]
+        axes.plot(range(len(shares)), means, color=colour, lw=2, ls=LINES[index], marker=marker)
+        ends.append((f"{epochs} epochs\n×{means[-1]:.2f}", means[-1], colour))
+    axes.axhline(1, color=INK, lw=1)
+    axes.set(yscale="log", xlim=(-0.15, len(shares) - 0.85))
+    names = {0.0: "nothing kept"}
+    axes.set_xticks(range(len(shares)), [names.get(s, f"{100 * s:g} % kept") for s in shares])
+    axes.set_xlabel("human text in each generation")
+    axes.set_ylabel("perplexity on human text,\ntimes that of generation 0")
+    figures.plain_numbers(axes.yaxis)
+    name_lines(axes, ends)
+    return figure, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def strip(run: Run, sample: int) -> HTML:

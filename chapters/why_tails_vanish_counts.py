@@ -1,56 +1,26 @@
-"""What is counted and drawn again, generation after generation: blue cats, and a text's words.
-
-The herd on the page is to be played with: no kernel, no network, and a still picture in print.
-"""
+"""What is counted and drawn again, generation after generation: blue cats, and a text's words."""
 
 import collections
-import html
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from collapse.book import figures
 from collapse.experiment import corpus
 from collapse.laws import drift
-
-BLUE, YELLOW = "#0072B2", "#F0E442"
-ACROSS = 10  # cats in a row
-DRAWN = 4000  # herds that those on the page are taken from
+from collapse.measure.per_seed import over_seeds
 
 CLASSES = ((1, 1), (2, 3), (4, 9), (10, 99), (100, None))  # counts of a word in the human text
 SHOWN = (0, 1, 10, 100)  # generations
+RAMP = ("#A6611A", "#D55E00", "#009E73", "#0072B2", "#222222")  # of the classes, rare to common
 
-# What the page itself does: colour as many cats as there are blue ones, and say it in words.
-_SCRIPT = """
-(() => {
-  const box = document.getElementById("ID");
-  const data = JSON.parse(box.querySelector("script[type='application/json']").textContent);
-  const cats = [...box.querySelectorAll("circle")];
-  const time = box.querySelector("input[type=range]");
-  const herd = box.querySelector("select");
-  const shown = box.querySelector("output");
-  const said = box.querySelector("p");
-  const share = (x) => (100 * x).toFixed(x > 0.1 && x < 0.9 ? 0 : 1) + " %";
-  function draw() {
-    const n = Number(time.value), k = Number(herd.value), blue = data.herds[k][n];
-    cats.forEach((cat, i) => cat.setAttribute("class", i < blue ? "blue" : "yellow"));
-    shown.textContent = n;
-    time.setAttribute("aria-valuetext", "generation " + n + ", " + blue + " blue cats");
-    said.textContent = "Herd " + (k + 1) + ", generation " + n + ": " + blue +
-      " of " + data.cats + " cats are blue. Of all herds, " + share(data.none[n]) +
-      " have no blue cat left and " + share(data.all[n]) + " have only blue ones.";
-  }
-  time.addEventListener("input", draw);
-  herd.addEventListener("change", draw);
-  box.querySelector("form").hidden = false;
-  draw();
-})();
-"""
+
+def percent(share: float, digits: int = 0) -> str:
+    """`86 %`."""
+    return f"{100 * share:.{digits}f} %"
 
 
 # -- cats ------------------------------------------------------------------------------------
@@ -60,7 +30,6 @@ def cats_figure(
     blue: int, draws: int, generations: int, chains: int, seed: int
 ) -> tuple[Figure, pd.DataFrame]:
     """A few herds, and the share of very many herds without a blue cat, beside the exact law."""
-    figures.style()
     shares = drift.resample_one(
         blue / draws, draws, generations, chains, np.random.default_rng(seed)
     )
@@ -75,26 +44,50 @@ def cats_figure(
             "mean_share": shares.mean(1),
         }
     )
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.9), layout="constrained")
-    left.plot(100 * shares[:, :25], lw=0.8, color=figures.COLOURS[0], alpha=0.6)
-    left.plot(100 * data["mean_share"], lw=2.5, color="black", ls="--", label="mean of all herds")
-    left.set(xlabel="generation", ylabel="blue cats in a hundred", ylim=(-2, 102))
-    left.legend(loc="upper left")
-    paths = pd.DataFrame(shares[:, :25]).rename_axis("generation").reset_index()
-    paths = paths.melt("generation", var_name="herd", value_name="blue_share")
-    every = slice(0, None, max(1, generations // 20))
+    some = shares[:, :25]
+    figure, (left, right) = figures.canvas(2, 3.1)
+    left.plot(100 * some, lw=0.7, color="#BBBBBB")
+    lost, highest = _typical_loss(some), int(np.argmax(some[-1] + some.mean(0)))
+    left.plot(100 * some[:, highest], lw=1.6, color=figures.COLOURS[0])
+    left.plot(100 * some[:, lost], lw=1.6, color=figures.COLOURS[1])
+    left.plot(100 * data["mean_share"], lw=2, color=figures.INK, ls="--")
+    left.set(xlabel="generation", ylabel="blue cats in a hundred", ylim=(-2, 103))
+    figures.name_lines(
+        left,
+        [
+            ("one that\ngains", 100 * some[-1, highest], figures.COLOURS[0]),
+            ("mean of\nall herds", 100 * data["mean_share"].iloc[-1], figures.INK),
+            ("one that\nloses them", 100 * some[-1, lost], figures.COLOURS[1]),
+        ],
+        0.07,
+    )
+    every = slice(0, None, max(1, generations // 12))
+    ends = []
     for column, label, colour, marker in (
-        ("no_blue", "no blue cat", figures.COLOURS[0], "o"),
-        ("all_blue", "only blue cats", figures.COLOURS[1], "s"),
+        ("no_blue", "no blue\ncat", figures.COLOURS[1], "o"),
+        ("all_blue", "only\nblue", figures.COLOURS[0], "s"),
     ):
-        right.plot(data["generation"], data[f"law_{column}"], color=colour, lw=1)
+        right.plot(data["generation"], data[f"law_{column}"], color=colour, lw=1.4)
         right.plot(data["generation"][every], data[column][every], marker, mfc="white",
-                   color=colour, label=label)  # fmt: skip
+                   color=colour, ms=4)  # fmt: skip
+        last = data[f"law_{column}"].iloc[-1]
+        ends.append((f"{label}\n{percent(last)}", last, colour))
     for level in (1 - blue / draws, blue / draws):
-        right.axhline(level, color="#666666", ls=":")
-    right.set(xlabel="generation", ylabel="share of the herds", ylim=(0, 1))
-    right.legend(loc="center right")
+        right.axhline(level, color=figures.PAPER, ls=":")
+        right.text(0.02, level + 0.015, f"in the end {percent(level)}", color=figures.PAPER,
+                   transform=right.get_yaxis_transform())  # fmt: skip
+    right.set(xlabel="generation", ylabel="share of all herds", ylim=(0, 1))
+    figures.name_lines(right, ends, 0.07)
+    paths = pd.DataFrame(some).rename_axis("generation").reset_index()
+    paths = paths.melt("generation", var_name="herd", value_name="blue_share")
     return figure, figures.panels(left=paths, right=data)
+
+
+def _typical_loss(shares: np.ndarray) -> int:
+    """Of the herds that lose their blue cats, the one in the middle of their order; or any."""
+    lived = np.where(shares[-1] == 0, (shares > 0).sum(0), -1)
+    order = np.argsort(lived, kind="stable")[np.count_nonzero(lived < 0) :]
+    return int(order[len(order) // 2]) if len(order) else 0
 
 
 def cats_numbers(data: pd.DataFrame, blue: int, cats: int, herds: int) -> dict[str, str]:
@@ -102,83 +95,19 @@ def cats_numbers(data: pd.DataFrame, blue: int, cats: int, herds: int) -> dict[s
     rows = data[data["panel"] == "right"]
     last = rows.iloc[-1]
     return {
-        "cats-once": f"{100 * drift.lost_at_once(blue / cats, cats):.4f}%",
-        "cats-first": f"{100 * rows['no_blue'][1]:.4f}%",
-        "cats-end": f"{drift.lost_in_the_end(blue / cats):.0%}",
-        "cats-last": f"{last['no_blue']:.1%}",
-        "cats-law": f"{last['law_no_blue']:.1%}",
-        "cats-all": f"{last['all_blue']:.1%}",
+        "blue": str(blue),
+        "cats": str(cats),
+        "cats-once": f"{100 * drift.lost_at_once(blue / cats, cats):.4f} %",
+        "cats-first": f"{100 * rows['no_blue'][1]:.4f} %",
+        "cats-end": percent(drift.lost_in_the_end(blue / cats)),
+        "cats-last": percent(last["no_blue"], 1),
+        "cats-law": percent(last["law_no_blue"], 1),
+        "cats-all": percent(last["law_all_blue"], 1),
         "cats-mean": f"{100 * last['mean_share']:.2f}",
         "herds": f"{herds:,}",
         "cats-time": f"{drift.loss_times(cats)[blue]:.0f}",
         "cats-limit": f"{drift.loss_time_limit(blue / cats, cats):.0f}",
     }
-
-
-def play(
-    blue: int, cats: int, generations: int, herds: int, seed: int, id: str = "play-herd"
-) -> HTML:
-    """A slider over the generations of some herds; the shares of all herds follow the exact law.
-
-    Args:
-        blue: blue cats at the start, of `cats`; the others are yellow.
-        herds: to choose from, as `typical` picks them.
-        id: of the element on the page, its permanent address there.
-    """
-    counts = typical(blue, cats, generations, herds, seed)
-    law = drift.counts_law(blue, cats, generations)
-    data = {
-        "cats": cats,
-        "herds": counts.T.tolist(),
-        "none": np.round(law[:, 0], 4).tolist(),
-        "all": np.round(law[:, -1], 4).tolist(),
-    }
-    choices = "".join(f'<option value="{k}">{k + 1}</option>' for k in range(herds))
-    still = (
-        f"Herd 1, generation 0: {blue} of {cats} cats are blue. After {generations} generations "
-        f"{law[-1, 0]:.0%} of all herds have no blue cat left."
-    )
-    return HTML(
-        f'<div class="herd" id="{id}" role="group" aria-label="A herd to play with">'
-        f"{_picture(blue, cats)}"
-        f'<form hidden onsubmit="return false"><label>generation <output>0</output>'
-        f'<input type="range" min="0" max="{generations}" value="0" step="1"></label> '
-        f"<label>herd <select>{choices}</select></label></form>"
-        f'<p aria-live="polite">{html.escape(still)}</p>'
-        f'<script type="application/json">{json.dumps(data, separators=(",", ":"))}</script>'
-        f"<script>{_SCRIPT.replace('ID', id)}</script></div>"
-    )
-
-
-def typical(blue: int, cats: int, generations: int, herds: int, seed: int) -> np.ndarray:
-    """Blue cats in some herds that stand for all: int, (generations + 1, herds).
-
-    Many herds are drawn and put in the order of what becomes of them, from those that lose their
-    blue cats first to those that lose their yellow cats first. Taken are those in the middles of
-    as many equal parts of that order, the one at its middle first.
-    """
-    random = np.random.default_rng(seed)
-    shares = drift.resample_one(blue / cats, cats, generations, DRAWN, random)
-    counts = np.rint(shares * cats).astype(int)
-    alive, mixed = (counts > 0).sum(0), (counts < cats).sum(0)
-    order = np.lexsort((-mixed, counts[-1], alive))  # by `alive`, then by the two others
-    places = ((np.arange(herds) + 0.5) / herds * DRAWN).astype(int)
-    return counts[:, order[np.roll(places, -(herds // 2))]]
-
-
-def _picture(blue: int, cats: int) -> str:
-    dots = "".join(
-        f'<circle cx="{12 + 22 * (i % ACROSS)}" cy="{12 + 22 * (i // ACROSS)}" r="9" '
-        f'class="{"blue" if i < blue else "yellow"}"/>'
-        for i in range(cats)
-    )
-    width, height = 22 * ACROSS + 2, 22 * -(-cats // ACROSS) + 2
-    return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="A herd of {cats} cats as '
-        f'dots, dark ones blue, light ones yellow; the text below says how many.">'
-        f"<style>.herd .blue{{fill:{BLUE}}} .herd .yellow{{fill:{YELLOW}}} "
-        f".herd circle{{stroke:#333;stroke-width:1}}</style>{dots}</svg>"
-    )
 
 
 # -- words -----------------------------------------------------------------------------------
@@ -215,10 +144,10 @@ def vocabulary(name: str, generations: int, seeds: list[int]) -> Vocabulary:
 
 
 def class_name(low: int, high: int | None) -> str:
-    """`once`, `2 to 3 times`, `100 times or more`."""
+    """`once`, `2–3 times`, `100 or more`."""
     if high is None:
-        return f"{low} times or more"
-    return "once" if high == 1 else f"{low} to {high} times"
+        return f"{low} or more"
+    return "once" if high == 1 else f"{low}–{high} times"
 
 
 def alive(found: Vocabulary) -> pd.DataFrame:
@@ -267,24 +196,21 @@ def half_lost(found: Vocabulary, most: int = 40) -> pd.DataFrame:
 
 
 def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
-    """Words alive by class, and rank against frequency in four generations."""
-    figures.style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 4.2), layout="constrained")
-    data = alive(found)
+    """Words alive by class, and rank against frequency in three generations."""
+    figure, (left, right) = figures.canvas(2, 3.2)
+    data, ends = alive(found), []
     for index, (name, rows) in enumerate(data.groupby("class", sort=False)):
-        colour = figures.COLOURS[index % 4] if index < 4 else "black"
         law = rows[rows["seed"] == 0]
-        left.plot(law["generation"] + 1, law["law"], color=colour, lw=1)
+        left.plot(law["generation"] + 1, law["law"], color=RAMP[index], lw=1.2)
         some = rows[rows["generation"].isin([0, 1, 2, 4, 9, 19, 39, 69, 100])]
-        left.plot(
-            some["generation"] + 1, some["alive"], color=colour, ls="", mfc="white",
-            marker="osD^v"[index], ms=5, label=name,
-        )  # fmt: skip
+        left.plot(some["generation"] + 1, some["alive"], color=RAMP[index], ls="", mfc="white",
+                  marker="osD^v"[index], ms=4)  # fmt: skip
+        ends.append((str(name), law["law"].iloc[-1], RAMP[index]))
     left.set_xscale("log")
     left.set_xticks([1, 2, 11, 101], ["0", "1", "10", "100"])
-    left.minorticks_off()
+    left.xaxis.set_minor_locator(NullLocator())
     left.set(xlabel="generation", ylabel="share of words still there", ylim=(0, 1.03))
-    left.legend(title="in the human text", fontsize=10, loc="lower left")
+    figures.name_lines(left, ends)
     ranked = []
     for index, number in enumerate(SHOWN):
         counts = np.sort(found.chains[0, number])[::-1]
@@ -292,57 +218,83 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
         ranks = np.unique(np.geomspace(1, len(counts), 300).round().astype(int))
         shares = counts[ranks - 1] / found.draws
         ranked.append(pd.DataFrame({"generation": number, "rank": ranks, "share": shares}))
-        right.loglog(
-            ranks, shares, color=str(0.75 * index / 3),
-            ls=figures.LINES[index], label=f"generation {number}: {len(counts):,} words",
-        )  # fmt: skip
-    right.set(xlabel="rank of the word", ylabel="share of the text")
-    right.legend(fontsize=10, loc="lower left")
+        if number == 1:  # hardly to be told from generation 0
+            continue
+        right.loglog(ranks, 1e6 * shares, color=_shade(index), ls=figures.LINES[index], lw=1.5)
+        right.text(len(counts), 0.55 * shares[-1] * 1e6, str(number), color=_shade(index),
+                   ha="center", va="top")  # fmt: skip
+    low = max(1, min(1000, len(found.words) // 30))
+    top = 1e6 * np.sort(found.counts)[-low] / found.draws
+    right.set(xlabel="rank of the word", ylabel="times in a million words")
+    right.set(xlim=(low, None), ylim=(0.2e6 / found.draws, top))
+    right.text(1.08 * low, 0.55e6 / found.draws, "generation", va="top")
     return figure, figures.panels(left=data, right=pd.concat(ranked))
+
+
+def _shade(index: int) -> str:
+    """Of a generation in `SHOWN`: black for human text, paler the later."""
+    return str(0.5 * index / (len(SHOWN) - 1))
 
 
 def loss_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     """Half-lives of words against their count, and how vocabulary grows with text."""
-    figures.style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.9), layout="constrained")
+    figure, (left, right) = figures.canvas(2, 3.1)
     data = half_lost(found)
-    left.plot(data["count"], data["law"], "-", color="black", lw=1, label="branching law")
-    left.plot(data["count"], data["measured"], "o", mfc="white", color=figures.COLOURS[0],
-              label="measured")  # fmt: skip
-    left.set(xlabel="count in the human text", ylabel="generations until half are lost")
-    left.legend()
-    lengths, grown = np.geomspace(100, found.draws, 40), []
+    left.plot(data["count"], data["law"], "-", color=figures.INK, lw=1.2)
+    left.plot(data["count"], data["measured"], "o", mfc="white", ms=4, color=figures.COLOURS[0])
+    left.set(xlabel="times in the human text", ylabel="generations until half are lost")
+    if len(data) > 1:
+        left.text(0.05, 0.93, f"{slope(data):.1f} generations\nfor each copy", va="top",
+                  transform=left.transAxes)  # fmt: skip
+    lengths, grown, ends = np.geomspace(100, found.draws, 40), [], []
     for index, number in enumerate(SHOWN):
         shares = found.chains[0, number] / found.draws
         shares = shares[shares > 0]
         distinct = [float(np.sum(-np.expm1(n * np.log1p(-shares)))) for n in lengths]
         grown.append(pd.DataFrame({"generation": number, "words": lengths, "distinct": distinct}))
-        right.loglog(lengths, distinct, color=str(0.75 * index / 3), ls=figures.LINES[index],
-                     label=f"generation {number}")  # fmt: skip
-    right.set(xlabel="words of text read", ylabel="distinct words expected")
-    right.legend(fontsize=10)
+        right.loglog(lengths, distinct, color=_shade(index), ls=figures.LINES[index], lw=1.5)
+        ends.append((str(number) if number else "human\ntext", distinct[-1], _shade(index)))
+    right.set(xlabel="words read", ylabel="different words met")
+    right.xaxis.set_minor_locator(NullLocator())
+    figures.name_lines(right, ends, 0.07)
     return figure, figures.panels(left=data, right=pd.concat(grown))
 
 
-def words_numbers(found: Vocabulary) -> dict[str, str]:
+def slope(halves: pd.DataFrame) -> float:
+    """Generations until half are lost, by the law, for each further copy."""
+    return float(np.polyfit(halves["count"], halves["law"], 1)[0])
+
+
+def went_first(found: Vocabulary, number: int = 5) -> list[str]:
+    """Some words of the first chain that occur once and are gone after one generation."""
+    first = np.flatnonzero((found.counts == 1) & (found.chains[0, 1] == 0))
+    chosen = np.random.default_rng(0).choice(first, min(number, len(first)), replace=False)
+    return [str(found.words[one]) for one in chosen]
+
+
+def words_numbers(found: Vocabulary, seeds: list[int]) -> dict[str, str]:
     """What the text says of words that are resampled a hundred times, by name."""
     kinds, shares = len(found.words), found.counts / found.draws
-    gone = (found.chains == 0).mean((0, 2))
-    first = np.flatnonzero((found.counts == 1) & (found.chains[0, 1] == 0))
-    picked = np.random.default_rng(0).choice(found.words[first], min(5, len(first)), replace=False)
-    top = np.abs(found.chains[:, 100, :20] / found.counts[:20] - 1).mean()
+    gone = (found.chains == 0).mean(2)
+    top = np.abs(found.chains[:, 100, :20] / found.counts[:20] - 1).mean(1)
     late, halves = found.draws * np.log(2), half_lost(found)
+
+    def told(numbers: np.ndarray) -> str:
+        spread = over_seeds(dict(zip(seeds, map(float, 100 * numbers), strict=True)))
+        if np.isnan(spread.low):
+            return f"{spread.mean:.1f} %"
+        return f"{spread.mean:.1f} % [{spread.low:.1f}, {spread.high:.1f}]"
+
     return {
         "words": f"{found.draws:,}",
         "types": f"{kinds:,}",
-        "once": f"{(found.counts == 1).sum() / kinds:.0%}",
-        **{f"gone-{n}": f"{gone[n]:.0%}" for n in (1, 10, 100)},
-        "first": ", ".join(f"“{word}”" for word in picked),
+        "once": percent((found.counts == 1).sum() / kinds),
+        **{f"gone-{n}": told(gone[:, n]) for n in (1, 10, 100)},
         "late": f"{late / 1e6:.1f} million" if late > 1e6 else f"{late:,.0f}",
-        "top": f"{top:.1%}",
+        "top": told(top),
         "diversity": f"{1 - np.square(found.chains[0, 100] / found.draws).sum():.4f}",
         "diversity-law": f"{drift.diversity(shares, found.draws, 100):.4f}",
         "diversity-0": f"{1 - np.square(shares).sum():.4f}",
-        "slope": f"{np.polyfit(halves['count'], halves['law'], 1)[0]:.1f}",
+        "slope": f"{slope(halves):.1f}",
         "largest": str(int(halves["count"].max())),
     }

@@ -55,7 +55,7 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
     pd.testing.assert_frame_equal(read, data.reset_index(drop=True), check_dtype=False)
     card = json.loads(files["json"])
     assert (card["id"], card["alt"]) == ("fig-toy", "Some lines.")
-    assert card["caption"] == f"A caption. *Shown: {describe(SHOWN)}.*"
+    assert (card["caption"], card["origin"]) == ("A caption.", describe(SHOWN))
     assert [run["fingerprint"] for run in card["runs"]] == [r.record.fingerprint for r in SHOWN]
     assert card["runs"][0]["protocol"] == SHOWN[0].record.protocol.to_dict()
     shown, links = outputs
@@ -71,9 +71,6 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
 def assert_readable(maker: Maker) -> None:
     """On a page and on a telephone: axes have names, and texts are whole, large and not crossed."""
     figure, _ = maker()
-    for axes in figure.axes:
-        assert axes.get_xlabel() or axes.get_xticklabels()
-        assert axes.get_ylabel() or axes.get_yticklabels()
     for form in (figure, figures.narrow(figure)):
         form.canvas.draw()
         width, height = form.get_size_inches() * form.dpi
@@ -87,6 +84,9 @@ def assert_readable(maker: Maker) -> None:
         for (one, a), (other, b) in itertools.combinations(boxes, 2):
             wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
             assert wide < 2 or high < 3, f"{one!r} lies over {other!r} at {width:.0f} pixels"
+    for axes in figure.axes:  # each for itself, as on a telephone
+        assert axes.get_xlabel() or axes.get_xticklabels()
+        assert axes.get_ylabel() or axes.get_yticklabels()
     plt.close("all")
 
 
@@ -114,4 +114,4 @@ def assert_says_that_nothing_is_run(
     outputs = displayed(monkeypatch)
     figures.show(figure, data, id="fig-none", caption="None.", alt="Nothing.", runs=[])
     assert "not run yet" in texts_in(figure)
-    assert "not run yet" in outputs[-2]["metadata"]["collapse"]["caption"]
+    assert "not run yet" in outputs[-1]["data"].data  # in the line below

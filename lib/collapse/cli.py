@@ -1,4 +1,4 @@
-"""The command line: one function a command; what it needs is imported when it is run."""
+"""The command line: one function a command; what takes long to import is imported when it runs."""
 
 import errno
 import json
@@ -6,41 +6,37 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from collapse.bench import measured
 from collapse.book import chapter, folders, guide
 from collapse.book.parameters import ParameterError, written
 from collapse.errors import BookError
-from collapse.experiment import assets
+from collapse.experiment import assets, corpus, models, records
 from collapse.experiment.assets import build_dir
+from collapse.sweeps import plan
 
-MAIN_FIGURE = "fig-results"  # of the landing page; the README shows it too
-
-
-class Sentence(click.ClickException):
-    """A mistake of the user's, told in one sentence without a traceback."""
-
-    exit_code = 2
+MAIN_FIGURE = "fig-one-axis"  # of the landing page; the README shows it too
+Names = tuple[str, ...]  # of chapters
+Given = dict[str, str]  # parameters and their values
 
 
 class Commands(click.Group):
-    """A group whose commands may raise any `BookError`."""
+    """A group whose commands may raise any `BookError`: one sentence, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn what the book or the system refuses into a sentence."""
         try:
             return super().invoke(ctx)
         except BookError as error:
-            raise Sentence(str(error)) from error
+            raise click.UsageError(str(error)) from error
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             if error.filename is None and not full:  # of a pipe or a socket; click knows those
                 raise
-            raise Sentence(
+            raise click.UsageError(
                 f"cannot use {error.filename or 'the disk'}: {error.strerror}; mend it, or choose "
                 "other folders with COLLAPSE_BUILD and COLLAPSE_CACHE, then run the same command "
                 "again"
@@ -51,18 +47,16 @@ class Writing(click.Command):
     """A command that writes into the build folder or the cache, which are seen to beforehand."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, where its folders can be used."""
         folders.ready()
         return super().invoke(ctx)
 
 
-def pairs(texts: Sequence[str]) -> dict[str, str]:
-    """`["a=1", "b=x"]` as a mapping.
+# -- options ---------------------------------------------------------------------------------
 
-    Raises:
-        ParameterError: a text has no `=`, or a key is given twice.
-    """
-    found: dict[str, str] = {}
+
+def pairs(texts: Sequence[str]) -> Given:
+    """`["a=1", "b=x"]` as a mapping; a key without a value, or given twice, is refused."""
+    found: Given = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
@@ -75,7 +69,7 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _parameters(context: click.Context, option: click.Parameter, texts: Any) -> dict[str, str]:
+def _parameters(context: click.Context, option: click.Parameter, texts: Any) -> Given:
     """The pairs that are given; else those in the environment, split as a shell does."""
     handed_on = os.environ.get("BOOK_PARAMS", "")  # by the Makefile
     try:
@@ -97,23 +91,22 @@ def _given(context: click.Context, option: click.Parameter, value: str | None) -
 
 
 def _folder(context: click.Context, option: click.Parameter, value: str | None) -> Path | None:
-    """The folder that an option names; `~`, which a shell may leave, stands for the home folder."""
+    """The folder that an option names; a shell may leave `~` to us."""
     given = _given(context, option, value)
     return Path(os.path.expanduser(given)) if given else None
 
 
 def _size(context: click.Context, option: click.Parameter, value: str) -> int:
-    """The bytes of `25MB`; units of 1000.
-
-    Raises:
-        ParameterError: it is no such size, or a very small one.
-    """
+    """The bytes of `25MB`; units of 1000."""
     from dask.utils import parse_bytes
 
-    with suppress(ValueError, OverflowError):
-        if value[:1].isdigit() and (count := parse_bytes(value)) >= 10_000:
-            return count
-    raise ParameterError(f"--part {value} is no size of a part; give 10kB or more, as in 25MB")
+    try:
+        count = parse_bytes(value) if value[:1].isdigit() else 0
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 10_000:
+        raise ParameterError(f"--part {value} is no size of a part; give 10kB or more, as in 25MB")
+    return count
 
 
 scale_option = click.option(
@@ -139,14 +132,8 @@ def main() -> None:
 # -- chapters and pages ----------------------------------------------------------------------
 
 
-def run_chapters(
-    names: Sequence[str], scale: str, overrides: dict[str, str], *, force: bool = False
-) -> None:
-    """Execute chapters, all of them if none is named; all are checked before the first starts.
-
-    Raises:
-        BookError: a name or a parameter is refused, or a chapter stops.
-    """
+def run_chapters(names: Sequence[str], scale: str, overrides: Given, force: bool = False) -> None:
+    """Execute chapters, all of them if none is named; all are checked before the first starts."""
     from collapse.book import execution
 
     names = names or chapter.names()
@@ -176,7 +163,7 @@ def list_chapters() -> None:
 @main.command("run", cls=Writing)
 @of_chapters
 @click.option("--force", is_flag=True, help="Execute even what is up to date.")
-def run_command(names: tuple[str, ...], scale: str, overrides: dict[str, str], force: bool) -> None:
+def run_command(names: Names, scale: str, overrides: Given, force: bool) -> None:
     """Execute chapters; all of them if no NAME is given."""
     run_chapters(names, scale, overrides, force=force)
 
@@ -185,7 +172,7 @@ def run_command(names: tuple[str, ...], scale: str, overrides: dict[str, str], f
 @click.argument("id")
 @scale_option
 @parameter_option
-def figure_command(id: str, scale: str, overrides: dict[str, str]) -> None:
+def figure_command(id: str, scale: str, overrides: Given) -> None:
     """Make one figure again: its picture, its data and its card, into the build folder."""
     from collapse.book import execution
 
@@ -242,8 +229,6 @@ def build_command(context: click.Context, scale: str) -> None:
 @main.command("assets", cls=Writing)
 def assets_command() -> None:
     """Fetch the text that the chapters need."""
-    from collapse.experiment import corpus
-
     corpus.fetch()
 
 
@@ -266,7 +251,6 @@ def recompute_command() -> None:
 
     The picture in the README is drawn again from them.
     """
-    from collapse.experiment import records
     from collapse.sweeps import sweep
 
     # A build folder of its own, so that nobody's experiments are published with them.
@@ -300,11 +284,7 @@ def recompute_command() -> None:
 )  # fmt: skip
 @click.pass_context
 def sweep_command(
-    ctx: click.Context,
-    names: tuple[str, ...],
-    scale: str,
-    overrides: dict[str, str],
-    **how: Any,
+    ctx: click.Context, names: Names, scale: str, overrides: Given, **how: Any
 ) -> None:
     """Compute the runs of chapters, many at once if asked; of all chapters if no NAME is given.
 
@@ -334,9 +314,7 @@ def sweep_command(
 @click.option(
     "--part", default="25MB", callback=_size, show_default=True, metavar="SIZE", help="Of a file."
 )
-def pack_command(
-    names: tuple[str, ...], scale: str, overrides: dict[str, str], target: Path, part: int
-) -> None:
+def pack_command(names: Names, scale: str, overrides: Given, target: Path, part: int) -> None:
     """Pack the runs of chapters for a machine without a network; of all chapters without a NAME.
 
     There `python run.py --minutes M` computes them, as `book sweep` would.
@@ -366,13 +344,11 @@ def unpack_command(archive: Path) -> None:
 
 @main.command("plan")
 @of_chapters
-def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) -> None:
+def plan_command(names: Names, scale: str, overrides: Given) -> None:
     """Say what chapters would compute and whether it fits; compute nothing.
 
     All chapters if no NAME is given.
     """
-    from collapse.sweeps import plan
-
     wanted = {name: chapter.wanted([name], scale, overrides) for name in names or chapter.names()}
     every = list(dict.fromkeys(run for runs in wanted.values() for run in runs))
     jobs = dict(zip(every, plan.jobs(every), strict=True))
@@ -389,7 +365,7 @@ def plan_command(names: tuple[str, ...], scale: str, overrides: dict[str, str]) 
 @click.option("--publish", is_flag=True, help="Put the measurements into records/.")
 def bench_command(publish: bool) -> None:
     """Measure how fast the loop is, against the usual ways and the machine's limits."""
-    from collapse.bench import measured, measurement
+    from collapse.bench import measurement
 
     found = measurement.measure()
     target = measured.path(found["kind"], None if publish else build_dir())
@@ -406,8 +382,6 @@ def bench_command(publish: bool) -> None:
 @main.command("records")
 def records_command() -> None:
     """List the committed records."""
-    from collapse.experiment import records
-
     for path in records.list_records(records.published()):
         click.echo(path.name)
 
@@ -416,8 +390,6 @@ def records_command() -> None:
 @click.argument("folder", type=click.Path(path_type=Path), required=False, metavar="[DIR]")
 def verify_command(folder: Path | None) -> None:
     """Verify one record, or all committed ones."""
-    from collapse.experiment import records
-
     every = sorted(p for p in records.published().iterdir() if records.is_name(p.name))
     failed, paths = [], [folder] if folder else every
     for path in paths:
@@ -441,7 +413,7 @@ def verify_command(folder: Path | None) -> None:
 @parameter_option
 @click.pass_context
 def compare_command(
-    context: click.Context, what: str, published: str | None, scale: str, overrides: dict[str, str]
+    context: click.Context, what: str, published: str | None, scale: str, overrides: Given
 ) -> None:
     """Compare what a chapter computed here with the published runs nearest to it.
 
@@ -450,7 +422,6 @@ def compare_command(
     compared.
     """
     from collapse.book import compare
-    from collapse.experiment import records
 
     if published:
         found = [compare.compare(records.named(what), [records.named(published)])]
@@ -475,8 +446,6 @@ def text_command(record: str, generation: int) -> None:
 
     RECORD is a name in records/ or in the build folder, or its beginning, or a folder.
     """
-    from collapse.experiment import models, records
-
     found = records.named(record)
     last = found.protocol.generations - 1
     if generation > last:

@@ -23,6 +23,7 @@ from collapse.experiment.assets import build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
 from collapse.sweeps import plan
+from toy_figures import assert_readable
 
 MEASURED: dict[str, Any] = {
     "schema": measured.SCHEMA,
@@ -62,7 +63,7 @@ def test_the_floor_is_what_takes_longer_operations_or_bytes() -> None:
     assert how_fast.floor(MEASURED, "sampling") == pytest.approx(50.0)
     words = how_fast.said(MEASURED)
     assert (words["bound-five beams"], words["bound-sampling"]) == ("operations", "bytes")
-    assert words["floor-five beams"] == "60%"  # 60 tokens a second, 10 of 1000 each
+    assert words["floor-five beams"] == "60 %"  # 60 tokens a second, 10 of 1000 each
 
 
 def test_ratios_are_taken_within_a_round() -> None:
@@ -75,20 +76,19 @@ def test_ratios_are_taken_within_a_round() -> None:
 
 
 def test_a_mark_is_reached_by_the_median() -> None:
-    words = how_fast.said(MEASURED)
-    assert words["verdict-five beams"] == "reached"  # 4.0 of 4
-    assert words["verdict-sampling"] == "reached"  # 1.5 of 1.5
-    assert words["verdict-training"] == "not reached"  # 1.25 of 1.3
+    rows = how_fast.marks(MEASURED).data.split("<tr>")[1:]
+    asked = [("4", "reached"), ("1.5", "reached"), ("1.3", "not reached")]  # by 4.0, 1.5, 1.25
+    for row, (mark, word) in zip(rows, asked, strict=True):
+        assert f"<td>{mark}</td>" in row and f"<td>{word}</td>" in row
 
 
 def test_what_was_not_measured_is_said_to_be_not_run() -> None:
     words = how_fast.said(None)
     assert words.keys() == how_fast.said(MEASURED).keys()
-    asked = {name for name in words if name.startswith("asked-")}
-    assert {words[name] for name in words.keys() - asked} == {"not run yet"}
+    assert set(words.values()) == {"not run yet"}
     for shown in (
         how_fast.contestants(None, "a toy"), how_fast.growth(None), how_fast.whole_runs(None, []),
-        how_fast.growth(MEASURED | {"growth": {}}),
+        how_fast.marks(None), how_fast.growth(MEASURED | {"growth": {}}),
     ):  # fmt: skip
         assert "not run yet" in shown.data
 
@@ -96,7 +96,7 @@ def test_what_was_not_measured_is_said_to_be_not_run() -> None:
 def test_the_table_has_every_side_once_with_its_shares_of_the_machine() -> None:
     shown = how_fast.contestants(MEASURED, "a toy").data
     assert shown.count("<tr>") == sum(len(sides) for sides in MEASURED["contests"].values())
-    assert "60 (40 to 90)" in shown
+    assert "60 (40 to 90)" in shown and "<td>60 %</td>" in shown
     used = how_fast.shares(MEASURED, "five beams", 60.0)
     assert used == pytest.approx({"operations": 0.6, "bytes": 0.3})
     assert "earlier version" not in shown
@@ -113,7 +113,7 @@ def test_a_whole_run_takes_the_time_of_its_tokens(monkeypatch: pytest.MonkeyPatc
     shown = how_fast.whole_runs(MEASURED, [Protocol(epochs=2, generations=3)]).data
     assert f"<td>{seconds / 3600:.2f}</td>" in shown
     assert f"<td>{limit / 3600:.2f}</td>" in shown
-    assert f"<td>{limit / seconds:.0%}</td>" in shown
+    assert f"<td>{100 * limit / seconds:.0f} %</td>" in shown
 
 
 def test_a_slope_is_the_exponent_of_a_power_law() -> None:
@@ -195,9 +195,21 @@ def test_one_command_measures_all_and_leaves_a_file_that_the_page_can_read(
     assert found["same_text"] == 1.0
     figure, data = how_fast.contests(found)
     assert len(data) == 2 * sum(len(sides) for sides in found["contests"].values())
-    for axis, sides in zip(figure.get_axes(), found["contests"].values(), strict=True):
-        bars = [bar.get_width() for bar in axis.patches]
-        assert bars == [statistics.median(rates) for rates in sides.values()]
+    shares = sorted(bar.get_width() for bar in figure.get_axes()[0].patches)
+    assert shares == pytest.approx(
+        sorted(
+            100 * statistics.median(rates) / how_fast.floor(found, contest)
+            for contest, sides in found["contests"].items()
+            for rates in sides.values()
+        )
+    )
+
+
+def test_the_figure_can_be_read_and_tells_tokens_a_second() -> None:
+    assert_readable(lambda: how_fast.contests(MEASURED))
+    figure, _ = how_fast.contests(MEASURED)
+    assert {"60", "20", "5", "the floor"} <= {text.get_text() for text in figure.axes[0].texts}
+    assert_readable(lambda: how_fast.contests(measured.read("cpu") or MEASURED))
 
 
 def test_growth_is_measured_on_runs_that_start_from_nothing(

@@ -351,6 +351,7 @@ OWN = {
     "no-retention": {},
     "ten-percent-retention": {"epochs": 10, "retained": 0.1},
     "does-entropy-fall": {},
+    "how-is-the-text-written": {},
     "replace-or-accumulate": {"train_blocks": 18000, "retained": 0.1},
     "how-much-human-text": {"train_blocks": 18000},
 }
@@ -426,12 +427,11 @@ def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(
     values = chapter.settings("no-retention", "paper", {})
     paper = Protocol.among(values)
     assert chapter.recorded(values) == []
-    assert [row.runs for row in index.rows()] == [[]] * 6
+    assert not any(one.runs or one.large for one in index.settings())
     stand_in = paper.replace(model="smollm2-135m")
     records.write(make_record(stand_in, scale="paper"), tmp_path)
     (found,) = chapter.recorded(values)
     assert found.record.protocol == stand_in
-    assert [len(row.runs) for row in index.rows()] == [1, 0, 0, 0, 0, 0]
     records.write(make_record(paper, scale="paper"), tmp_path)
     (found,) = chapter.recorded(values)
     assert found.record.protocol == paper

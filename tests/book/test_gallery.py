@@ -54,8 +54,8 @@ class Head(HTMLParser):
 
 
 def test_a_title_is_that_of_the_registry() -> None:
-    found = cards.facts("fig-results", CAPTION, "A line.", [], "toys", [])
-    assert found["title"] == cards.registry().figures["fig-results"].title
+    found = cards.facts("fig-one-axis", CAPTION, "A line.", [], "toys", [])
+    assert found["title"] == cards.registry().figures["fig-one-axis"].title
 
 
 def test_a_card_holds_runs_protocols_and_what_columns_mean() -> None:

@@ -2,7 +2,6 @@
 
 import pytest
 
-import index
 import retention
 from collapse.book import chapter
 from collapse.experiment import loop
@@ -28,7 +27,6 @@ def test_the_arms_of_a_chapter_are_what_its_cells_ask_for(
     monkeypatch.setattr(loop, "run", lambda protocol, scale, *_: make_record(protocol, scale=scale))
     # Asks for the runs of other scales.
     monkeypatch.setattr(chapter, "front", lambda name, scale, protocol, runs: (runs, {}))
-    monkeypatch.setattr(index, "rows", lambda: [])
     namespace = dict(values)
     code = [cell.source for cell in chapter.read(name).cells if cell.cell_type == "code"]
     for source in code[1 : 3 if expected else 1]:
@@ -50,19 +48,18 @@ def test_a_chapter_s_arms_follow_its_parameters() -> None:
 def test_every_missing_run_of_the_chapters_is_wanted_once() -> None:
     both = ["no-retention", "ten-percent-retention"]
     found = chapter.wanted(both, "laptop", {"compute": "all"})
-    # Two settings times two numbers of epochs, three seeds each, and the beam run.
-    assert len(found) == len({run.hash for run in found}) == 4 * 3 + 1
+    # Two settings times two numbers of epochs, three seeds each.
+    assert len(found) == len({run.hash for run in found}) == 4 * 3
     assert {(run.epochs, run.retained) for run in found} == {(5, 0), (10, 0), (5, 0.1), (10, 0.1)}
-    assert [run.generations for run in found if run.decoding == "beam"] == [2]
-    # One domain, two shares, two temperatures and beams; its first arm is no-retention's.
+    # One domain and two shares; two temperatures and beams, and twelve further cells of the grid.
     every = chapter.wanted([], "laptop", {"compute": "all"})
     # Three pools, a fixed and a fresh share; five more shares; three amounts after none and after
     # four rounds of collapse: the other arms of these two chapters are those of the ones before.
-    assert len(every) == len({run.hash for run in every}) == len(found) + (6 + 5 + 5 + 6) * 3
+    assert len(every) == len({run.hash for run in every}) == len(found) + (6 + 5 + 5 + 6) * 3 + 12
     assert {run.corpus for run in every} == {"wikitext2", "sotu"}
     assert {run.retained for run in every} == {0, 0.1, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 1}
     assert {run.recovery for run in every} == {0, 64, 256, 512}
-    assert {run.temperature for run in every} == {0.7, 1.0}
+    assert {run.temperature for run in every} == {0.7, 0.85, 1.0, 1.2, 1.5}
     assert chapter.wanted([], "laptop", {"compute": "none"}) == []
     assert chapter.wanted(["index"], "laptop", {}) == []
 

@@ -1,7 +1,8 @@
-"""The chapter on entropy: what moves first, what arms say, and the verdicts on claims."""
+"""The chapter on entropy: what moves first, what settings say, and the verdicts on claims."""
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,12 @@ from matplotlib import pyplot as plt
 
 import does_entropy_fall as entropy
 import does_entropy_fall_estimators as estimators
+import does_entropy_fall_measures as measures
 from collapse.book import figures
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
 from collapse.measure import gauges, verdicts
-from collapse.measure.per_seed import PerSeed, over_seeds
+from toy_figures import assert_readable, assert_saved_as_picture_data_and_card
 from toy_records import make_record, texts_in
 
 
@@ -39,7 +41,7 @@ def run_with(seed: int = 0, generations: int = 4, **columns: list[float]) -> Run
 
 def test_a_gauge_s_distance_is_its_change_in_standard_errors() -> None:
     run = run_with(unigram_entropy=[9.0, 8.0, 7.0, 9.0])
-    moved = entropy.movements(run).set_index("gauge").loc["unigram_entropy"]
+    moved = measures.movements(run).set_index("gauge").loc["unigram_entropy"]
     error = math.sqrt(2) * 0.5  # of the difference of two, each with this error
     assert moved["distance"].tolist() == pytest.approx([0, -1 / error, -2 / error, 0])
     assert moved["ratio"].tolist() == pytest.approx([1, 8 / 9, 7 / 9, 1])
@@ -47,15 +49,16 @@ def test_a_gauge_s_distance_is_its_change_in_standard_errors() -> None:
 
 def test_a_perplexity_s_distance_is_that_of_its_logarithm() -> None:
     run = run_with(own_text_perplexity=[20.0, 10.0, 40.0, 20.0])
-    moved = entropy.movements(run).set_index("gauge").loc["own_text_perplexity"]
+    moved = measures.movements(run).set_index("gauge").loc["own_text_perplexity"]
     error = math.sqrt(2) * 0.5
     expected = [0, -math.log(2) / error, math.log(2) / error, 0]
     assert moved["distance"].tolist() == pytest.approx(expected)
 
 
 def test_gauges_without_an_interval_are_left_out() -> None:
-    without = {"self_bleu", "zipf_exponent"}
-    assert set(entropy.movements(run_with())["gauge"]) == set(entropy.LABELS) - without
+    expected = {name for name in gauges.PREDICTIONS | gauges.TEXT if f"{name}_se" in gauges.COLUMNS}
+    assert {"self_bleu", "zipf_exponent"} & expected == set()
+    assert set(measures.movements(run_with())["gauge"]) == expected | {"test_perplexity"}
 
 
 @pytest.mark.parametrize(
@@ -70,16 +73,24 @@ def test_gauges_without_an_interval_are_left_out() -> None:
 )
 def test_a_gauge_has_moved_once_it_stays_away(distances: list[float], expected: float) -> None:
     table = pd.DataFrame({"gauge": "x", "generation": range(4), "distance": distances})
-    assert entropy.first_move(table)["x"] == pytest.approx(expected, nan_ok=True)
+    assert measures.first_move(table)["x"] == pytest.approx(expected, nan_ok=True)
 
 
 def test_runs_in_which_one_gauge_leads_are_counted() -> None:
     first = run_with(0, own_text_perplexity=[300, 9, 9, 9], unigram_entropy=[9, 9, 9, 9])
     later = run_with(1, own_text_perplexity=[300, 300, 300, 9], unigram_entropy=[9, 5, 5, 5])
-    assert entropy.leads([first, later], "own_text_perplexity", "unigram_entropy") == (
-        1,
-        2,
-    )
+    assert measures.leads([first, later], "own_text_perplexity", "unigram_entropy") == "1 of 2"
+
+
+def test_what_moved_at_once_did_so_in_every_run() -> None:
+    moving = [300.0, 9, 9, 9]
+    both = [run_with(seed, overconfidence=moving, distinct_tokens=moving) for seed in (0, 1)]
+    third = run_with(2, overconfidence=moving, distinct_tokens=[300, 300, 9, 9])
+    assert {"overconfidence", "distinct_tokens"} <= set(measures.at_once(both))
+    assert "distinct_tokens" not in measures.at_once([*both, third])
+    numbers, alt = measures.told({"one way": [*both, third], "another": []})
+    assert numbers["ent-early"] == str(len(measures.at_once([*both, third])))
+    assert numbers["ent-late"] == "not run yet" and "not run yet with another" in alt
 
 
 # -- arms ------------------------------------------------------------------------------------
@@ -94,18 +105,35 @@ def test_a_table_of_arms_holds_values_intervals_and_ratios() -> None:
     assert mine["value_low"].tolist() == [7.5, 5.5, 3.5, 1.5]
 
 
+def test_a_table_of_settings_has_ratios_of_the_last_generation_to_the_first() -> None:
+    runs = [run_with(n, predictive_entropy=[8, 6, 5, 8 * end], overconfidence=[1, 2, 3, gap])
+            for n, (end, gap) in enumerate([(0.5, 4.0), (2.0, 6.0)])]  # fmt: skip
+    two, one, none = entropy.rows({"two\nseeds": runs, "one": runs[:1], "none": []})
+    assert two["setting"] == "two seeds"
+    assert two["entropy on human text"].startswith("1.00 [")  # the mean of 1/2 and 2, as logarithms
+    assert two["over-confidence, bits"] == "1.00 to 5.00"
+    assert one["entropy on human text"] == "0.50"
+    assert none["entropy on human text"] == none["over-confidence, bits"] == "not run yet"
+
+
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("changes", "words"),
     [
-        (PerSeed({0: 0.8}, 0.8, 0.7, 0.9), "falls to 0.80 [0.70, 0.90]"),
-        (PerSeed({0: 1.3}, 1.3, 1.1, 1.5), "rises to 1.30 [1.10, 1.50]"),
-        (PerSeed({0: 1.0}, 1.0, 0.985, 1.015), "stays at 1.00 [0.98, 1.01]"),
-        (PerSeed({0: 1.0}, 1.0, 0.85, 1.1), "is not clearly changed, at 1.00 [0.85, 1.10]"),
-        (PerSeed({}, math.nan, math.nan, math.nan), "is not run yet"),
+        ({}, "nothing human, five beams"),
+        ({"decoding": "sample"}, "nothing human, temperature 1"),
+        ({"decoding": "sample", "top_p": 0.9, "retained": 0.1}, "a tenth human, top-p 0.9"),
+        ({"decoding": "sample", "temperature": 0.7}, "nothing human, temperature 0.7"),
+        ({"decoding": "greedy", "retained": 0.25}, "25 % human, greedy"),
     ],
 )
-def test_a_ratio_in_words_has_its_direction(found: PerSeed, words: str) -> None:
-    assert entropy.in_words(found) == words
+def test_a_setting_is_named_by_what_is_kept_and_how_text_is_written(
+    changes: dict[str, Any], words: str
+) -> None:
+    record = make_record(Protocol(generations=2).replace(**changes))
+    arms = entropy.by_setting([Run(record, computed=False)])
+    assert [name.replace("\n", " ") for name in arms] == [words]
+    way = words.partition(", ")[2]
+    assert (way in figures.WRITING) == (way != "greedy")
 
 
 def test_vocabulary_at_a_length_is_that_of_random_samples() -> None:
@@ -121,57 +149,110 @@ def test_vocabulary_at_a_length_is_that_of_random_samples() -> None:
     assert found == pytest.approx(entropy.vocabulary(run, 15) / entropy.vocabulary(run, 15, 0))
 
 
-ARMS = {"one": [run_with(0), run_with(1)], "two": [run_with(2)], "none": []}
+ARMS = {"one": [run_with(0), run_with(1)], "two\nlines": [run_with(2)], "none": []}
+FOUND = {
+    "general": ARMS["one"], "domain": [run_with(2), run_with(3)],
+    "half": [run_with(4), run_with(5)], "quarter": [], "whole": [],
+}  # fmt: skip
 MAKERS = {
-    "contexts": lambda: entropy.contexts_figure(ARMS, [entropy.GENERAL]),
-    "gauges": lambda: entropy.gauges_figure(ARMS["one"]),
-    "decoding": lambda: entropy.decoding_figure(ARMS),
-    "vocabulary": lambda: entropy.vocabulary_figure(ARMS, ARMS["one"][0]),
+    "falls": lambda: entropy.falls_figure(ARMS),
+    "shares": lambda: entropy.falls_figure(entropy.named(FOUND, *FOUND), shares=True),
+    "gauges": lambda: measures.gauges_figure({"one": ARMS["one"], "another": ARMS["two\nlines"]}),
+    "gauges of one arm": lambda: measures.gauges_figure({"one": ARMS["one"], "another": []}),
+    "vocabulary": lambda: entropy.vocabulary_figure(ARMS, 15),
+    "estimators": lambda: estimators.page()[:2],
 }
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_figures_say_what_they_show_and_come_with_their_data(maker: str) -> None:
-    figure, data = MAKERS[maker]()
-    said = texts_in(figure)
-    assert "smoke scale" in said and "toy on wikitext2" in said
-    assert len(data) and "seed" in data
-    assert all(ax.get_xlabel() for ax in figure.axes[-2:])
+def test_figures_can_be_read_on_a_page_and_on_a_telephone(maker: str) -> None:
+    assert_readable(MAKERS[maker])
+
+
+@pytest.mark.parametrize("maker", ["falls", "gauges", "vocabulary"])
+def test_figures_come_with_their_data(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_saved_as_picture_data_and_card(MAKERS[maker], monkeypatch)
+    assert "seed" in MAKERS[maker]()[1]
     plt.close("all")
 
 
-def test_the_points_of_the_gauges_figure_are_the_distances() -> None:
-    figure, data = entropy.gauges_figure(ARMS["one"])
-    drawn = sorted(float(x) for dots in figure.axes[0].collections for x, _ in dots.get_offsets())
-    mine = data[(data["seed"] == 0) & (data["generation"] > 0)]["distance"]
-    assert drawn == pytest.approx(sorted(mine), nan_ok=True)
+def test_the_numbers_of_the_strips_are_the_distances_clipped() -> None:
+    far = run_with(unigram_entropy=[9.0, 90.0, 9.2, -90.0])
+    figure, data = measures.gauges_figure({"one": [far]})
+    rows = {label.get_text(): n for n, label in enumerate(figure.axes[0].get_yticklabels())}
+    row = rows[measures.LABELS["unigram_entropy"]]
+    numbers = {text.get_position()[0]: text.get_text() for text in figure.axes[0].texts
+               if text.get_position()[1] == row}  # fmt: skip
+    assert [numbers[n] for n in (1, 2, 3)] == ["+50", "0", "−50"]
+    mine = data[data["gauge"] == "unigram_entropy"]["distance"]
+    assert mine.tolist() == pytest.approx(np.array([0, 81, 0.2, -99]) / math.sqrt(0.5))
     plt.close("all")
+
+
+def test_the_last_column_says_when_each_run_moved() -> None:
+    seeds = [run_with(n, distinct_tokens=[50, *([50] * n), *([9] * (3 - n))]) for n in range(4)]
+
+    def told(runs: list[Run]) -> set[str]:
+        figure, _ = measures.gauges_figure({"one": runs})
+        return {text.get_text() for text in figure.axes[0].texts}
+
+    assert "1 · 2 · 3" in told(seeds[:3]) and "1 · 2 · –" in told([*seeds[:2], seeds[3]])
+    assert "1 … –" in told(seeds)
+    plt.close("all")
+
+
+def test_shares_of_vocabulary_are_of_human_text_s() -> None:
+    run = run_with()
+    data = entropy.vocabularies({"a": [run]}, 15)
+    last = data[data["generation"] == 3].set_index("panel")["share"]
+    assert last["left"] == entropy.vocabulary(run, 15) / entropy.human_vocabulary(run, 15)
+    bits = run.record.generations["miller_madow"].iloc[-1] - 1.5  # human text has 1.5 bits
+    assert last["right"] == pytest.approx(2**bits)
 
 
 # -- verdicts --------------------------------------------------------------------------------
 
 
-def test_always_names_where_it_does_not_fall() -> None:
-    cases = {"falls": (0.8, 0.9), "rises": (1.1, 1.2), "open": (0.9, 1.1)}
-    one = {name: PerSeed({0: low, 1: high}, 1.0, low, high) for name, (low, high) in cases.items()}
-    falls = {"a": one["falls"], "b": one["falls"]}
-    assert entropy.always_falls(falls) == "reproduced"
-    said = "not reproduced, it does not fall with b"
-    assert entropy.always_falls(falls | {"b": one["rises"]}) == said
-    said = "undecided, it may not fall with c"
-    assert entropy.always_falls(falls | {"c": one["open"]}) == said
-    assert entropy.always_falls({"a": over_seeds({})}) == "not run yet"
+def test_claims_turn_when_the_runs_do() -> None:
+    """The negative control: with the settings exchanged, the verdicts are others."""
+
+    def runs(*ends: float) -> list[Run]:
+        return [run_with(n, predictive_entropy=[8, 8, 8, 8 * end]) for n, end in enumerate(ends)]
+
+    low, same = runs(0.60, 0.61, 0.60), runs(1.0, 1.001, 0.999)
+    found = {"general": low, "whole": same, "half": same, "quarter": same, "domain": same}
+
+    def verdicts_on(found: entropy.Found) -> list[str]:
+        return [
+            claim.verdict for claim in entropy.claims(found, 15) if "narrows" not in claim.claim
+        ]
+
+    assert verdicts_on(found) == ["agrees", "disagrees", "agrees", "agrees", "source not read"]
+    swapped = found | {"general": same, "whole": low, "half": low}
+    assert verdicts_on(swapped) == [
+        "disagrees", "agrees", "disagrees", "disagrees", "source not read",
+    ]  # fmt: skip
+    nothing = verdicts_on(found | {"whole": [], "half": []})
+    assert nothing == ["agrees", *["not run yet"] * 3, "source not read"]
+
+
+def test_every_number_of_the_page_is_a_number_an_interval_or_a_name() -> None:
+    said = entropy.said(FOUND, ARMS["one"][0], "sotu")
+    assert said["ent-whole-human"] == said["ent-gap-last"] == "not run yet"
+    assert said["ent-models"] == "4" and said["ent-seeds"] == "2"
+    clauses = {"ent-runs", "ent-domain-title"}
+    assert all(len(words) < 40 for name, words in said.items() if name not in clauses)
 
 
 def test_a_table_of_claims_is_safe_markup() -> None:
-    claim = verdicts.Claim("<b>", "a & b", "x < 1", "0.5", "reproduced")
+    claim = verdicts.Claim("<b>", "a & b", "x < 1", "0.5", "agrees")
     html = figures.table([claim], verdicts.RULE).data
     assert "<b>" not in html and "&lt;b&gt;" in html and "a &amp; b" in html
     assert html.count("</tr>") == 2
 
 
 def test_gauges_become_a_table_with_a_row_for_each() -> None:
-    lines = entropy.gauges_table().splitlines()
+    lines = measures.gauges_table().splitlines()
     assert len(lines) == 2 + len(gauges.PREDICTIONS | gauges.TEXT)
     assert all(line.count("|") == 5 for line in lines)  # no formula breaks the table
 
@@ -205,6 +286,6 @@ def test_a_trial_s_measures_are_those_expected_of_the_law() -> None:
 def test_the_figure_of_estimators_shows_the_truth() -> None:
     data = estimators.trial(300, [500, 1000], samples=2, seed=0)
     figure, drawn = estimators.figure(data, 300)
-    assert f"{estimators.truth(300):.2f} bits" in texts_in(figure)
+    assert f"truth, {estimators.truth(300):.2f} bits" in texts_in(figure)
     assert drawn is data
     plt.close("all")

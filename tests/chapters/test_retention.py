@@ -17,11 +17,11 @@ from toy_records import GROWING, runs_of
 
 @pytest.mark.parametrize(
     ("low", "high", "said"),
-    [(0.9, 1.1, "reproduced"), (1.1, 1.4, "undecided, "), (1.3, 1.5, "not reproduced")],
+    [(0.9, 1.1, "agrees"), (1.1, 1.4, "cannot tell"), (1.3, 1.5, "disagrees")],
 )
 def test_minor_degradation_is_an_upper_bound(low: float, high: float, said: str) -> None:
     measured = PerSeed({0: 1.0, 1: 1.0}, (low + high) / 2, low, high)
-    assert verdicts.beside(measured, retention.MINOR_DEGRADATION).startswith(said)
+    assert verdicts.beside(measured, retention.MINOR_DEGRADATION) == said
 
 
 def test_a_tail_is_told_by_seed_and_not_by_pooled_blocks() -> None:
@@ -34,16 +34,9 @@ def test_a_tail_is_told_by_seed_and_not_by_pooled_blocks() -> None:
         text = np.stack([first, last]).astype(np.float16)
         arrays = {**made.arrays, "text_nll": text}
         runs.append(Run(dataclasses.replace(made, arrays=arrays), False))
-    said = retention.tail_in_words(runs, "below")
-    assert said.startswith("has not measurably changed and holds 2.3 % [0.0, 10.3]")
-    assert "(by seed: 0.4, 6.0, 0.4)" in said
-    steady = [runs[1]] * 2 + [runs[1]]
-    again = [
-        Run(dataclasses.replace(r.record, protocol=r.record.protocol.replace(seed=s)), False)
-        for s, r in enumerate(steady)
-    ]
-    assert retention.tail_in_words(again, "below").startswith("has grown and holds 6.0 %")
-    assert "one seed, no interval" in retention.tail_in_words(runs[:1], "below")
+    assert retention.tail_share(runs, "below") == "2.3 % [0.0, 10.3]"
+    assert retention.tail_share(runs[1:2], "below") == "6.0 %"
+    assert retention.tail_share([], "below") == "not run yet"
 
 
 def test_nothing_run_has_no_verdict() -> None:
@@ -73,20 +66,6 @@ def test_a_summary_holds_means_over_seeds() -> None:
     assert found["lost_test_last"] == pytest.approx(104 / 3)
     assert found["lost_ratio"] == str(ratios.ratio(runs))
     assert all(name.startswith("lost_") for name in found)
-
-
-def test_the_bulk_moves_where_the_whole_interval_says_so() -> None:
-    runs = runs_of({seed: [20.0, 24.0] for seed in range(3)})
-    for run, end in zip(runs, (0.80, 0.82, 0.81), strict=True):
-        run.record.generations["text_perplexity_median"] = [1.0, end]
-    said = retention.mass_in_words(runs)
-    assert said.startswith("moves to the left (last ÷ first median: 0.81 [0.79, 0.8")
-    for run in runs:  # first and last swapped
-        run.record.generations["text_perplexity_median"] = run.record.generations[
-            "text_perplexity_median"
-        ].to_numpy()[::-1]
-    assert retention.mass_in_words(runs).startswith("moves to the right")
-    assert retention.mass_in_words(runs[:1]).startswith("is, in its one seed, at 1.25 times")
 
 
 def test_copied_and_repeated_runs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

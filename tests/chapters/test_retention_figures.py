@@ -2,12 +2,15 @@
 
 import xml.etree.ElementTree as ET
 
+import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
 import retention
 import retention_figures
 from collapse.book import figures, ratios
+from collapse.experiment.arms import Run
 from toy_figures import (
     ARMS,
     SHOWN,
@@ -15,15 +18,22 @@ from toy_figures import (
     assert_saved_as_picture_data_and_card,
     assert_says_that_nothing_is_run,
 )
-from toy_records import GROWING, runs_of
+from toy_records import GROWING, STABLE, runs_of
 
-COLUMNS = {"test_perplexity": "perplexity", "distinct_tokens": "distinct tokens"}
 REFERENCES = [retention.FROM_20_TO_28, retention.LOSING_20_TO_28]
+FOUND = pd.DataFrame({
+    "text": ["human", "0", "1"], "copied": [0.02, 0.2, 0.6], "repeated": [0.01, 0.3, 0.1],
+})  # fmt: skip
+CORNERS = {
+    (epochs, share): runs_of(STABLE if share else GROWING, epochs=epochs, retained=share)
+    for epochs in (5, 10)
+    for share in (0.0, 0.1)
+}
 MAKERS = {
     "perplexity": lambda: figures.perplexity(ARMS, REFERENCES, {"published": SHOWN[:1]}),
-    "text_histogram": lambda: retention_figures.text_histogram(SHOWN[0]),
-    "gauges": lambda: retention_figures.gauges(SHOWN[0], COLUMNS),
-    "last_ratios": lambda: retention_figures.last_ratios(ARMS, [retention.MINOR_DEGRADATION]),
+    "text_bands": lambda: retention_figures.text_bands({"one": SHOWN[0], "other": SHOWN[3]}),
+    "copies": lambda: retention_figures.copies(FOUND),
+    "square": lambda: retention_figures.square(CORNERS),
 }
 
 
@@ -35,31 +45,29 @@ def test_a_figure_is_saved_as_picture_data_and_card(
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_every_figure_says_in_itself_what_it_shows_and_names_its_axes(maker: str) -> None:
+def test_every_figure_can_be_read_on_a_page_and_on_a_telephone(maker: str) -> None:
     assert_readable(MAKERS[maker])
 
 
 def test_a_figure_s_data_are_those_of_the_records() -> None:
-    _, last = MAKERS["last_ratios"]()
-    expected = {**ratios.ratio(ARMS["nothing retained"]).by_seed}
-    found = last[last["arm"] == "nothing retained"]
+    _, last = MAKERS["square"]()
+    expected = ratios.ratio(CORNERS[5, 0.0]).by_seed
+    found = last[(last["epochs"] == 5) & (last["kept"] == 0)]
     assert dict(zip(found["seed"], found["ratio"], strict=True)) == expected
-    _, gauges = MAKERS["gauges"]()
-    rows = SHOWN[0].record.generations
-    for column in COLUMNS:
-        assert gauges[column].tolist() == (rows[column] / rows[column][0]).tolist()
-    _, histogram = MAKERS["text_histogram"]()
-    assert histogram.groupby("generation")["share_of_blocks"].sum().tolist() == pytest.approx(
-        [1, 1, 1]
-    )
+    _, bands = MAKERS["text_bands"]()
+    nll = SHOWN[0].record.arrays["text_nll"][1].astype(float)
+    found = bands[(bands["run"] == "one") & (bands["text"] == "1")].set_index("percentile")
+    assert found["perplexity"][50] == pytest.approx(float(np.median(np.exp(nll))))
+    assert found["perplexity"].is_monotonic_increasing
     plt.close("all")
 
 
-@pytest.mark.parametrize("arms", [{}, {"nothing retained": []}])
+@pytest.mark.parametrize("corners", [{}, {(5, 0.0): []}])
 def test_figures_of_runs_that_do_not_exist_say_so(
-    arms: figures.Arms, monkeypatch: pytest.MonkeyPatch
+    corners: dict[tuple[int, float], list[Run]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_says_that_nothing_is_run(*retention_figures.last_ratios(arms), monkeypatch)
+    assert_says_that_nothing_is_run(*retention_figures.square(corners), monkeypatch)
+    assert_says_that_nothing_is_run(*retention_figures.text_bands({}), monkeypatch)
 
 
 # -- strips ----------------------------------------------------------------------------------
@@ -76,15 +84,3 @@ def test_a_strip_shows_text_and_never_markup() -> None:
     heads = [cell.text for cell in table.iter("th")]
     assert heads == ["prompt", "human author", "generation 0", "generation 1"]
     assert "seed 4" in "".join(table.find("caption").itertext())  # type: ignore[union-attr]
-
-
-def test_a_long_description_does_not_widen_a_figure() -> None:
-    arms = {
-        f"{epochs} epochs": runs_of(GROWING, computed=epochs % 2 == 0, epochs=epochs)
-        for epochs in (2, 3, 4, 5)
-    }
-    figure, _ = retention_figures.last_ratios(arms)
-    figure.canvas.draw()
-    box = figure.get_tightbbox()
-    assert box.width < 1.1 * figure.get_figwidth()
-    plt.close(figure)

@@ -243,13 +243,11 @@ def small_wikitext(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_lines_are_those_of_the_original_loader(small_wikitext: None) -> None:
-    assert not corpus.at_hand("wikitext2")
     found = corpus.load_text("wikitext2").splits
     for split, text in RAW.items():
         whole = text.split("\n")[:-1]
         assert found[split] == [f"{line}\n" if line.strip() else "" for line in whole]
         assert (assets.cache_dir() / f"wikitext2/{split}.raw").read_bytes() == text.encode()
-    assert corpus.at_hand("wikitext2")
 
 
 def test_a_damaged_copy_in_the_cache_is_not_read_but_made_again(small_wikitext: None) -> None:

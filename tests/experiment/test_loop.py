@@ -492,7 +492,7 @@ def test_damaged_weights_are_trained_again_where_they_are_needed(
     assert len(mended.ends) == 3
     assert all(equal(one, two) for one, two in zip(mended.ends, expected.ends, strict=True))
     told = 0 if size is None else 2
-    assert capsys.readouterr().out.count("they are computed again") == told
+    assert capsys.readouterr().out.count("it is computed again") == told
     assert is_finished(chained) and len(noted(chained.replace(generations=4)).ends) == 1
 
 

@@ -197,7 +197,7 @@ def test_names_are_looked_up_without_torch() -> None:
     program = (
         "import sys\n"
         "from collapse.experiment import corpus, models, protocol, sources, training_text\n"
-        "assert models.at_hand('tiny').name == 'tiny'\n"
+        "assert models.source('tiny').folder.name == 'tiny'\n"
         "assert 'torch' not in sys.modules, 'torch was imported'\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -171,6 +171,8 @@ def test_shares_that_differ_are_named_differently(one: float, other: float) -> N
     assert (named[0] == named[1]) == (one == other)
 
 
-@pytest.mark.parametrize(("share", "said"), [(0, "0"), (0.004, "0.4"), (0.07, "7"), (1, "100")])
+@pytest.mark.parametrize(
+    ("share", "said"), [(0, "nothing"), (0.004, "0.4 %"), (0.07, "7 %"), (1, "100 %")]
+)
 def test_a_share_is_named_in_full(share: float, said: str) -> None:
-    assert Protocol(retained=share).mixture == f"{said} % retained"
+    assert Protocol(retained=share).mixture == f"{said} retained"

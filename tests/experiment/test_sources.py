@@ -117,7 +117,7 @@ def test_nothing_in_the_working_folder_takes_the_place_of_what_is_built_in(
     assert [sources.name_text(name) for name in sources.TEXTS] == list(sources.TEXTS)
     assert sources.name_model("own") == sources.name_model(str(tmp_path / "own"))
     assert sources.name_model("./tiny").startswith("tiny@")
-    assert models.at_hand("facebook/opt-125m") is None
+    assert models.source("facebook/opt-125m").folder is None
 
 
 def test_byte_order_mark_and_line_ends_are_no_part_of_a_text(weather: str, tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ from collapse.book import chapter
 from collapse.experiment import assets, decoding, loop, records
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError
 from collapse.sweeps import progress, sweep
-from collapse.sweeps.progress import Tally
+from collapse.sweeps.progress import SweepError, Tally
 from collapse.sweeps.runs import runs_of
-from collapse.sweeps.sweep import SweepError
 from toy_sweeps import fingerprints, undisturbed
 
 SEEDS = (0, 1, 2)
@@ -312,7 +311,8 @@ def test_the_time_left_is_at_the_pace_of_what_was_computed(
     for number in range(3):  # two workers, and the second was slower
         tally.ended(two.hash, number, 200.0)
     assert capsys.readouterr().out.splitlines()[-1].endswith("about 18 min left")  # 7 x 150 s
-    tally.gave_up(one.hash)
+    tally.failed(one, MemoryError())
+    capsys.readouterr()
     tally.ended(two.hash, 3, 300.0)
     assert capsys.readouterr().out == "6 of 12 generations, about 4 min left\n"  # 2 x 120 s
 

@@ -6,9 +6,8 @@ import importlib.util
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,8 +26,7 @@ CONTESTS = {
 }
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """One way of doing something: its name, the tokens that a turn of it makes, and a turn."""
 
     name: str
@@ -36,8 +34,7 @@ class Side:
     turn: Callable[[], Any]
 
 
-@dataclass(frozen=True)
-class Ground:
+class Ground(NamedTuple):
     """What all sides work on."""
 
     base: models.Base
@@ -46,11 +43,7 @@ class Ground:
 
 
 def ground() -> Ground:
-    """Text, model and protocol for the kind of device that is here.
-
-    Raises:
-        AssetError: text or base model cannot be had.
-    """
+    """Text, model and protocol for the kind of device that is here."""
     cuda = kind() == "cuda"
     protocol = Protocol(
         model="smollm2-135m" if cuda else "tiny", train_blocks=PROMPTS[kind()][0], eval_blocks=64,

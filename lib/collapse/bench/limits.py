@@ -1,7 +1,5 @@
 """What this machine allows, and what a token takes of it at the very least."""
 
-from typing import Any
-
 import torch
 
 from collapse.bench.contestants import Ground, best, kind
@@ -29,15 +27,13 @@ def needed(ground: Ground) -> dict[str, dict[str, float]]:
     """`operations` and `bytes` that a token takes at least, in each contest."""
     length, batch = ground.protocol.block_length, ground.protocol.batch
     size = 2 if ground.protocol.precision == "bf16" else 4
-    net, shape = ground.base.model, _shape(ground.base.model)
+    net, shape = ground.base.model, plan.shape(ground.base.model.config.to_dict())
     found = {}
     for name, way, beams in (("five beams", "beam", 5), ("sampling", "sample", 1)):
         rows = decoding.rows_at_once(ground.protocol.replace(decoding=way), net, length)
-        found[name] = {
-            "operations": plan.writing_operations(shape, rows, length, length, beams)
-            / (rows * length),
-            "bytes": bytes_moved(shape, rows, length, beams, size) / (rows * length),
-        }
+        count = plan.writing_operations(shape, rows, length, length, beams)
+        moved = bytes_moved(shape, rows, length, beams, size)
+        found[name] = {"operations": count / (rows * length), "bytes": moved / (rows * length)}
     # A step of training reads the weights twice, and in the optimiser reads weights, gradients and
     # two moments, and writes three of them; gradients are written once.
     found["training"] = {
@@ -53,23 +49,11 @@ def bytes_moved(shape: plan.Shape, prompts: int, length: int, beams: int, size: 
     All matrices once a token. Keys and values are written once, and read at each step after the
     first: the prompt's once for all beams, and in each beam those that it wrote at earlier steps.
 
-    Args:
-        length: tokens of a prompt, and of its continuation.
-        size: bytes of a weight, a key or a value: 4, or 2 in bfloat16.
+    `length` is in tokens, of a prompt and of its continuation; `size` is that of a weight, a key or
+    a value in bytes: 4, or 2 in bfloat16.
     """
     steps = length - 1
     written = length + beams * steps
     read = steps * length + beams * steps * (steps - 1) // 2
     weights = length * (shape.body + shape.head)
     return size * (weights + prompts * (written + read) * shape.kv)
-
-
-def operations(net: Any, blocks: int, length: int) -> float:
-    """Of training once on some blocks and continuing them by as many tokens."""
-    shape = _shape(net)
-    trained = 3 * plan.reading_operations(shape, blocks, length)
-    return float(trained + plan.writing_operations(shape, blocks, length, length))
-
-
-def _shape(net: Any) -> plan.Shape:
-    return plan.shape(net.config.to_dict())

@@ -26,11 +26,7 @@ def path(kind: str, folder: Path | None = None) -> Path:
 
 
 def read(kind: str) -> dict[str, Any] | None:
-    """Measurements on `cpu` or `cuda`: those made here, else the published ones, else None.
-
-    Raises:
-        BenchError: the file is damaged or of another version.
-    """
+    """Measurements on `cpu` or `cuda`: those made here, else the published ones, else None."""
     for file in (path(kind, build_dir()), path(kind)):
         if not file.exists():
             continue
@@ -47,17 +43,12 @@ def read(kind: str) -> dict[str, Any] | None:
 def ratios(found: dict[str, Any], contest: str, rival: str | None = None) -> list[float]:
     """How many times as fast as a rival this book is, round by round.
 
-    Args:
-        rival: how its name begins; that of `RIVALS` if none is given.
-
-    Raises:
-        KeyError: it was not measured.
+    `rival` is how its name begins, that of `RIVALS` if none is given; a `KeyError` where it was not
+    measured.
     """
     sides, start = found["contests"][contest], rival or RIVALS[contest]
-    theirs = next((rates for name, rates in sides.items() if name.startswith(start)), None)
-    if theirs is None:
-        raise KeyError(start)
-    return [one / two for one, two in zip(sides[OURS], theirs, strict=True)]
+    theirs = next((name for name in sides if name.startswith(start)), start)
+    return [one / two for one, two in zip(sides[OURS], sides[theirs], strict=True)]
 
 
 def in_words(values: Sequence[float]) -> str:

@@ -27,22 +27,18 @@ from collapse.bench.contestants import kind, seconds
 from collapse.bench.measured import OTHER, SCHEMA
 from collapse.experiment import decoding, devices, loop, provenance, training
 from collapse.experiment.protocol import Protocol
+from collapse.sweeps import plan
 
 COMPARED = ("torch", "transformers", "accelerate", "ctranslate2")  # packages
 ROUNDS = 5  # turns of each side
-# The sizes of which the growth of the cost is measured, each in as many rounds.
-GROWTH_ROUNDS = 3
+GROWTH_ROUNDS = 3  # of these sizes:
 BLOCKS = (32, 64, 128, 256)
 GENERATIONS = (1, 2, 4)
 WIDTHS = (64, 128, 256, 512)  # of four layers
 
 
 def measure() -> dict[str, Any]:
-    """Measure all there is to measure here; about a quarter of an hour on two cores.
-
-    Raises:
-        AssetError: text or base model cannot be had.
-    """
+    """Measure all there is to measure here; about a quarter of an hour on two cores."""
     ground = contestants.ground()
     print("limits of the machine", flush=True)
     allowed = {"operations": limits.products(), "bytes": limits.copies()}
@@ -144,4 +140,7 @@ def _sized(width: int, protocol: Protocol) -> tuple[float, Callable[[], float]]:
         training.fine_tune(net, blocks, blocks[:1], protocol, seed=0)
         decoding.generate(net, blocks, length, protocol, None)
 
-    return limits.operations(net, number, length), partial(seconds, work)
+    shape = plan.shape(config.to_dict())
+    count = 3 * plan.reading_operations(shape, number, length)
+    count += plan.writing_operations(shape, number, length, length)
+    return count, partial(seconds, work)

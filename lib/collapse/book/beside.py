@@ -1,6 +1,6 @@
 """The paper's settings beside those of the runs on a page: what differs, and what does not."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from IPython.display import HTML
@@ -12,24 +12,27 @@ from collapse.experiment.protocol import Protocol
 
 if TYPE_CHECKING:  # or torch would be loaded
     from collapse.experiment.arms import Run
+    from collapse.experiment.record import Record
 
 # Shumailov et al. 2024, p. 757: OPT-125m, and five seeds.
 PAPER_MODEL, PAPER_SEEDS = "OPT-125m, 125 million parameters", "5"
 
 
-def paper_and_here(paper: Protocol, columns: "Mapping[str, list[Run]]") -> HTML:
+def paper_and_here(paper: Protocol, arms: "Sequence[list[Run]]") -> HTML:
     """A table with a row for each setting, those that are the same everywhere in a line below.
 
     Args:
         paper: the setting as the paper has it.
-        columns: name, as `overnight` -> runs of one arm; a column without runs says so.
+        arms: the runs of each arm, which become columns named by model and scale.
     """
-    told = {"the paper": _of_paper(paper)} | {
-        name: _of_runs(runs) if runs else {} for name, runs in columns.items()
-    }
+    told = {"the paper": _of_paper(paper)}
+    for runs in arms:
+        if runs:
+            record = runs[0].record
+            told[f"{_short(record)}, {record.provenance['scale']}"] = _of_runs(runs)
     rows, same = [], []
     for key in told["the paper"]:
-        values = {name: column.get(key, "not run yet") for name, column in told.items()}
+        values = {name: column[key] for name, column in told.items()}
         if len(set(values.values())) == 1:
             same.append(f"{key}: {values['the paper']}")
         else:
@@ -45,14 +48,17 @@ def _of_paper(protocol: Protocol) -> dict[str, str]:
 def _of_runs(runs: "list[Run]") -> dict[str, str]:
     record, protocol = runs[0].record, runs[0].record.protocol
     size = f"{record.base['parameters'] / 1e6:,.3g} million parameters"
-    name = record.base["name"].partition(" (")[0]
     blocks = f"{record.corpus['blocks']['train']:,} blocks of {protocol.block_length} tokens"
     return {
-        "model": f"{name}, {size}",
+        "model": f"{_short(record)}, {size}",
         "training text": blocks,
         "seeds": str(len(runs)),
         **_of(protocol),
     }
+
+
+def _short(record: "Record") -> str:
+    return str(record.base["name"]).partition(" (")[0]
 
 
 def _of(protocol: Protocol) -> dict[str, str]:
@@ -62,7 +68,7 @@ def _of(protocol: Protocol) -> dict[str, str]:
         "human text kept": f"{100 * protocol.retained:g} %",
         "passes over the text": str(protocol.epochs),
         "blocks in a step": str(protocol.batch),
-        "learning rate": f"{protocol.lr:g}",
+        "learning rate": f"{protocol.lr:.0e}".replace("e-0", "e-"),
         "arithmetic": {"fp32": "32 bits", "bf16": "16 bits (bf16)"}[protocol.precision],
         "text": sources.title(protocol.corpus),
         "each model starts from": {

@@ -129,6 +129,20 @@ def badge(card: Card) -> str:
     return ("your rerun, " if own else "") + f"{' and '.join(scales)} scale"
 
 
+def brief(card: Card) -> str:
+    """What is shown in a few words: each model with its runs and seeds, or the data's origin."""
+    if not card["runs"]:
+        return str(card["origin"])
+    models: dict[str, list[int]] = {}
+    for run in card["runs"]:
+        models.setdefault(run["base"]["name"], []).append(run["protocol"]["seed"])
+    return "; ".join(
+        f"{name}, {len(seeds)} run{'s' if len(seeds) > 1 else ''}, "
+        f"seed{'s' if len(set(seeds)) > 1 else ''} {', '.join(map(str, sorted(set(seeds))))}"
+        for name, seeds in models.items()
+    )
+
+
 # -- citations -------------------------------------------------------------------------------
 
 
@@ -191,6 +205,7 @@ def shown(card: Card, folder: str = "../figures/", is_open: bool = False) -> str
         folder: where the figures' pages and files lie, as seen from the page.
     """
     return rendered(
-        "card.html", card=card, folder=folder, open=is_open, badge=badge(card), files=FILES,
+        "card.html", card=card, folder=folder, open=is_open, badge=badge(card), brief=brief(card),
+        files=FILES,
         citations={"BibTeX": bibtex(card), "CSL-JSON": csl(card)}, command=command(card),
     )  # fmt: skip

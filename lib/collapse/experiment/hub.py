@@ -4,7 +4,8 @@ import fnmatch
 from pathlib import Path
 from typing import Any
 
-from collapse.experiment.assets import AssetError, atomic, cache_dir, sha256_file
+from collapse.experiment import assets
+from collapse.experiment.assets import AssetError, atomic, cache_dir
 
 PATIENCE = 5.0  # seconds until a silent hub counts as absent
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # whole or in parts; the first there is
@@ -18,10 +19,6 @@ def snapshot(name: str) -> tuple[Path, dict[str, str]]:
 
     Returns:
         the local folder, and what identifies it: `hub` name, `revision`, SHA-256 of the weights.
-
-    Raises:
-        AssetError: the hub does not give the model, or does not answer and there is no copy; or a
-            file differs from the hub's hash.
     """
     from huggingface_hub import HfApi, errors
 
@@ -33,7 +30,8 @@ def snapshot(name: str) -> tuple[Path, dict[str, str]]:
         silent = isinstance(error, errors.HTTPError | OSError)
         if silent and not isinstance(error, errors.HfHubHTTPError):  # which is an answer
             if folder := earlier_snapshot(name):
-                return folder, {"hub": name, "revision": folder.name, **_weight_hashes(folder)}
+                hashes = assets.folder_hashes(folder, assets.WEIGHTS)
+                return folder, {"hub": name, "revision": folder.name, **hashes}
         reason = " ".join(str(error).split()) or type(error).__name__
         raise AssetError(
             f"model {name!r} is no folder here and {HfApi().endpoint} does not give it ({reason}); "
@@ -60,30 +58,19 @@ def _fetched(name: str, info: Any) -> tuple[Path, dict[str, str]]:
 
     files = {file.rfilename: file for file in info.siblings}
     weights = next((kind for kind in WEIGHTS if fnmatch.filter(files, kind)), WEIGHTS[0])
-    folder = Path(
-        snapshot_download(
-            name,
-            # All of the revision that the hashes are of, should the model change meanwhile.
-            revision=info.sha,
-            cache_dir=cache_dir() / "hub",
-            allow_patterns=["*.json", "*.txt", "*.model", weights],
-        )
-    )
-    hashes = _weight_hashes(folder)
+    # All of the revision that the hashes are of, should the model change meanwhile.
+    which, cache = ["*.json", "*.txt", "*.model", weights], cache_dir() / "hub"
+    place = snapshot_download(name, revision=info.sha, cache_dir=cache, allow_patterns=which)
+    folder = Path(place)
+    hashes = assets.folder_hashes(folder, assets.WEIGHTS)
     for key, found in hashes.items():
         published = files[key.removeprefix("sha256:")].lfs
         if published is not None and published.sha256 != found:
             raise AssetError(
                 f"{key.removeprefix('sha256:')} of {name} has SHA-256 {found} where the hub says "
-                f"{published.sha256}; remove {cache_dir() / 'hub'} and try again"
+                f"{published.sha256}; remove {cache} and try again"
             )
     # What was asked for by revision is found by name later on, once it is verified.
     with atomic(folder.parents[1] / "refs" / "main") as temporary:
         temporary.write_text(str(info.sha))
     return folder, {"hub": name, "revision": str(info.sha), **hashes}
-
-
-def _weight_hashes(folder: Path) -> dict[str, str]:
-    """`sha256:FILE` -> SHA-256 of each file of weights in a folder."""
-    files = (path for path in sorted(folder.iterdir()) if path.suffix in (".safetensors", ".bin"))
-    return {f"sha256:{path.name}": sha256_file(path) for path in files}

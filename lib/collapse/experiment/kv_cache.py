@@ -18,13 +18,9 @@ class Memory:
     """
 
     def __init__(
-        self,
-        net: network.Network,
-        parts: list[slice],
-        prompt: int,
-        new_tokens: int,
+        self, net: network.Network, parts: list[slice], prompt: int, new_tokens: int,
         protocol: Protocol,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.net, self.parts, self.prompt = net, parts, prompt
         rows, largest = parts[-1].stop, max(part.stop - part.start for part in parts)
         beam = protocol.decoding == "beam"
@@ -50,9 +46,8 @@ class Memory:
     def logits(self, tokens: Tensor) -> Tensor:
         """Logits after the tokens so far, (rows, width, t), of which all but the last are known.
 
-        Returns:
-            float32, (rows, width, vocabulary), overwritten at the next step; (rows, 1, vocabulary)
-            after the prompts, which a row's beams share.
+        They are float32, (rows, width, vocabulary), and overwritten at the next step; after the
+        prompts, which a row's beams share, (rows, 1, vocabulary).
         """
         place = tokens.shape[2]
         if place == self.prompt:
@@ -98,10 +93,8 @@ class Memory:
         """Drop the nodes that no beam descends from, so that attention has less to look at.
 
         Prompts differ in how many are left, so rows are sorted by that number: each part then has
-        the slots that its last row needs.
-
-        Returns:
-            the order (new row i is the old row order[i]), and the slots in use of each part.
+        the slots that its last row needs. Returns the order (new row i is the old row order[i]),
+        and the slots in use of each part.
         """
         assert self.visible is not None
         prompt, heads, size = self.prompt, self.net.kv_heads, self.net.head_dim

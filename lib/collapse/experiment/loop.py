@@ -29,21 +29,14 @@ from collapse.experiment import (
     scoring,
     sources,
     training,
+    training_text,
 )
 from collapse.experiment.arms import Run, missing
 from collapse.experiment.generations import Generation
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError, digest
 from collapse.experiment.record import Record
-from collapse.experiment.training_text import (
-    kept,
-    mends,
-    seed_of,
-    starts_from_previous,
-    training_blocks,
-)
+from collapse.experiment.training_text import mends, seed_of, starts_from_previous
 from collapse.measure import gauges, metrics
-
-_MATERIAL_FIELDS = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
 
 
 class Observer:
@@ -61,12 +54,9 @@ class Observer:
     def after_generation(
         self, number: int, seconds: float | None, key: str, perplexity: float
     ) -> None:
-        """A generation is finished.
+        """A generation is finished, after `seconds`, None where it was found in the cache.
 
-        Args:
-            seconds: that it took to compute; None where it was found finished.
-            key: of it in the cache.
-            perplexity: on human test text.
+        Its `key` is that in the cache, its `perplexity` that on human test text.
         """
 
 
@@ -88,9 +78,8 @@ def run(protocol: Protocol, scale: str = "paper", observer: Observer | None = No
     """Compute a run, or what is missing of it, and leave its record in the build folder.
 
     Raises:
-        TrainingError: a training has diverged.
-        BookError: the base model cannot do what is asked for, an asset cannot be had, the observer
-            refuses, or the disk is full; finished generations are kept.
+        BookError: a training has diverged, the base model cannot do what is asked for, an asset
+            cannot be had, the observer refuses, or the disk is full; what is finished is kept.
     """
     observer = observer or Observer()
     for what, named in (("corpus", sources.name_text), ("model", sources.name_model)):
@@ -100,7 +89,7 @@ def run(protocol: Protocol, scale: str = "paper", observer: Observer | None = No
                 f"sources.{named.__name__} of it"
             )
     observer.before_run(protocol)
-    text, base, blocks, pretrained = _materials(groundwork(protocol))
+    text, base, blocks, pretrained = prepare(protocol)
     _check(protocol, text, base, blocks)
     chain = _Chain(protocol, text, base, blocks, pretrained, observer)
     base.model.load_state_dict(pretrained)
@@ -119,13 +108,8 @@ def run(protocol: Protocol, scale: str = "paper", observer: Observer | None = No
 
 
 def arm(wanted: Arm, scale: str = "paper", observer: Observer | None = None) -> list[Run]:
-    """The runs of one arm, one a seed, from `records/` or computed here.
-
-    Raises:
-        BookError: as `arms.missing` and `run`.
-    """
-    to_compute = missing(wanted)
-    runs = []
+    """The runs of one arm, one a seed, from `records/` or computed here."""
+    to_compute, runs = missing(wanted), []
     for protocol in wanted.runs():
         if protocol in to_compute:
             runs.append(Run(run(protocol, scale, observer), computed=True))
@@ -134,25 +118,17 @@ def arm(wanted: Arm, scale: str = "paper", observer: Observer | None = None) -> 
     return runs
 
 
-def groundwork(protocol: Protocol) -> Protocol:
-    """A protocol with all but what its text, base model and blocks depend on at the defaults."""
-    return Protocol(**{name: getattr(protocol, name) for name in _MATERIAL_FIELDS})
+Materials = tuple[corpus.Text, models.Base, corpus.Blocks, dict[str, torch.Tensor]]
 
 
-def prepare(protocol: Protocol) -> None:
-    """Have the text and the base model of a protocol at hand, and its tokens in the cache.
-
-    Raises:
-        AssetError: one of them cannot be had.
-    """
-    _materials(groundwork(protocol))
+def prepare(protocol: Protocol) -> Materials:
+    """Text, base model, blocks, and the base's weights, which training overwrites."""
+    needed = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
+    return _materials(Protocol(**{name: getattr(protocol, name) for name in needed}))
 
 
 @functools.lru_cache(maxsize=1)  # the runs of a chapter share them
-def _materials(
-    what: Protocol,
-) -> tuple[corpus.Text, models.Base, corpus.Blocks, dict[str, torch.Tensor]]:
-    """Text, base model, blocks, and the base's weights, which training overwrites."""
+def _materials(what: Protocol) -> Materials:
     text = corpus.load_text(what.corpus)
     with devices.first_process_first():
         base = models.load(what.model)
@@ -179,7 +155,7 @@ def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: cor
             f"and {text.name} has {len(blocks.unseen)} besides its {len(blocks.train)}; lower "
             "train_blocks, retained, generations or recovery"
         )
-    kept(len(blocks.train), protocol)  # refuses a share that comes to none or all
+    training_text.kept(len(blocks.train), protocol)  # refuses a share that comes to none or all
 
 
 def _generation(chain: _Chain, number: int) -> None:
@@ -200,7 +176,7 @@ def _generation(chain: _Chain, number: int) -> None:
 
 def _training_blocks(chain: _Chain, number: int) -> np.ndarray:
     written = [generation.arrays["text"] for generation in chain.done[:number]]
-    return training_blocks(chain.blocks, written, chain.protocol)
+    return training_text.training_blocks(chain.blocks, written, chain.protocol)
 
 
 def _key(chain: _Chain, train: np.ndarray, number: int) -> str:
@@ -305,20 +281,22 @@ def _record(chain: _Chain, zero_shot: float, scale: str) -> Record:
         arrays["recovery_nll"] = np.array(by_epoch, np.float32)
     human = observation.human_text(blocks, base, p)
     of_human = gauges.of_text(human, arrays["held_out_counts"])
-    spelt = base.tokenizer.decode
+    told = [name for name in gauges.TEXT if not math.isnan(of_human[name])]  # JSON has no word
+    seconds, spelt = [round(g.seconds, 2) for g in done], base.tokenizer.decode
+    samples = [
+        {
+            "row": int(row),
+            "prompt": spelt(blocks.train[row]),
+            "human": spelt(blocks.following[row]),
+            "generations": [spelt(g.arrays["text"][row]) for g in done],
+        }
+        for row in observation.sample_rows(blocks)
+    ]
     return Record(
         protocol=p,
         arrays=arrays,
         training=[g.training for g in done],
-        samples=[
-            {
-                "row": int(row),
-                "prompt": spelt(blocks.train[row]),
-                "human": spelt(blocks.following[row]),
-                "generations": [spelt(g.arrays["text"][row]) for g in done],
-            }
-            for row in observation.sample_rows(blocks)
-        ],
+        samples=samples,
         base={
             "name": base.name,
             "parameters": base.parameters,
@@ -328,13 +306,8 @@ def _record(chain: _Chain, zero_shot: float, scale: str) -> Record:
         corpus={
             "sha256": chain.text.sha256,
             "blocks": {name: len(getattr(blocks, name)) for name in corpus.SPLITS},
-            # A fact here: the human text itself is not the book's to keep. JSON has no word for
-            # what is not a number.
-            "human_text": {
-                name: of_human[name] for name in gauges.TEXT if not math.isnan(of_human[name])
-            },
+            # A fact here: the human text itself is not the book's to keep.
+            "human_text": {name: of_human[name] for name in told},
         },
-        provenance=provenance.describe(
-            scale, [round(g.seconds, 2) for g in done], [g.place for g in done]
-        ),
+        provenance=provenance.describe(scale, seconds, [g.place for g in done]),
     )

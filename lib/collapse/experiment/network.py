@@ -87,9 +87,7 @@ def supported(model: Any) -> bool:
 
 @torch.inference_mode()
 def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
-    """The weights of a supported model, ready for `hidden`; stacked matrices are copies.
-
-    So lay out again after each change of the weights.
+    """The weights of a supported model, ready for `hidden`; after each change of them, again.
 
     Args:
         dtype: of the matrices, where it is not the model's; norms and embeddings keep theirs.
@@ -133,15 +131,12 @@ def lay_out(model: Any, dtype: torch.dtype | None = None) -> Network:
 
 
 def hidden(net: Network, ids: Tensor, positions: Tensor, attend: Attention) -> Tensor:
-    """What the output head reads, after the last norm.
+    """What the output head reads, after the last norm, (rows, t, width).
 
     Args:
         ids: tokens, (rows, t).
         positions: the place of each of the t tokens in its sequence, the same in all rows, (t,).
         attend: attention over these tokens and whatever came before them.
-
-    Returns:
-        (rows, t, width).
     """
     x = functional.embedding(ids, net.embedding)
     if net.positions is not None:
@@ -198,11 +193,9 @@ def blocks_hidden(net: Network, ids: Tensor) -> Tensor:
 
 
 def logits_of(head: Tensor, read: Tensor, scratch: Tensor) -> Tensor:
-    """Logits of some tokens, float32, in memory that is used again.
+    """Logits of what the head reads, (tokens, width), in memory that is used again.
 
-    Args:
-        read: what the head reads, (tokens, width).
-        scratch: float32, (at least so many tokens, vocabulary).
+    `scratch` is float32, (at least so many tokens, vocabulary).
     """
     logits = scratch[: len(read)]
     if torch.is_autocast_enabled(read.device.type) or read.dtype != torch.float32:

@@ -33,11 +33,7 @@ def pack(arrays: Mapping[str, np.ndarray]) -> dict[str, bytes]:
 
 
 def unpack(files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
-    """The arrays of a record's files.
-
-    Raises:
-        ValueError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError: a file is damaged.
-    """
+    """The arrays of a record's files; `records.DAMAGE` is what a damaged one may raise."""
     text = np.load(io.BytesIO(lzma.decompress(files[TEXT])), allow_pickle=False)
     with np.load(io.BytesIO(files[REST]), allow_pickle=False) as rest:
         return {"text": text, **rest}

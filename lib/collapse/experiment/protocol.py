@@ -21,11 +21,7 @@ class ProtocolError(BookError, ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """One experiment. Fields are checked on construction; the hash of all fields names the run.
-
-    Raises:
-        ProtocolError: a field has the wrong type, or lies outside its range.
-    """
+    """One experiment. Fields are checked on construction; the hash of all fields names the run."""
 
     corpus: str = "wikitext2"  # `wikitext2`, `sotu`, or `FILE@HASH` of a text of one's own
     train_blocks: int = 0  # training blocks, spread evenly over the corpus; 0 = all of them
@@ -96,11 +92,7 @@ class Protocol:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Protocol":
-        """The inverse of `to_dict`.
-
-        Raises:
-            ProtocolError: a name is not a field, or a value is refused.
-        """
+        """The inverse of `to_dict`; a name that is not a field is refused."""
         unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise ProtocolError(f"a protocol has no field {sorted(unknown)[0]!r}; remove it")
@@ -182,9 +174,6 @@ class Arm:
     compute: `missing` takes from `records/` what is there and computes the rest; `seed` computes
         the protocol's seed and shows others only if they are recorded; `all` computes every
         seed; `none` only reads.
-
-    Raises:
-        ProtocolError: `compute` is none of these, or a seed is out of range.
     """
 
     protocol: Protocol
@@ -238,10 +227,6 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
             choices = ", ".join(get_args(kind))
             raise ProtocolError(f"{name}={value!r} is not one of: {choices}")
         return
-    if kind is float:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        good = good and math.isfinite(value)
-    else:
-        good = isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-    if not good:
+    good = isinstance(value, (int, float) if kind is float else kind)
+    if not good or isinstance(value, bool) or (kind is float and not math.isfinite(value)):
         raise ProtocolError(f"{name}={value!r} is not of type {kind.__name__}; give one")

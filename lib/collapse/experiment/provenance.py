@@ -43,12 +43,9 @@ def place() -> dict[str, str | None]:
 def describe(
     scale: str, seconds: list[float], places: Sequence[dict[str, str | None]] = ()
 ) -> dict[str, Any]:
-    """The provenance of a record.
+    """The provenance of a record: of each generation the seconds that it took, and its `place`.
 
-    Args:
-        scale: of the chapter that asked for the run.
-        seconds: wall time of each generation.
-        places: of each generation, as `place` has it; told only if one is not this one.
+    Places are told only if one is not this one.
     """
     packages = ("torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
     return {
@@ -66,9 +63,9 @@ def describe(
 
 @functools.cache
 def commit() -> str | None:
-    """The commit of the checkout, with `+` if it was changed since; None outside of git.
+    """The commit of the checkout, `+` if it was changed since; a pack states its own.
 
-    None, too, for a copy without its history inside another repository. A pack states its own.
+    None outside of git, and for a copy without its history inside another repository.
     """
     with suppress(FileNotFoundError):
         return (ROOT / "COMMIT").read_text().strip() or None

@@ -50,26 +50,22 @@ class RecordError(BookError):
 
 @dataclass(frozen=True)
 class Record:
-    """What a run leaves behind.
-
-    arrays: as in `ARRAYS`.
-    training: of each generation `blocks`, `human_blocks` among them, and `history`, an epoch each.
-    samples: `row` of the block, prompt, human continuation and that of each generation, decoded.
-    base: name, parameters, identity (hashes) and zero-shot test perplexity of the base model.
-    corpus: SHA-256 of the text and number of blocks, by split; the text's gauges for human text.
-    provenance: versions, commit, device, threads, date, scale, seconds of each generation; and
-        `places`, commit and device of each, where one was computed elsewhere or earlier.
-    table: gauges as they are stored, where they are; some columns may be missing.
-    """
+    """What a run leaves behind."""
 
     protocol: Protocol
-    arrays: Mapping[str, np.ndarray]
+    arrays: Mapping[str, np.ndarray]  # as in `ARRAYS`
+    # Of each generation `blocks`, `human_blocks` among them, and `history`, an epoch each.
     training: list[dict[str, Any]]
+    # `row` of the block, prompt, human continuation and that of each generation, decoded.
     samples: list[dict[str, Any]]
+    # Name, parameters, identity (hashes) and zero-shot test perplexity of the base model.
     base: dict[str, Any]
+    # SHA-256 of the text and number of blocks, by split; the text's gauges for human text.
     corpus: dict[str, Any]
+    # Versions, commit, device, threads, date, scale, seconds of each generation; and `places`,
+    # commit and device of each, where one was computed elsewhere or earlier.
     provenance: dict[str, Any]
-    table: pd.DataFrame | None = None
+    table: pd.DataFrame | None = None  # gauges as they are stored; some columns may be missing
 
     @property
     def name(self) -> str:
@@ -89,10 +85,7 @@ class Record:
 
     @functools.cached_property
     def generations(self) -> pd.DataFrame:
-        """The gauges, one row a generation, columns as in `gauges.COLUMNS`.
-
-        Those that are not stored are computed from the facts.
-        """
+        """The gauges, a row a generation, a column each of `gauges.COLUMNS`; stored or computed."""
         stored = pd.DataFrame() if self.table is None else self.table
         lacking = {name: gauge for name, gauge in gauges.GAUGES.items() if name not in stored}
         if not lacking:
@@ -129,8 +122,7 @@ class Record:
     def truncated(self, generations: int) -> "Record":
         """The record of the same run stopped earlier: a chain's beginning is a chain.
 
-        Raises:
-            RecordError: the run ends with a recovery, which its beginning does not have.
+        But not that of one that ends with a recovery, which is refused.
         """
         if generations == self.protocol.generations:
             return self
@@ -139,7 +131,6 @@ class Record:
                 f"record {self.name} ends with a recovery, which {generations} of its generations "
                 "would not have; take the whole of it"
             )
-
         return dataclasses.replace(
             self,
             protocol=self.protocol.replace(generations=generations),

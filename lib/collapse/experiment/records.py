@@ -57,9 +57,6 @@ def write(record: Record, folder: Path) -> Path:
     """Write a record below a folder in one step, in place of one of the same name.
 
     One of the same facts, its gauges among them, stays as it is.
-
-    Raises:
-        AssetError: the disk is full or cannot be written.
     """
     from collapse.experiment import provenance  # which imports PyTorch; those who read do not
 
@@ -98,11 +95,7 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def read(path: Path) -> Record:
-    """Read a record and check its schema, its files, its arrays and its fingerprint.
-
-    Raises:
-        RecordError: a file or an array is missing, malformed, or not what was written.
-    """
+    """Read a record and check its schema, its files, its arrays and its fingerprint."""
     head, protocol = _head(path)
     with _reading(path):
         files = {name: (path / name).read_bytes() for name in (packing.TEXT, packing.REST)}
@@ -115,9 +108,8 @@ def read(path: Path) -> Record:
             table=_table(path, head["gauges"]["sha256"]),
             **{n: head[n] for n in ("training", "samples", "base", "corpus", "provenance")},
         )
-        for name, (axes, kinds) in (
-            ARRAYS | (RECOVERY_ARRAYS if protocol.recovery else {})
-        ).items():
+        expected = ARRAYS | (RECOVERY_ARRAYS if protocol.recovery else {})
+        for name, (axes, kinds) in expected.items():
             kind, shape, _ = record.contents.get(name, ["", [], ""])
             good = kind in kinds.split(" or ") and len(shape) == axes
             if not good or (axes > 1 and shape[0] != protocol.generations):
@@ -184,10 +176,7 @@ def publish(build: Path, root: Path = ROOT) -> list[str]:
     """Copy the verified runs of `build/records` into `records/`; return their names.
 
     Of runs that begin alike only the longest is kept: it contains the others. A record of the same
-    run under an earlier version's name goes.
-
-    Raises:
-        RecordError: a run fails its verification; nothing is copied then.
+    run under an earlier version's name goes. Where a run fails its verification nothing is copied.
     """
     runs = [read(path) for path in list_records(build / "records")]
     runs.sort(key=lambda run: run.protocol.generations)
@@ -216,10 +205,8 @@ def list_records(folder: Path) -> list[Path]:
 def find(protocol: Protocol, folder: Path) -> Record | None:
     """The run of a protocol in a folder; a longer chain of the same run is cut to length.
 
-    A damaged record in the build folder, which can be computed again, is named and passed over.
-
-    Raises:
-        RecordError: a record in another folder is damaged.
+    A damaged record in the build folder, which can be computed again, is named and passed over;
+    in another folder it is refused.
     """
     for path in list_records(folder):
         if not path.name.startswith(run_name(protocol)):
@@ -236,12 +223,9 @@ def find(protocol: Protocol, folder: Path) -> Record | None:
 
 
 def named(name: str) -> Record:
-    """The record of a name or of its unambiguous beginning, in `records/` or the build folder.
+    """The record in a folder; or in `records/` or the build folder, by a name or its beginning.
 
-    Or that in a folder.
-
-    Raises:
-        RecordError: there is none, or there are several.
+    Refused where there is none, or several.
     """
     if (Path(name) / "record.json").exists():
         return read(Path(name))

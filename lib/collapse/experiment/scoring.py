@@ -17,14 +17,10 @@ CHUNK = {"cpu": 1024, "cuda": 16_384}  # tokens whose logits are in memory at on
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model makes of some blocks. Arrays have shape (blocks, block_length - 1).
+    """What a model makes of some blocks, in nats; both (blocks, block_length - 1)."""
 
-    nll: negative log-likelihood of each token given those before it in the block, in nats.
-    entropy: entropy of the prediction of each token, in nats.
-    """
-
-    nll: np.ndarray
-    entropy: np.ndarray
+    nll: np.ndarray  # negative log-likelihood of each token given those before it in the block
+    entropy: np.ndarray  # of the prediction of each token
 
 
 def blocks_at_once(model: Any, length: int) -> int:
@@ -46,21 +42,13 @@ def blocks_at_once(model: Any, length: int) -> int:
 
 
 def free_memory(device: torch.device | None = None) -> int:
-    """Bytes of a GPU that nothing occupies, what PyTorch holds back for its next arrays included.
-
-    Args:
-        device: the current GPU where none is given.
-    """
+    """Bytes of a GPU that nothing occupies, with what PyTorch holds back for its next arrays."""
     held_back = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + held_back
 
 
 def score(model: Any, blocks: np.ndarray, protocol: Protocol) -> Scores:
-    """Score each token of each block given those before it in the same block.
-
-    Args:
-        blocks: tokens, (blocks, block_length).
-    """
+    """Score each token of blocks, (blocks, block_length), given those before it in its block."""
     mine = blocks[devices.shard(len(blocks))]
     found = _scored(model, mine, protocol, entropies=True)
     return Scores(*(devices.all_gather(array.cpu().numpy()) for array in found))

@@ -12,14 +12,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from collapse.experiment.assets import (
-    AssetError,
-    atomic,
-    cache_dir,
-    expanded,
-    folder_hashes,
-    locked,
-)
+from collapse.experiment import assets
+from collapse.experiment.assets import AssetError, atomic, cache_dir, expanded
 from collapse.experiment.protocol import digest
 
 TEXTS = ("wikitext2", "sotu")
@@ -70,18 +64,18 @@ def name_model(given: str) -> str:
         return given
     folder = expanded(given, "model")
     if not given or not os.path.isdir(folder):  # False for what cannot be a path, too
-        a_name = bool(given) and given.isprintable() and given.count("/") < 2
-        if not a_name or _is_path(given) or os.path.exists(folder):
+        a_name = given.isprintable() and given.count("/") < 2 and not given.startswith((".", "~"))
+        if not given or not a_name or Path(given).is_absolute() or os.path.exists(folder):
             raise AssetError(
                 f"model {given!r} is no folder here; give a model's folder, a name of the model "
                 "hub, smollm2-135m or tiny"
             )
         return given
-    if not (hashes := folder_hashes(folder)):
+    if not (hashes := assets.folder_hashes(folder)):
         raise AssetError(f"the folder {folder} holds no file of a model; give another")
     name = _name(folder.resolve(), digest(hashes))
-    with locked(_place(name)):
-        if not _place(name).exists() or folder_hashes(_place(name)) != hashes:
+    with assets.locked(_place(name)):
+        if not _place(name).exists() or assets.folder_hashes(_place(name)) != hashes:
             with atomic(_place(name)) as temporary:
                 temporary.mkdir()
                 for file in hashes:
@@ -90,11 +84,7 @@ def name_model(given: str) -> str:
 
 
 def read_text(name: str) -> str:
-    """One's own text, by a name that `name_text` gave; line ends are `\\n`.
-
-    Raises:
-        AssetError: it is not in the cache, or was damaged there.
-    """
+    """One's own text, by a name that `name_text` gave; refused where it was lost or damaged."""
     try:
         content = _place(name).read_bytes().decode()
     except (OSError, UnicodeDecodeError):
@@ -105,11 +95,7 @@ def read_text(name: str) -> str:
 
 
 def model_folder(name: str) -> Path | None:
-    """Where one's own model lies, by a name that `name_model` gave; None for any other.
-
-    Raises:
-        AssetError: it is not in the cache.
-    """
+    """Where one's own model lies, by a name that `name_model` gave; None for others."""
     if not _hash(name):
         return None
     if not _place(name).is_dir():
@@ -118,12 +104,8 @@ def model_folder(name: str) -> Path | None:
 
 
 def model_hashes(name: str) -> dict[str, str]:
-    """SHA-256 of each file of one's own model, by a name that `name_model` gave.
-
-    Raises:
-        AssetError: it was damaged in the cache.
-    """
-    hashes = folder_hashes(_place(name))
+    """SHA-256 of each file of one's own model; refused where it was damaged in the cache."""
+    hashes = assets.folder_hashes(_place(name))
     if digest(hashes)[:12] != _hash(name):
         raise _lost("model", name)
     return hashes
@@ -172,8 +154,3 @@ def _name(path: Path, content: str) -> str:
 
 def _place(name: str) -> Path:
     return cache_dir() / "sources" / name
-
-
-def _is_path(given: str) -> bool:
-    """Whether it can only be a path: absolute, or relative to a folder that it names."""
-    return given.startswith((".", "~")) or Path(given).is_absolute()

@@ -32,15 +32,7 @@ class TrainingError(BookError):
 
 
 def check_finite(value: float, what: str, protocol: Protocol) -> None:
-    """Refuse a training that has diverged.
-
-    Args:
-        value: a loss or a perplexity.
-        what: which one.
-
-    Raises:
-        TrainingError: it is not finite.
-    """
+    """Refuse a training that has diverged: `value`, which `what` names, is not finite."""
     if not math.isfinite(value):
         remedy = " or precision=fp32" if protocol.precision != "fp32" else ""
         raise TrainingError(
@@ -50,20 +42,13 @@ def check_finite(value: float, what: str, protocol: Protocol) -> None:
 
 
 def fine_tune(
-    model: Any,
-    train: np.ndarray,
-    valid: np.ndarray,
-    protocol: Protocol,
-    seed: int,
-    progress: Progress | None = None,
-    an_epoch: int | None = None,
-    name: str = "a training",
-) -> list[dict[str, float]]:
+    model: Any, train: np.ndarray, valid: np.ndarray, protocol: Protocol, seed: int,
+    progress: Progress | None = None, an_epoch: int | None = None, name: str = "a training",
+) -> list[dict[str, float]]:  # fmt: skip
     """Fine-tune in place; the model ends as the checkpoint that the protocol selects.
 
     Args:
-        train: tokens, (blocks, block_length).
-        valid: human tokens, (blocks, block_length), for the selection.
+        train, valid: tokens, (blocks, block_length); `valid`, which are human, for the selection.
         seed: of the order of the blocks and of dropout.
         an_epoch: blocks of an epoch, for fewer than all of `train`: an epoch then goes on in the
             random order where the last one ended.
@@ -71,9 +56,6 @@ def fine_tune(
 
     Returns:
         one row an epoch: `epoch` from 1, `train_nll` and `valid_nll` in nats a token.
-
-    Raises:
-        TrainingError: the loss of an epoch is not finite.
     """
     torch.manual_seed(seed + devices.rank())  # of dropout: others in each process
     order = np.random.default_rng(seed)
@@ -120,14 +102,11 @@ def fine_tune(
 def gradient(model: Any, blocks: Tensor, at_once: int, precision: str) -> Tensor:
     """Make the gradient of the mean loss of a batch that of the model's parameters.
 
-    It is added up over the parts of the batch that fit into memory, and over the processes that
-    share the run.
+    It is added up over the parts of the batch that fit into memory, `at_once` blocks each, and over
+    the processes that share the run.
 
     Args:
-        model: of `transformers`, one that `network` knows.
         blocks: the batch of all processes, tokens, int64, (blocks, block_length).
-        at_once: blocks whose activations are held at once.
-        precision: of the products, as in a protocol.
 
     Returns:
         the loss summed over the tokens that fell to this process, in nats.

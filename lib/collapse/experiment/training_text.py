@@ -22,10 +22,8 @@ def training_blocks(human: Blocks, written: list[np.ndarray], protocol: Protocol
     with a recovery has unseen human blocks alone.
 
     Args:
-        written: what each earlier generation wrote, each shaped like `human.train`.
-
-    Returns:
-        tokens, (blocks, block_length); with `accumulate` and with a recovery, of another number.
+        written: what each earlier generation wrote, each shaped like `human.train`, as is what is
+            returned; but with `accumulate` and with a recovery it has another number of rows.
     """
     number = len(written)
     if not written:
@@ -54,11 +52,7 @@ def retained_rows(blocks: int, protocol: Protocol, generation: int) -> np.ndarra
 
 
 def kept(blocks: int, protocol: Protocol) -> int:
-    """How many of so many human blocks a generation keeps.
-
-    Raises:
-        ProtocolError: none or all, although a share is to be kept.
-    """
+    """How many of so many human blocks a generation keeps; refused where that is none or all."""
     number = round(blocks * protocol.retained)
     if 0 < protocol.retained < 1 and number in (0, blocks):
         raise ProtocolError(

@@ -37,22 +37,17 @@ WINDOW = 50  # tokens, of the moving type-token ratio
 class Gauge:
     """One gauge.
 
-    unit: empty where there is none.
-    formula: TeX.
-    source: key in references.bib; empty where it is common knowledge.
-    warning: what it must not be compared with.
-    interval: of which kind.
     of: what it is of some facts: with `MEAN` and `LOG` a value a block, whose mean is meant; with
         `JACKKNIFE` its value, and then that without each group; with `KINDS` or `COVERAGE` the
         number of blocks in which each kind occurs; with `NONE` its value.
     """
 
     label: str
-    unit: str
-    formula: str
-    source: str
-    warning: str
-    interval: str
+    unit: str  # empty where there is none
+    formula: str  # TeX
+    source: str  # key in references.bib; empty where it is common knowledge
+    warning: str  # what it must not be compared with
+    interval: str  # of which kind
     of: Callable[[Facts], Any]
 
 
@@ -255,12 +250,7 @@ def measure(of: Facts, gauges: Mapping[str, Gauge]) -> dict[str, float]:
 
 
 def of_text(blocks: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
-    """The gauges of a text alone.
-
-    Args:
-        blocks: the text, (blocks, block_length).
-        held_out: how often human text that is not trained on uses each token, (vocabulary,).
-    """
+    """The gauges of a text alone: of its blocks, and how often held-out text has each token."""
     return measure(Facts({"text": blocks, "held_out_counts": held_out}), TEXT)
 
 

@@ -14,11 +14,7 @@ CONFIDENCE = 0.95
 
 
 def perplexity(nll: np.ndarray) -> float:
-    """exp of the mean negative log-likelihood over all tokens: every token weighs the same.
-
-    Args:
-        nll: nats, any shape.
-    """
+    """exp of the mean of `nll`, nats of any shape: every token weighs the same."""
     return float(np.exp(np.mean(nll, dtype=np.float64)))
 
 
@@ -33,11 +29,7 @@ def jackknife_error(whole: float, without: np.ndarray, sizes: np.ndarray) -> flo
     With g groups of equal size it is sqrt((g - 1) / g sum (t_j - mean t)^2), t_j being the
     statistic without group j (Efron and Tibshirani 1994, chapter 11); groups of unequal size count
     each by its own (Busing, Meijer and van der Leeden 1999). nan with fewer than two groups.
-
-    Args:
-        whole: the statistic of everything.
-        without: the statistic without each group, (groups,).
-        sizes: how much is in each group, (groups,).
+    `without` is the statistic without each group, `sizes` how much is in each, (groups,).
     """
     if len(without) < 2:
         return math.nan
@@ -54,11 +46,8 @@ def kinds_error(incidence: np.ndarray, blocks: int) -> float:
     is also the probability that a second text of the same size has it for the first time. So the
     variance is the number of new kinds in such a text, f (1 - (1 - once / (B f + once))^B) for B
     blocks, with f = (B - 1) / B once^2 / (2 twice) kinds that were missed (Shen, Chao and Lin 2003;
-    Chao 1987). The jackknife is too large here, by half where most of the kinds occur.
-
-    Args:
-        incidence: in how many of the blocks each kind occurs, (kinds,).
-        blocks: B, how many there are.
+    Chao 1987). The jackknife is too large here, by half where most of the kinds occur. `incidence`
+    says in how many of the blocks each kind occurs, (kinds,).
     """
     once, twice = int(np.sum(incidence == 1)), int(np.sum(incidence == 2))
     if not once:
@@ -86,9 +75,8 @@ def tails(nll: np.ndarray) -> pd.DataFrame:
         nll: of each block under generation 0, nats a token, (generations, blocks).
 
     Returns:
-        columns `generation`; `below` and `above`, the shares of blocks outside the central 98 % of
-        generation 0's own text, each with its 95 % interval `_low`, `_high`; `median`, the
-        perplexity.
+        `generation`; `below` and `above`, the shares of blocks outside the central 98 % of
+        generation 0's own, each with its 95 % interval `_low`, `_high`; `median` perplexity.
     """
     nll = nll.astype(np.float64)
     low, high = np.quantile(nll[0], [0.01, 0.99])
@@ -142,12 +130,7 @@ def chao_shen(token_counts: np.ndarray) -> float:
 def ngrams(blocks: np.ndarray, order: int) -> np.ndarray:
     """A number for each n-gram within a block, equal for equal ones: int64, (blocks, positions).
 
-    Args:
-        blocks: tokens, (blocks, block_length).
-        order: n; the positions are block_length - n + 1.
-
-    Raises:
-        ValueError: the blocks are shorter than n.
+    Of blocks of tokens, (blocks, block_length), which must not be shorter than `order`, the n.
     """
     length = blocks.shape[1]
     if length < order:
@@ -162,12 +145,8 @@ def ngrams(blocks: np.ndarray, order: int) -> np.ndarray:
 def conditional_entropy(counts_n: np.ndarray, counts_before: np.ndarray) -> float:
     """Plug-in entropy of a token given the n - 1 before it, in bits: H_n - H_(n-1).
 
-    Biased low far more than `unigram_entropy`, since most n-grams occur once.
-
-    Args:
-        counts_n: how often each n-gram occurs.
-        counts_before: how often each (n-1)-gram starts one of these, so that both are of one
-            sample.
+    Biased low far more than `unigram_entropy`, since most n-grams occur once. `counts_before` says
+    how often each (n-1)-gram starts one of the n-grams, so that both are of one sample.
     """
     return unigram_entropy(counts_n) - unigram_entropy(counts_before)
 
@@ -179,10 +158,7 @@ def rarefied_vocabulary(token_counts: np.ndarray, length: int) -> float:
     """Expected number of types in a random sample of `length` of the tokens, without replacement.
 
     U(L) = sum over types of 1 - C(N - c, L) / C(N, L) (Hurlbert 1971). Compares texts of unequal
-    length at equal length.
-
-    Raises:
-        ValueError: there are fewer tokens than that.
+    length at equal length, which none may fall short of.
     """
     seen = token_counts[token_counts > 0].astype(np.int64)
     total = int(seen.sum())
@@ -196,9 +172,6 @@ def moving_type_token_ratios(blocks: np.ndarray, window: int = 50) -> np.ndarray
     """Of each block, the mean type-token ratio of its stretches of `window` tokens, (blocks,).
 
     Does not depend on length, but on the window (Covington and McFall 2010).
-
-    Args:
-        blocks: each a text of its own, (blocks, block_length).
     """
     positions = blocks.shape[1] - window + 1
     types = np.zeros(len(blocks))
@@ -211,21 +184,13 @@ def moving_type_token_ratios(blocks: np.ndarray, window: int = 50) -> np.ndarray
 def distinct_pooled(ngram_counts: np.ndarray) -> float:
     """Different n-grams of all blocks together, divided by all (Li et al. 2016, pooled).
 
-    Falls with the number of blocks, so compare equal numbers; not to be compared with
-    `distinct_each`.
-
-    Args:
-        ngram_counts: how often each n-gram occurs.
+    Falls with the number of blocks, so compare equal numbers, and not with `distinct_each`.
     """
     return float(np.count_nonzero(ngram_counts) / ngram_counts.sum())
 
 
 def distinct_each(grams: np.ndarray) -> np.ndarray:
-    """Different n-grams of each block divided by its n-grams, (blocks,) (Li et al. 2016, each).
-
-    Args:
-        grams: as `ngrams` numbers them, (blocks, positions).
-    """
+    """Different n-grams of each block divided by its n-grams, (blocks,) (Li et al. 2016, each)."""
     ordered = np.sort(grams, axis=1)
     return ((np.diff(ordered, axis=1) != 0).sum(1) + 1) / grams.shape[1]
 

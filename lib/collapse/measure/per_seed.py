@@ -72,21 +72,14 @@ def prediction_interval(
 
     The median variance of other arms counts as one degree of freedom beside the n - 1 of this arm
     (the form is Smyth 2004, doi:10.2202/1544-6115.1027). One, not an estimate of how alike the
-    arms are: that estimate is itself uncertain, and made one seed in seven fall outside.
-
-    Args:
-        values: of this arm, (n,).
-        others: the values of each arm that tells of the spread besides.
-
-    Returns:
-        the ends; nan where nothing tells of a spread.
+    arms are: that estimate is itself uncertain, and made one seed in seven fall outside. The ends
+    are nan where nothing tells of a spread.
     """
     spreads = [group.var(ddof=1) for group in others if len(group) > 1]
-    freedom = len(values) - 1 + (1 if spreads else 0)
+    freedom = len(values) - 1 + bool(spreads)
     if not len(values) or not freedom:
         return math.nan, math.nan
     squares = len(values) * values.var() + (np.median(spreads) if spreads else 0)
-    half = metrics.quantile(freedom, confidence) * math.sqrt(
-        squares / freedom * (1 + 1 / len(values))
-    )
+    error = math.sqrt(squares / freedom * (1 + 1 / len(values)))
+    half = metrics.quantile(freedom, confidence) * error
     return float(values.mean() - half), float(values.mean() + half)

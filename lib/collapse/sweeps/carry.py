@@ -15,11 +15,7 @@ from collapse.experiment.record import RecordError
 
 
 def fetch(folder: Path) -> int:
-    """Bring what is carried into cache and build folder; return how many generations that were.
-
-    Raises:
-        AssetError: the disk is full or cannot be written.
-    """
+    """Bring what is carried into cache and build folder; return how many generations that were."""
     for path in records.list_records(folder / "records"):
         try:
             records.write(records.read(path), records.built())
@@ -30,11 +26,7 @@ def fetch(folder: Path) -> int:
 
 
 def copy(source: Path, target: Path) -> bool:
-    """Copy a generation without its weights, unless there is a whole one; return whether it was.
-
-    Raises:
-        AssetError: the disk is full or cannot be written.
-    """
+    """Copy a generation without its weights, unless there is a whole one; return whether it was."""
     with assets.locked(target):
         with suppress(AssetError):  # a damaged one is replaced
             generations.read(target)

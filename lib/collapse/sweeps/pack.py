@@ -36,16 +36,8 @@ def make(runs: Sequence[Protocol], scale: str, target: Path, part: int) -> list[
     """Write a pack: parts, a manifest of their hashes, and the script that computes the runs.
 
     Args:
-        scale: of the chapters that asked for the runs; records state it.
         target: a new folder.
         part: bytes of a part at most.
-
-    Returns:
-        the files of the pack.
-
-    Raises:
-        PackError: there is nothing to compute, or the folder is there.
-        AssetError: a text or a model cannot be had, or the disk is full.
     """
     if not runs:
         raise PackError("there is nothing to compute, for all runs are in records/")
@@ -128,12 +120,10 @@ def _package(name: str) -> dict[str, Path]:
 def unpack(archive: Path, root: Path = ROOT) -> tuple[list[str], int]:
     """Verify what was computed there, and file the records under `records/`.
 
+    Nothing is filed where one of them is damaged, or another of its name is there.
+
     Returns:
         the names of the records, and how many finished generations the archive holds.
-
-    Raises:
-        PackError: it is damaged.
-        RecordError: a record is damaged, or another of its name is filed; nothing is filed then.
     """
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder)

@@ -20,11 +20,7 @@ MANIFEST = "manifest.json"
 
 
 def main() -> int:
-    """Compute what the pack asks for; return the exit status of `book sweep`, 3 for want of time.
-
-    Raises:
-        SystemExit: a part is missing or damaged, this machine lacks a package, or a run stopped.
-    """
+    """Compute what the pack asks for; return the exit status of `book sweep`: 3 if time is up."""
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description="Compute the runs of this pack.")
     until = "start no generation that would not end by then"
@@ -62,9 +58,6 @@ def lay_out(here: Path) -> tuple[Path, str]:
     """Make a folder of the pack's content from its parts; return it, and the scale of the runs.
 
     All missing parts are named at once, for bringing them may take a journey each.
-
-    Raises:
-        SystemExit: the manifest or a part is missing or damaged.
     """
     try:
         content = (here / MANIFEST).read_bytes()
@@ -99,11 +92,7 @@ def lay_out(here: Path) -> tuple[Path, str]:
 
 
 def take_up(archive: Path, carry: Path) -> None:
-    """Bring what an earlier machine finished into the folder that is carried.
-
-    Raises:
-        SystemExit: the archive is damaged.
-    """
+    """Bring what an earlier machine finished into the folder that is carried."""
     try:
         with zipfile.ZipFile(archive) as packed:
             packed.extractall(carry)  # compares checksums

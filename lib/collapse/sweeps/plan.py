@@ -30,7 +30,7 @@ SPARE = 200 * 2**20  # bytes of disk that are to stay free
 SMALL = 16 * 2**10  # bytes of a generation's facts besides its arrays of tokens and blocks, at most
 TOKENS = 1024  # that a thread trains on at once, as in `scoring.PART`
 BYTES_A_TOKEN = 4  # of English, roughly
-WIKITEXT2_BYTES = (10_940_747, 1_146_846, 1_290_590)  # train, valid, test, before they are here
+WIKITEXT2_BYTES = (10_940_747, 1_146_846, 1_290_590)  # train, valid, test
 # The models of the book that come from elsewhere, as their config.json has them.
 ELSEWHERE: dict[str, dict[str, Any]] = {
     "facebook/opt-125m": {
@@ -65,16 +65,10 @@ class Shape(NamedTuple):
 
 
 def shape(config: Mapping[str, Any]) -> Shape:
-    """The shape of a model by its `config.json`; what is not of the OPT kind counts as Llama's.
-
-    Raises:
-        LookupError, TypeError, ArithmeticError: it is of another kind of model.
-    """
+    """The shape of a model by its `config.json`; what is not of the OPT kind counts as Llama's."""
     opt = config["model_type"] == "opt"
-    layers, width, tokens, heads = (
-        config[name]
-        for name in ("num_hidden_layers", "hidden_size", "vocab_size", "num_attention_heads")
-    )
+    layers, width = config["num_hidden_layers"], config["hidden_size"]
+    tokens, heads = config["vocab_size"], config["num_attention_heads"]
     size = config.get("head_dim") or width // heads
     kv_heads = config.get("num_key_value_heads") or heads  # fewer where heads share them
     ffn, matrices = config["ffn_dim" if opt else "intermediate_size"], 2 if opt else 3
@@ -96,7 +90,7 @@ def shape(config: Mapping[str, Any]) -> Shape:
 
 def shape_of(name: str) -> Shape | None:
     """The shape of the model of a name, without a download; None where it is not known."""
-    folder = models.at_hand(name) or Path("/nowhere")
+    folder = models.source(name).folder or Path("/nowhere")
     try:
         return shape(ELSEWHERE.get(name) or json.loads((folder / "config.json").read_bytes()))
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError):
@@ -136,19 +130,19 @@ def writing_operations(
 
 
 class Job(NamedTuple):
-    """One run to be planned; its model's shape, None where it is not known; and its blocks."""
+    """One run to be planned, and its blocks."""
 
     protocol: Protocol
-    shape: Shape | None
+    shape: Shape | None  # of its model; None where it is not known
     train: int
     valid: int
     test: int
 
 
 class Work(NamedTuple):
-    """Blocks that are trained on, counted once an epoch, scored and written."""
+    """Blocks of a run."""
 
-    trained: int
+    trained: int  # on, counted once an epoch
     scored: int
     written: int
 
@@ -156,9 +150,7 @@ class Work(NamedTuple):
 def jobs(protocols: Iterable[Protocol]) -> list[Job]:
     """What corpus and model make of each protocol, without a download.
 
-    Raises:
-        BookError: a corpus that is a file is not here, a text is too short, or the share of human
-            text is less than a block.
+    Refused where a text is not here or too short, or the share of human text less than a block.
     """
     found = [Job(p, shape_of(p.model), *_blocks(p)) for p in protocols]
     for job in found:
@@ -170,7 +162,7 @@ def _blocks(p: Protocol) -> tuple[int, int, int]:
     """Blocks of train, valid and test; where all are asked for, by the size of the text."""
     if p.train_blocks and p.eval_blocks:
         return p.train_blocks, p.eval_blocks, p.eval_blocks
-    sizes = _bytes(p.corpus) if corpus.at_hand(p.corpus) else WIKITEXT2_BYTES
+    sizes = WIKITEXT2_BYTES if p.corpus == "wikitext2" else _bytes(p.corpus)
     train, valid, test = (size // (BYTES_A_TOKEN * p.block_length) for size in sizes)
     corpus.check_length(p.corpus, p.block_length, train, valid, test)
     # The last training block continues the one before and prompts nothing.
@@ -260,7 +252,7 @@ def _kind(p: Protocol) -> tuple[Any, ...]:
 
 @functools.cache
 def _paces(folder: Path) -> dict[tuple[Any, ...], tuple[float, str]]:
-    """Seconds an operation of the median run of each kind, and on what machine."""
+    """Seconds an operation of the median run of each kind in a folder, and on what machine."""
     found = defaultdict(list)
     for path in records.list_records(folder):
         try:
@@ -282,9 +274,6 @@ def check(jobs: Sequence[Job]) -> None:
 
     Memory is that of one run, since they run one after another; disk that of all together, in
     cache and build folder, which may lie on one disk.
-
-    Raises:
-        FitError: it names what is needed, what there is, and what to lower.
     """
     for job in jobs:
         lower = f"train_blocks={job.train} or generations={job.protocol.generations}"
@@ -297,10 +286,8 @@ def check(jobs: Sequence[Job]) -> None:
 
 def _fit(needed: int, there: int, what: str, remedy: str) -> None:
     if needed > there:
-        raise FitError(
-            f"this needs about {in_bytes(needed)} of {what} where {in_bytes(there)} are free; "
-            f"{remedy}"
-        )
+        asked, free = in_bytes(needed), in_bytes(there)
+        raise FitError(f"this needs about {asked} of {what} where {free} are free; {remedy}")
 
 
 def _threads() -> int:

@@ -19,16 +19,20 @@ class OutOfTime(BookError):
     """The time that was given would end in the middle of the next generation."""
 
 
+class SweepError(BookError):
+    """A sweep cannot start, or a run of it stopped."""
+
+
 class Watch(Observer):
     """Refuses runs that do not fit, tells how far they are, and stops them in time.
 
     It prints at most one line in ten seconds, and one a generation.
 
     Args:
-        minutes: until it is to stop: a generation that would not end by then, as far as the longest
-            so far tells, is not begun.
-        ended: is called after each generation with the run's hash, the number, the seconds, None
-            where it was found finished, and its key.
+        minutes: a generation that would not end by then, as far as the longest so far tells, is not
+            begun.
+        ended: is called after each generation with the run's hash, and number, seconds and key of
+            `Observer.after_generation`.
     """
 
     def __init__(
@@ -41,12 +45,7 @@ class Watch(Observer):
         self.longest = 0.0  # seconds of a generation so far
 
     def before_run(self, protocol: Protocol) -> None:
-        """Say what is asked for, if it fits.
-
-        Raises:
-            FitError: it does not.
-            BookError: its text is not here, or too short.
-        """
+        """Say what is asked for, if it fits."""
         plan.check(plan.jobs([protocol]))
         self.run, self.last = protocol.hash, protocol.generations - 1
         self.took: list[float] = []  # seconds of each generation computed in this run
@@ -58,11 +57,7 @@ class Watch(Observer):
         )
 
     def before_generation(self, number: int) -> None:
-        """Begin a generation, if there is time for it.
-
-        Raises:
-            OutOfTime: there is not.
-        """
+        """Begin a generation, if there is time for it; else raise `OutOfTime`."""
         self.number, self.since = number, now()
         left = self.limit - self.since
         if self.longest > left:
@@ -105,6 +100,7 @@ class Tally:
         self.left = {p.hash: set(range(p.generations)) for p in protocols}
         self.total = sum(map(len, self.left.values()))
         self.began, self.done, self.computed = now(), 0, 0
+        self.failures: list[BookError] = []
 
     def ended(self, run: str, number: int, seconds: float | None, *_: object) -> None:
         """A generation is finished, or, with `seconds` None, was found finished.
@@ -120,6 +116,15 @@ class Tally:
             line += f", {in_words((now() - self.began) / self.computed * left)} left"
         print(line, flush=True)
 
-    def gave_up(self, run: str) -> None:
-        """A run failed: nothing more of it will end."""
-        self.left[run].clear()
+    def failed(self, protocol: Protocol, error: BaseException) -> None:
+        """A run failed: nothing more of it will end. It is told at once, for the others go on."""
+        name = f"run {protocol.hash} (seed {protocol.seed})"
+        if not isinstance(error, BookError):
+            what = " ".join(str(error).split()) or "no message"
+            error = SweepError(
+                f"{name} stopped with {type(error).__name__}: {what}; run the same command again, "
+                "and if it stops again `book run` shows where"
+            )
+        print(f"{name} failed: {error}", flush=True)
+        self.left[protocol.hash].clear()
+        self.failures.append(error)

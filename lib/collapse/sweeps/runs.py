@@ -9,10 +9,6 @@ from collapse.sweeps.progress import Watch
 def runs_of(wanted: Arm, scale: str = "paper") -> list[Run]:
     """The runs of one arm, one a seed, from `records/` or computed here under a watch.
 
-    Args:
-        scale: of the chapter that asks for them; the record of a new run states it.
-
-    Raises:
-        BookError: a record is damaged, a run does not fit into memory or onto the disk, or stops.
+    `scale` is that of the chapter that asks for them; the record of a new run states it.
     """
     return loop.arm(wanted, scale, Watch())

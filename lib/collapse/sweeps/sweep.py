@@ -7,7 +7,7 @@ of a worker that is lost goes on elsewhere after the last generation that it fin
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -28,19 +28,13 @@ from collapse.experiment import (
 )
 from collapse.experiment.protocol import Protocol
 from collapse.sweeps import carry
-from collapse.sweeps.progress import OutOfTime, Tally, Watch
+from collapse.sweeps.progress import OutOfTime, SweepError, Tally, Watch
 
 if TYPE_CHECKING:  # imported where it is needed, for that takes a second
     from distributed import Client, Worker
 
 PATIENCE = 5.0  # seconds until a silent scheduler counts as absent
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-Failed = Callable[[Protocol, BaseException], None]
-
-
-class SweepError(BookError):
-    """A sweep cannot start, or a run of it stopped."""
 
 
 def sweep(
@@ -75,26 +69,20 @@ def sweep(
             "workers of this machine, a cluster, and what is for runs that follow one another (a "
             "time limit, a folder to carry, a launcher) exclude each other; leave out all but one"
         )
-    threads, failures, tally = torch.get_num_threads(), list[BookError](), Tally(protocols)
-
-    def failed(protocol: Protocol, error: BaseException) -> None:
-        failures.append(_told(protocol, error))
-        tally.gave_up(protocol.hash)
-
+    threads, tally = torch.get_num_threads(), Tally(protocols)
     if workers or scheduler:
         with _remote(scheduler) if scheduler else _local(workers or 1) as client:
-            threads = _spread(client, protocols, scale, tally, failed)
+            threads = _spread(client, protocols, scale, tally)
     else:
-        _one_by_one(protocols, scale, minutes, carried, tally, failed)
-    if failures:
-        raise failures[0]
+        _one_by_one(protocols, scale, minutes, carried, tally)
+    if tally.failures:
+        raise tally.failures[0]
     return threads
 
 
 def _one_by_one(
-    protocols: Sequence[Protocol], scale: str, minutes: float | None, carried: Path | None,
-    tally: Tally, failed: Failed,
-) -> None:  # fmt: skip
+    runs: Sequence[Protocol], scale: str, minutes: float | None, carried: Path | None, tally: Tally
+) -> None:
     def ended(run: str, number: int, seconds: float | None, key: str) -> None:
         tally.ended(run, number, seconds)
         if carried:
@@ -103,28 +91,15 @@ def _one_by_one(
     watch = Watch(minutes, ended)
     if carried:
         print(f"carried here: {carry.fetch(carried)} finished generations", flush=True)
-    for protocol in protocols:
+    for run in runs:
         try:
-            record = loop.run(protocol, scale, watch)
+            record = loop.run(run, scale, watch)
             if carried:
                 records.write(record, carried / "records")
         except OutOfTime:
             raise
         except Exception as error:
-            failed(protocol, error)
-
-
-def _told(protocol: Protocol, error: BaseException) -> BookError:
-    """The failure of a run as a sentence, said at once, for the other runs go on."""
-    name = f"run {protocol.hash} (seed {protocol.seed})"
-    if not isinstance(error, BookError):
-        what = " ".join(str(error).split()) or "no message"
-        error = SweepError(
-            f"{name} stopped with {type(error).__name__}: {what}; run the same command again, and "
-            "if it stops again `book run` shows where"
-        )
-    print(f"{name} failed: {error}", flush=True)
-    return error
+            tally.failed(run, error)
 
 
 # -- the two clusters ------------------------------------------------------------------------
@@ -174,28 +149,24 @@ def _remote(address: str) -> Iterator["Client"]:
 # -- the tasks -------------------------------------------------------------------------------
 
 
-def _spread(
-    client: "Client", protocols: Sequence[Protocol], scale: str, tally: Tally, failed: Failed
-) -> int:
+def _spread(client: "Client", runs: Sequence[Protocol], scale: str, tally: Tally) -> int:
     """Compute the runs on the workers of a cluster; return the threads of each."""
     from distributed import as_completed
 
     with _mark(assets.cache_dir()) as cache, _mark(assets.build_dir()) as build:
         marks = {"COLLAPSE_CACHE": cache, "COLLAPSE_BUILD": build}
-        numerics = _mustered(client, marks)
-        for name in {run.corpus for run in protocols}:  # fetched once, into the cache of all
+        threads = _mustered(client, marks)
+        for name in {run.corpus for run in runs}:  # fetched once, into the cache of all
             corpus.load_text(name)
-        for name in {run.model for run in protocols}:
+        for name in {run.model for run in runs}:
             models.source(name).fetch()
         client.subscribe_topic(cache, lambda event: tally.ended(*event[1]))
-        futures = {
-            client.submit(_on_worker, marks, run, scale, pure=False): run for run in protocols
-        }
+        futures = {client.submit(_on_worker, marks, run, scale, pure=False): run for run in runs}
         for future in as_completed(list(futures)):
             if error := future.exception():
-                failed(futures[future], error)
+                tally.failed(futures[future], error)
         client.unsubscribe_topic(cache)
-    return int(numerics["threads"])
+    return threads
 
 
 @contextlib.contextmanager
@@ -206,8 +177,8 @@ def _mark(folder: Path) -> Iterator[str]:
         yield file.name
 
 
-def _mustered(client: "Client", marks: dict[str, str]) -> dict[str, str]:
-    """What `provenance.numerics` is on all workers that are there."""
+def _mustered(client: "Client", marks: dict[str, str]) -> int:
+    """See that all workers that are there would compute the same bits; return their threads."""
     try:
         found = list(client.run(_settled, marks).values())
     except BookError:
@@ -226,7 +197,7 @@ def _mustered(client: "Client", marks: dict[str, str]) -> dict[str, str]:
         )
     threads, device = here["threads"], here["device"]
     print(f"workers: {len(found)}; threads of each: {threads}; on {device}", flush=True)
-    return here
+    return int(threads)
 
 
 def _settled(marks: dict[str, str], dask_worker: "Worker") -> dict[str, str]:
@@ -247,13 +218,12 @@ def _settled(marks: dict[str, str], dask_worker: "Worker") -> dict[str, str]:
             "start the workers with --nthreads 1"
         )
     for variable, mark in marks.items():
-        folder = Path(mark).parent
         if not Path(mark).exists():
             raise SweepError(
-                f"worker {name} does not see the folder {folder}; name one that all machines "
-                f"share with {variable}"
+                f"worker {name} does not see the folder {Path(mark).parent}; name one that all "
+                f"machines share with {variable}"
             )
-        os.environ[variable] = str(folder)
+        os.environ[variable] = str(Path(mark).parent)
     return provenance.numerics()
 
 

@@ -1,0 +1,177 @@
+"""What the paper says of its small experiments, run here: notebook, digits, and its statements."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from collapse.book import figures
+from collapse.laws import autoencoder, drift, gaussian_mixture
+from collapse.measure import verdicts
+from collapse.measure.per_seed import PerSeed, over_seeds
+from why_tails_vanish_counts import percent
+
+Digits = list[tuple[list[float], list[np.ndarray]]]  # of each seed: spreads, and some pictures
+PAPER = "Shumailov et al. 2024"
+
+# -- the released notebook -------------------------------------------------------------------
+
+
+def released(evolutions: int) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """The settings of the released notebook, run here: a table, and what the text says, by name.
+
+    They are 1,000 generations with the biased standard deviation, and a mixture of two components
+    that share 1,000 draws for 2,050 generations.
+    """
+    random = np.random.default_rng(0)
+    rows = []
+    for size in (100, 500, 1000, 10000):
+        means, variances = drift.refit(size, 1000, 2000, random, biased=True)
+        deviations = np.sqrt(variances[-1])
+        low, high = np.quantile(deviations, [0.05, 0.95])
+        rows.append(
+            {
+                "draws": f"{size:,}",
+                "generations": "1,000",
+                "median standard deviation": f"{np.median(deviations):.3f}",
+                "nine chains in ten": f"{low:.3f} to {high:.3f}",
+                "median |mean|": f"{np.median(np.abs(means[-1])):.3f}",
+                "printed by the released notebook": "",
+            }
+        )
+    blobs = gaussian_mixture.shared_blob(1000, evolutions, 0)
+    order = np.argsort(blobs[-1].deviations)
+    ends = " and ".join(f"{one:.4f}" for one in blobs[-1].deviations[order])
+    printed = " and ".join(f"{one:.4f}" for one in gaussian_mixture.PRINTED)
+    _, variances = drift.refit(500, evolutions, 2000, random, biased=True)
+    low, high = np.quantile(blobs[0].deviations.mean() * np.sqrt(variances[-1]), [0.05, 0.95])
+    rows.append(
+        {
+            "draws": "1,000, for two components in the plane",
+            "generations": f"{evolutions:,}",
+            "median standard deviation": f"one chain: {ends}",
+            "nine chains in ten": f"{low:.4f} to {high:.4f} (one Gaussian, 500 draws)",
+            "median |mean|": "",
+            "printed by the released notebook": printed,
+        }
+    )
+    return rows, {
+        "biased": f"{drift.mean_variance(1000, 1000, biased=True):.2f}",
+        "ends": ends,
+        "held": " and ".join(f"{one:.1%}" for one in blobs[-1].weights[order]),
+        "evolutions": f"{evolutions:,}",
+        "printed": printed,
+        "range": f"{low:.4f} to {high:.4f}",
+        "far": f"{gaussian_mixture.difference(blobs[-1], blobs[0]):,.0f}",
+        "far-printed": f"{gaussian_mixture.PRINTED_DIFFERENCE:,.0f}",
+    }
+
+
+# -- digits ----------------------------------------------------------------------------------
+
+
+def digits_figure(runs: Digits, seeds: list[int]) -> tuple[Figure, pd.DataFrame]:
+    """Pictures of each generation of the first run, and the spread of latents in all runs."""
+    figure, (left, right) = figures.canvas(2, 3.2)
+    pictures = runs[0][1]
+    rows = [np.pad(np.hstack([np.pad(one, 1) for one in some[:8]]), 1) for some in pictures]
+    left.imshow(np.vstack(rows), cmap="gray_r", vmin=0, vmax=1)
+    height = rows[0].shape[0]
+    left.set_yticks([height * (n + 0.5) for n in range(len(rows))], range(1, len(rows) + 1))
+    left.set(xticks=[], ylabel="generation", xlabel="what it draws")
+    left.grid(visible=False)
+    data = pd.DataFrame(
+        [
+            {"seed": seed, "generation": n + 1, "spread": value}
+            for seed, (spreads, _) in zip(seeds, runs, strict=True)
+            for n, value in enumerate(spreads)
+        ]
+    )
+    for _, rows_of_seed in data.groupby("seed"):
+        right.plot(rows_of_seed["generation"], rows_of_seed["spread"], color=figures.COLOURS[0],
+                   lw=1, marker="o", mfc="white", ms=4)  # fmt: skip
+    published = range(1, len(autoencoder.PAPER) + 1)
+    right.plot(published, autoencoder.PAPER, "s--", mfc="white", color=figures.PAPER)
+    right.set(xlabel="generation", ylabel="standard deviation of latents", ylim=(0, None))
+    last = data[data["generation"] == len(runs[0][0])]["spread"].mean()
+    figures.name_lines(
+        right,
+        [(f"here,\n{len(seeds)} seeds", last, figures.COLOURS[0]),
+         ("paper's\nnotebook", autoencoder.PAPER[-1], figures.PAPER)],
+    )  # fmt: skip
+    return figure, data
+
+
+def shrinking(runs: Digits, seeds: list[int]) -> PerSeed:
+    """The spread of the latents in the last generation as a multiple of the first one's."""
+    ratios = {seed: one[-1] / one[0] for seed, (one, _) in zip(seeds, runs, strict=True)}
+    return over_seeds(ratios, ratio=True)
+
+
+# -- statements ------------------------------------------------------------------------------
+
+
+def claims(
+    blue: int, cats: int, gaussians: pd.DataFrame, errors: dict[str, list], digits: PerSeed
+) -> list[verdicts.Claim]:
+    """The paper's statements on small learners, and what the laws and simulations here say.
+
+    Args:
+        gaussians: as `gaussian_chains` of this chapter gives them.
+        errors: as its `errors` gives them.
+    """
+
+    def verdict(holds: bool) -> str:
+        return verdicts.AGREES if holds else verdicts.DISAGREES
+
+    end = drift.counts_law(blue, cats, 20 * cats)[-1, 0]
+    expected = drift.lost_in_the_end(blue / cats)
+    median = gaussians["median_variance"].to_numpy()
+    far = gaussians["distance"].to_numpy()
+    difference = gaussian_mixture.difference
+    first, once, *_, last = errors["one Gaussian for two"]
+    at_once, later = difference(once, first), difference(last, once)
+    paper = autoencoder.PAPER[-1] / autoencoder.PAPER[0]
+    return [
+        verdicts.Claim(
+            "a rare thing of share q is lost with probability 1 − q", PAPER,
+            f"{percent(end, 1)} (exact)",
+            "in the long run, for samples of any size; in one draw of M it is (1 − q)^M",
+            verdict(abs(end - expected) < 0.005),
+        ),
+        verdicts.Claim(
+            "the variance of a Gaussian that is fitted again and again goes to zero", PAPER,
+            f"median {median[-1]:.2f} after {len(median) - 1} generations",
+            "in almost every chain; the mean over chains stays where it was",
+            verdict(median[-1] < median[0] / (1 + verdicts.MARGIN)),
+        ),
+        verdicts.Claim(
+            "its mean squared distance from the original grows without bound", PAPER,
+            f"{far[-1]:.2f} after {len(far) - 1} generations",
+            "by the law n/M + 2(1 − cⁿ), c the expected deviation of a sample of M",
+            verdict(far[-1] > far[len(far) // 2] * (1 + verdicts.MARGIN)),
+        ),
+        verdicts.Claim(
+            "with errors of expressivity alone, only the first generation errs", PAPER,
+            f"{at_once:.2f} at first, {later:.2f} more later",
+            "squared difference of densities, one Gaussian learning two",
+            verdict(later < verdicts.MARGIN * at_once),
+        ),
+        verdicts.Claim(
+            "the latents of an autoencoder shrink over generations", f"{PAPER}, notebook",
+            f"×{digits}; the paper ×{paper:.2f}",
+            "other digits, another network: the sizes are not comparable",
+            verdicts.beside(digits, verdicts.Reference(paper, paper, PAPER, -1)),
+        ),
+    ]  # fmt: skip
+
+
+def statements(found: list[verdicts.Claim]) -> HTML:
+    """The claims as a table."""
+    return figures.table(
+        [asdict(one) for one in found],
+        "The first four rows rest on exact laws or on very many chains, so agrees and disagrees "
+        f"need no interval there. {verdicts.RULE}",
+    )
