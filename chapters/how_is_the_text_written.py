@@ -15,6 +15,8 @@ from collapse.book import figures, ratios
 from collapse.experiment import corpus
 from collapse.experiment.arms import Run
 from collapse.laws import drift
+from collapse.measure import verdicts
+from collapse.measure.verdicts import Claim
 
 Ways = Mapping[str, list[Run]]  # way of writing -> runs that differ by seed alone
 Cell = tuple[float, float]  # temperature, top-p
@@ -117,6 +119,14 @@ def resampled(runs: Sequence[Run]) -> np.ndarray:
     return np.mean(found, axis=0)
 
 
+def kept_and_left(data: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Of the data of `rare_figure`, the last generation: by model and way the share that is still
+    written, the mean over seeds; and by model what the law leaves."""
+    last = data[data["generation"] == data["generation"].max()]
+    kept = last.groupby(["model", "way"], sort=False)["tail_coverage"].mean()
+    return kept, last.groupby("model", sort=False)["law"].mean().dropna()
+
+
 def entropy_figure(ways: Ways) -> tuple[Figure, pd.DataFrame]:
     """Entropy of predictions, last generation over generation 0, by way of writing."""
     figure, panels = figures.canvas(2, height=0.9 + 0.5 * len(ways), sharey=True)
@@ -167,6 +177,18 @@ def cell_means(found: pd.DataFrame) -> pd.DataFrame:
     return means.assign(**{name: np.exp(means[name]) for name in ("perplexity", "entropy")})
 
 
+def cell_numbers(means: pd.DataFrame) -> dict[str, str]:
+    """Numbers of the grid for the page: the cells at temperature 1.2, and the least perplexity."""
+    cell = means.reindex([(1.2, 0.8), (1.2, 0.9)])
+    return {
+        "cell-entropy": f"{cell.entropy.iloc[0]:.2f}",
+        "cell-perplexity": f"{cell.perplexity.iloc[0]:.2f}",
+        "cell-rare": figures.percent(cell.rare.iloc[0]),
+        "warm-rare": figures.percent(cell.rare.iloc[1]),
+        "best": f"{means.perplexity.min():.2f}",
+    }
+
+
 def grid_figure(found: pd.DataFrame, border: Mapping[float, float]) -> tuple[Figure, pd.DataFrame]:
     """Perplexity and entropy over the grid, with the border of a law; cells have their numbers.
 
@@ -204,6 +226,36 @@ def grid_figure(found: pd.DataFrame, border: Mapping[float, float]) -> tuple[Fig
         pd.Series(border, name="law_border_temperature").rename_axis("top_p").reset_index(),
         on="top_p", how="left",
     )  # fmt: skip
+
+
+def claims(ways: Ways, hot: list[Run], hottest: float) -> list[Claim]:
+    """What is said of entropy and of rare words, beside the ways of writing.
+
+    Args:
+        hot: the runs at the highest temperature with nothing cut.
+    """
+    loop = "Marchi et al. 2024, a theorem on closed loops"
+    entropy = {way: ratios.ratio(runs, "predictive_entropy") for way, runs in ways.items()}
+    heated = ratios.ratio(hot, "predictive_entropy")
+    rare = ratios.ratio(ways["temperature 1"], "tail_coverage")
+    falling = [
+        ("entropy falls when models train on their output", "often said", "temperature 1"),
+        ("the same", "often said", "top-p 0.9"),
+        ("below temperature 1 a closed loop narrows", loop, "temperature 0.7"),
+    ]
+    return [
+        *(
+            Claim(claim, source, f"entropy on human text, {way}", str(entropy[way]),
+                  verdicts.falls(entropy[way]))
+            for claim, source, way in falling
+        ),
+        Claim("above temperature 1 it spreads", loop,
+              f"entropy on human text, temperature {hottest:g}", str(heated),
+              verdicts.rises(heated)),
+        Claim("finite samples alone take rare words", "Shumailov et al. 2024, their first error",
+              "rare tokens still written, temperature 1, last ÷ first", str(rare),
+              verdicts.falls(rare)),
+    ]  # fmt: skip
 
 
 # -- the law: a chain of words that is sharpened in each round -----------------------------------

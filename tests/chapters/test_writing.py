@@ -114,6 +114,20 @@ def test_the_grid_has_a_row_a_cell_and_seed_and_means_on_the_log_scale() -> None
     assert means.perplexity[1.2, 1.0] == pytest.approx(1.5 * 1.2)
 
 
+def test_a_claim_s_verdict_flips_with_the_runs() -> None:
+    def verdict(first: float, last: float) -> str:
+        runs = runs_of({seed: [20.0, 21.0] for seed in range(3)})
+        for run, noise in zip(runs, (0.99, 1.0, 1.01), strict=True):
+            for column in ("predictive_entropy", "tail_coverage"):
+                run.record.generations[column] = [first, last * noise]
+        ways = dict.fromkeys(WAYS, runs)
+        told = [claim.verdict for claim in written.claims(ways, runs, 1.5)]
+        assert told[0] == told[1] == told[2] == told[4] != told[3]
+        return told[0]
+
+    assert (verdict(5, 3), verdict(3, 5)) == ("agrees", "disagrees")
+
+
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_figure_is_saved_as_picture_data_and_card(
     maker: str, monkeypatch: pytest.MonkeyPatch

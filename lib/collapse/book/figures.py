@@ -320,6 +320,11 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
+def percent(share: float | None) -> str:
+    """A share in whole per cent, as in `72 %`; `not run yet` where there is none."""
+    return NOT_RUN if share is None or math.isnan(share) else f"{100 * share:.0f} %"
+
+
 def glue(numbers: Mapping[str, str]) -> None:
     """Have the text of a page know numbers, which are in words already, by their names."""
     from myst_nb import glue  # and with it all of Sphinx
