@@ -30,6 +30,10 @@
       + `<circle cx="${x(end)}" cy="${y(now.mean[end])}" r="4" fill="currentcolor"/>`;
   }
 
+  // No line is broken between a number and its unit or interval.
+  const unbroken = (text) => text.replace(/ (?=[%[])|\[[^\]]*\]/g,
+    (found) => found.replaceAll(" ", "\u00a0"));
+
   function sentence({ end, from }, now) {
     if (now.human === "100") {
       return "All human: the chain that the others are compared with, seed by seed.";
@@ -55,7 +59,7 @@
       box.querySelector("output").textContent = `${now.human} %`;
       range.setAttribute("aria-valuetext", `${now.human} per cent human`);
       box.querySelector("svg").innerHTML = picture(data, now);
-      said.textContent = sentence(data, now);
+      said.textContent = unbroken(sentence(data, now));
     }
 
     range.addEventListener("input", draw);

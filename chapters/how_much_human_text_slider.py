@@ -18,10 +18,10 @@ _PAGE = """<div class="share" id="{id}" hidden>
 <label for="{id}-range"><strong>How much of the text is human?</strong></label>
 <output for="{id}-range" style="font-variant-numeric:tabular-nums"></output>
 <input id="{id}-range" type="range" min="0" step="1"
- style="display:block;width:min(32rem,100%);min-height:2rem">
+ style="display:block;width:min(26rem,100%);min-height:2rem">
 </form>
 <svg viewBox="0 0 340 210" role="img" aria-label="Perplexity by generation"
- style="display:block;width:min(32rem,100%);color:var(--pst-color-text-base)"></svg>
+ style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
 <p class="share-said" style="margin:.3rem 0 1rem;min-height:5em"></p>
 <p class="share-heard" aria-live="polite"
  style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></p>

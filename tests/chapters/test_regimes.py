@@ -84,6 +84,25 @@ def test_a_law_that_is_left_disagrees(linear: pd.DataFrame, scan: pd.DataFrame) 
     assert rows[2].verdict == rows[3].verdict == "not run yet"
 
 
+def test_with_the_arms_swapped_the_verdicts_turn(linear: pd.DataFrame, scan: pd.DataFrame) -> None:
+    swapped = ARMS | {
+        "replaced": ARMS["all kept, equal steps"],
+        "all kept, equal steps": ARMS["replaced"],
+        "fixed": ARMS["fresh"],
+        "fresh": ARMS["fixed"],
+    }
+    found = {name: arm(values) for name, values in swapped.items()}
+    rows = by_claim(regimes.claims(found, linear, scan, "10 %"))
+    for claim in (
+        "replacing is worse than accumulating",
+        "a sample of constant size from the pool lies above accumulation",
+        "and below replacement",
+        "fresh human data do better than fixed ones",
+    ):
+        (row,) = rows[claim]
+        assert row.verdict == DISAGREES, claim
+
+
 def test_two_ways_that_differ_are_not_averaged(linear: pd.DataFrame, scan: pd.DataFrame) -> None:
     found = {name: arm(values) for name, values in ARMS.items()}
     found["all kept, equal epochs"] = arm([20.0, 25.0, 30.0])

@@ -85,11 +85,13 @@ def _is_moved_by_keys(chromium: Any, url: str) -> None:
     with opened(chromium, url) as visit:
         page = visit.page
         said, heard = page.locator(".share-said"), page.locator(".share-heard")
-        assert said.inner_text().startswith("50 % human: generation 3 has 20 % [")
+        assert said.inner_text().startswith(
+            "50_% human: generation 3 has 20_%_[".replace("_", "\u00a0")
+        )
         assert heard.inner_text() == ""  # nobody has moved anything
         page.get_by_role("slider", name="How much of the text is human?").focus()
         page.keyboard.press("ArrowLeft")
-        assert said.inner_text().startswith("Nothing human: generation 3 has ×4.24 [")
+        assert said.inner_text().startswith("Nothing human: generation 3 has ×4.24\u00a0[")
         assert heard.inner_text() == said.inner_text()
         assert page.locator("input").get_attribute("aria-valuetext") == "0 per cent human"
         _is_drawn_to_scale(page, [1, math.sqrt(1.5 * 1.4), 2.5, math.sqrt(4 * 4.5)])
