@@ -116,3 +116,10 @@ def test_a_table_of_words_names_each_cell_for_a_telephone() -> None:
 )
 def test_a_table_of_another_build_stays_as_it_is(table: str) -> None:
     assert theme.marked(table) == table
+
+
+def test_a_cell_that_is_a_verdict_becomes_a_chip_once() -> None:
+    table = of_rows("claim|verdict", "a|cannot tell", "b|it agrees")
+    told = theme.marked(theme.marked(table))
+    chips = BeautifulSoup(told, "html.parser").select("td > .verdict")
+    assert [(chip["data-verdict"], chip.get_text()) for chip in chips] == [("cannot tell",) * 2]

@@ -13,6 +13,8 @@ from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from nbformat import NotebookNode
 
+from collapse.measure.verdicts import VERDICTS
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -191,10 +193,18 @@ def marked(table: str) -> str:
                 _mark(cell, "number")
         for cell in cells:
             cell["data-label"] = name.get_text().strip()
+            if cell.get_text().strip() in VERDICTS and not cell.select(".verdict"):
+                _chip(soup, cell)
     if len(head) > 2 and any(len(cell.get_text()) > _WORDS for row in body for cell in row[1:]):
         for whole in soup.find_all("table"):
             _mark(whole, "cards")
     return str(soup)
+
+
+def _chip(soup: BeautifulSoup, cell: Tag) -> None:
+    word = cell.get_text().strip()
+    cell.clear()
+    cell.append(soup.new_tag("span", attrs={"class": "verdict", "data-verdict": word}, string=word))
 
 
 def _mark(element: Tag, name: str) -> None:
