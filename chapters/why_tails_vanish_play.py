@@ -182,11 +182,9 @@ def shipped(
 
 def examples(found: Vocabulary, targets: Sequence[float] = (1, 3, 10, 100, 1000)) -> dict[str, int]:
     """Some words in small letters with about so many occurrences, and the commonest; count each."""
-    counts = {
-        word: count
-        for word, count in zip(found.words.tolist(), found.counts.tolist(), strict=True)
-        if word.isalpha() and word.islower() and len(word) > 2
-    }
+    every = dict(zip(found.words.tolist(), found.counts.tolist(), strict=True))
+    plain = (word for word in every if word.isalpha() and word.islower() and len(word) > 2)
+    counts = {word: every[word] for word in plain} or every
     random, chosen = np.random.default_rng(3), {}
     words, logs = list(counts), np.log(list(counts.values()))
     for target in targets:

@@ -153,28 +153,6 @@ def test_one_button_shows_and_hides_all_code(chromium: Any, address: str) -> Non
         assert not any(visit.page.evaluate(cells))
 
 
-def test_the_herd_is_moved_by_keys_and_stands_still_in_print(chromium: Any, address: str) -> None:
-    with opened(chromium, f"{address}/chapters/why-tails-vanish.html") as visit:
-        herd = visit.page.locator(".herd")
-        data = herd.locator("script[type='application/json']").text_content()
-        counts = json.loads(data)["herds"]
-        herd.locator("input[type=range]").focus()
-        for _ in range(7):
-            visit.page.keyboard.press("ArrowRight")
-        assert f"generation 7: {counts[0][7]} of 100 cats are blue" in herd.inner_text()
-        assert herd.locator("circle.blue").count() == counts[0][7]
-        herd.locator("select").select_option(index=2)
-        assert herd.locator("circle.blue").count() == counts[2][7]
-        visit.page.keyboard.press("End")
-        assert visit.errors == []
-        visit.page.set_viewport_size({"width": 390, "height": 800})  # the last one can be reached
-        box = herd.bounding_box()
-        slider = herd.locator("input[type=range]").bounding_box()
-        assert slider["x"] + slider["width"] <= min(box["x"] + box["width"], 390)
-        visit.page.emulate_media(media="print")
-        assert herd.locator("svg").is_visible() and not herd.locator("form").is_visible()
-
-
 def test_mathematics_is_set_without_any_other_host(chromium: Any, toy_pages: Path) -> None:
     with served(toy_pages / "_build/html") as address:
         with opened(chromium, f"{address}/chapters/toy.html") as visit:
