@@ -219,8 +219,8 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     low = max(1, min(1000, len(found.words) // 30))
     top = 1e6 * np.sort(found.counts)[-low] / found.draws
     right.set(xlabel="rank of the word", ylabel="times in a million words")
-    right.set(xlim=(low, None), ylim=(0.2e6 / found.draws, top))
-    right.text(1.08 * low, 0.55e6 / found.draws, "generation", va="top")
+    right.set(xlim=(low, None), ylim=(0.12e6 / found.draws, top))
+    right.text(0.97, 0.02, "generation", ha="right", transform=right.transAxes)
     return figure, figures.panels(left=data, right=pd.concat(ranked))
 
 

@@ -60,6 +60,7 @@ def test_a_page_is_whole_and_can_be_read_by_all_on_every_width(
         for figure in figures:
             assert figure.locator("img").count() == 1
             assert figure.locator("figcaption").inner_text().strip()
+        visit.page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
         cards = visit.page.locator("details.figure-card").all()
         assert len(cards) == len(figures)
         for card in cards:
