@@ -220,7 +220,7 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     top = 1e6 * np.sort(found.counts)[-low] / found.draws
     right.set(xlabel="rank of the word", ylabel="times in a million words")
     right.set(xlim=(low, None), ylim=(0.12e6 / found.draws, top))
-    right.text(0.97, 0.02, "generation", ha="right", transform=right.transAxes)
+    right.text(0.97, 0.06, "generation", ha="right", transform=right.transAxes)
     return figure, figures.panels(left=data, right=pd.concat(ranked))
 
 
