@@ -55,12 +55,12 @@ def test_a_page_is_whole_and_can_be_read_by_all_on_every_width(
 ) -> None:
     with opened(chromium, f"{address}/{name}.html") as visit:
         assert_whole(visit)
+        visit.page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
         figures = visit.page.locator("main figure").all()
         assert len(figures) == sum(f"chapters/{of}" == name for of in FIGURES.values())
         for figure in figures:
             assert figure.locator("img").count() == 1
             assert figure.locator("figcaption").inner_text().strip()
-        visit.page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
         cards = visit.page.locator("details.figure-card").all()
         assert len(cards) == len(figures)
         for card in cards:
