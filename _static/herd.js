@@ -79,20 +79,20 @@
 
   // The share of herds without a blue cat by generation: a line for the law, one for those here.
   function curve(svg, law, shares, n) {
-    const x = (i) => 40 + (380 * i) / (law.length - 1);
+    const x = (i) => 56 + (364 * i) / (law.length - 1);
     const y = (share) => 112 - 100 * share;
     const line = (values) => values.map((value, i) => `${x(i)},${y(value)}`).join(" ");
     svg.replaceChildren();
-    element("path", { d: "M40 12V112H420" }, svg);
+    element("path", { d: "M56 12V112H420" }, svg);
     element("polyline", { points: line(law), class: "law" }, svg);
     element("polyline", { points: line(shares.slice(0, n + 1)), class: "these" }, svg);
     element("circle", { cx: x(n), cy: y(shares[n]), r: 4 }, svg);
     const write = (text, left, top, anchor) => {
       element("text", { x: left, y: top, "text-anchor": anchor }, svg).textContent = text;
     };
-    write("100 %", 36, 18, "end");
-    write("0 %", 36, 116, "end");
-    write("0", 40, 128, "middle");
+    write("100 %", 52, 18, "end");
+    write("0 %", 52, 116, "end");
+    write("0", 56, 128, "middle");
     write("generation", 230, 128, "middle");
     write(law.length - 1, 420, 128, "end");
   }

@@ -110,18 +110,19 @@ def herd(blue: int, cats: int, generations: int, seed: int, id: str = "play-herd
         f'<form hidden onsubmit="return false"><fieldset><legend>The next herd is drawn from'
         f"</legend>{choices}</fieldset>"
         '<button type="button" class="play-run">Play</button>'
+        '<button type="button" class="play-new">New herds</button>'
         "<label>generation <output></output>"
         f'<input type="range" min="0" max="{generations}" value="{generations}" step="1"></label>'
-        '<button type="button" class="play-new">New herds</button></form>'
-        f'<div class="play-pictures"><figure class="play-picture">{_picture(blue, cats)}'
-        "<p>One herd</p></figure>"
-        '<figure class="play-picture play-all"><svg class="play-herd-all" viewBox="0 0 222 222" '
+        "</form>"
+        f'<div class="play-pictures"><div class="play-picture">{_picture(blue, cats)}'
+        "<p>One herd</p></div>"
+        '<div class="play-picture play-all"><svg class="play-herd-all" viewBox="0 0 222 222" '
         'role="img" aria-label="A hundred small herds, each blue as high as its share of blue '
         'cats; those without a blue cat are grey and struck out. The text below counts them.">'
-        "</svg><p>A hundred herds; the framed one is large on the left</p></figure></div>"
-        '<figure class="play-picture play-law"><svg viewBox="0 0 430 132" role="img" '
+        "</svg><p>A hundred herds; the framed one is large on the left</p></div></div>"
+        '<div class="play-picture play-law"><svg viewBox="0 0 430 132" role="img" '
         'aria-label="The share of herds without a blue cat by generation; the text below says '
-        'it."></svg><p>Herds without a blue cat: thick, these hundred; thin, the law</p></figure>'
+        'it."></svg><p>Herds without a blue cat: thick, these hundred; thin, the law</p></div>'
         '<p class="play-said"></p>'
         + _table(
             ["generation", *(head for _, head, _ in WAYS.values())],
@@ -182,11 +183,9 @@ def shipped(
 
 def examples(found: Vocabulary, targets: Sequence[float] = (1, 3, 10, 100, 1000)) -> dict[str, int]:
     """Some words in small letters with about so many occurrences, and the commonest; count each."""
-    counts = {
-        word: count
-        for word, count in zip(found.words.tolist(), found.counts.tolist(), strict=True)
-        if word.isalpha() and word.islower() and len(word) > 2
-    }
+    every = dict(zip(found.words.tolist(), found.counts.tolist(), strict=True))
+    plain = (word for word in every if word.isalpha() and word.islower() and len(word) > 2)
+    counts = {word: every[word] for word in plain} or every
     random, chosen = np.random.default_rng(3), {}
     words, logs = list(counts), np.log(list(counts.values()))
     for target in targets:
