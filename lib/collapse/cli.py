@@ -264,8 +264,8 @@ def recompute_command() -> None:
     for name in records.publish(folder):
         click.echo(f"records/{name}")
     run_chapters(["index"], scale, {}, force=True)  # for the picture in the README
-    picture = folder / "figures" / f"{MAIN_FIGURE}.svg"
-    shutil.copyfile(picture, assets.ROOT / "records" / "results.svg")
+    picture = folder / "figures" / f"{MAIN_FIGURE}.png"
+    shutil.copyfile(picture, assets.ROOT / "records" / "results.png")
 
 
 @main.command("sweep", cls=Writing)

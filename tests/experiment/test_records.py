@@ -502,7 +502,7 @@ def test_a_clone_with_windows_line_ends_reads_every_kind_of_file_as_it_was(
 
     origin = tmp_path / "origin"
     path = records.write(record, origin / "records")
-    for name in (".gitattributes", "Makefile", "records/bench-cpu.json", "records/results.svg"):
+    for name in (".gitattributes", "Makefile", "records/bench-cpu.json", "records/results.png"):
         (origin / name).write_bytes((assets.ROOT / name).read_bytes())
     git("init", where=origin)
     git("add", ".", where=origin)
