@@ -97,9 +97,11 @@ def opened(chromium: Any, url: str, width: int = 1280) -> Iterator[Visit]:
 
 
 def assert_mathematics_is_set(page: Any) -> None:
-    """Every formula has been set."""
+    """Every formula is set by the browser itself, and takes room unless it is folded away."""
     for formula in page.locator("main .math").all():
-        formula.locator("mjx-container").first.wait_for(timeout=10_000)
+        assert formula.locator("math").count() == 1
+        box = formula.bounding_box()
+        assert box is None or (box["width"] > 2 and box["height"] > 2)
 
 
 def assert_whole(visit: Visit) -> None:

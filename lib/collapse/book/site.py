@@ -1,6 +1,5 @@
 """The site: pages built from executed chapters by Jupyter Book."""
 
-import importlib.resources
 import shutil
 import subprocess
 import sys
@@ -48,7 +47,6 @@ def stage(build: Path, for_print: bool = False) -> Path:
     shutil.copytree(assets.ROOT / "_static", book / "_static", ignore=hidden)
     (build / "figures").mkdir(exist_ok=True)
     shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
-    copy_mathjax(book / "_public" / "mathjax")
     if not for_print:
         gallery.write(book, [source for source in pages.values() if source.suffix == ".ipynb"])
     return book
@@ -64,14 +62,6 @@ def _page(page: str, build: Path) -> Path:
             f"chapter {name} has not been executed; run `book run {name} --scale laptop` first"
         )
     return executed
-
-
-def copy_mathjax(target: Path) -> None:
-    """Copy the part of MathJax that sets TeX on a page: one script and its fonts, 1.6 MB."""
-    source = Path(str(importlib.resources.files("sphinx-mathjax-offline"))) / "static/mathjax"
-    fonts = Path("output/chtml/fonts/woff-v2")
-    shutil.copytree(source / fonts, target / fonts)
-    shutil.copyfile(source / "tex-chtml.js", target / "tex-chtml.js")
 
 
 def _jupyter_book(book: Path, *options: str) -> None:
@@ -131,7 +121,6 @@ def pdf(build: Path) -> Path:
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         shown = chromium.new_page()
         shown.goto(page.as_uri(), wait_until="load")
-        shown.wait_for_function("() => !document.querySelector('.math:not(:has(mjx-container))')")
         shown.evaluate(
             "() => Promise.all([...document.images].map(i => { i.loading = 'eager';"
             " return i.decode().catch(() => null); }))"

@@ -98,7 +98,7 @@ FIT = {
 PREDICTIONS = {
     "predictive_entropy": Gauge(
         "entropy of predictions on human text", "bits",
-        r"\frac1T\sum_t H\big(p_\theta(\cdot\mid x_{<t})\big)",
+        r"\frac1T\sum_t H(p_\theta(\cdot\mid x_{<t}))",
         "", "the same on other text, or with another tokeniser",
         MEAN, lambda f: _bits(f["test_entropy"]),
     ),
