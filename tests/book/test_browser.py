@@ -49,11 +49,17 @@ READ = {  # how each kind of file of a figure is read, and what must be true of 
 }
 
 
+LARGEST = 1_000_000  # bytes that a page loads at first, decoded
+LOADED = """() => [...performance.getEntriesByType('navigation'),
+    ...performance.getEntriesByType('resource')].reduce((sum, one) => sum + one.decodedBodySize, 0)"""
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_whole_and_can_be_read_by_all_on_every_width(
     chromium: Any, address: str, name: str
 ) -> None:
     with opened(chromium, f"{address}/{name}.html") as visit:
+        assert 50_000 < visit.page.evaluate(LOADED) <= LARGEST
         assert_whole(visit)
         visit.page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
         figures = visit.page.locator("main figure").all()
