@@ -84,6 +84,11 @@
     }
   });
 
+  // In print every picture is there, also one that was never scrolled to.
+  addEventListener("beforeprint", () => {
+    document.querySelectorAll("img").forEach((image) => { image.loading = "eager"; });
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(SCROLLING).forEach((box) => {
       scrollable.observe(box);

@@ -43,7 +43,7 @@
       : `${now.last} more perplexity than with human text alone`;
     return `${now.human === "0" ? "Nothing human" : `${now.human} % human`}: `
       + `generation ${end} has ${much}. `
-      + `Between generation ${from} and generation ${end} that gap changed by ${now.since}.`;
+      + `Between generation ${from} and generation ${end} that ratio changed by ${now.since}.`;
   }
 
   function play(box) {

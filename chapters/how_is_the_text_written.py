@@ -16,6 +16,7 @@ from collapse.experiment import corpus
 from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure import verdicts
+from collapse.measure.per_seed import NOT_RUN
 from collapse.measure.verdicts import Claim
 
 Ways = Mapping[str, list[Run]]  # way of writing -> runs that differ by seed alone
@@ -76,10 +77,10 @@ def rare_figure(models: Mapping[str, Ways], whole: str) -> tuple[Figure, pd.Data
 
 def _chains(axes: Axes, ways: Ways, column: str) -> pd.DataFrame:
     parts = []
-    for index, (way, runs) in enumerate(ways.items()):
+    for way, runs in ways.items():
         if runs:
             rows = ratios.table(runs).assign(way=way)
-            place = (index, 1)
+            place = (list(figures.WRITING).index(way), 1)
             figures.seeds_and_mean(axes, rows, column, place, way, colour=figures.WRITING[way])
             parts.append(rows)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -180,12 +181,14 @@ def cell_means(found: pd.DataFrame) -> pd.DataFrame:
 def cell_numbers(means: pd.DataFrame) -> dict[str, str]:
     """Numbers of the grid for the page: of the two cells in which temperature 1.2 meets a cut."""
     cell = means.reindex([(1.2, 0.8), (1.2, 0.9)])
+    ratios_ = {
+        "cell-entropy": cell.entropy.iloc[0], "cell-perplexity": cell.perplexity.iloc[0],
+        "best": cell.perplexity.iloc[1],
+    }  # fmt: skip
     return {
-        "cell-entropy": f"{cell.entropy.iloc[0]:.2f}",
-        "cell-perplexity": f"{cell.perplexity.iloc[0]:.2f}",
+        **{key: NOT_RUN if math.isnan(one) else f"{one:.2f}" for key, one in ratios_.items()},
         "cell-rare": figures.percent(cell.rare.iloc[0]),
         "warm-rare": figures.percent(cell.rare.iloc[1]),
-        "best": f"{cell.perplexity.iloc[1]:.2f}",
     }
 
 

@@ -256,7 +256,7 @@ def claims(doses: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
     return [
         Claim(
             "even small percentages of synthetic data raise error", PRESS,
-            "perplexity against human text alone",
+            "perplexity against human text alone, 90 % intervals",
             each(lambda share: told(tested, share, end)), NOT_READ,
         ),
         Claim(

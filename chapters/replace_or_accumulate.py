@@ -116,7 +116,7 @@ def claims(
         law_claim(laws, "replaced", "with replaced data, error grows linearly"),
         Claim(
             "accumulating avoids collapse", GERSTGRASSER,
-            "perplexity, last ÷ first: equal steps; equal epochs", *_both(whole),
+            "perplexity, last ÷ first, 1 for no rise: equal steps; equal epochs", *_both(whole),
         ),
         Claim(
             "and the error stops rising", GERSTGRASSER,

@@ -92,7 +92,7 @@ def tail_share(runs: list[Run], side: str) -> str:
     """
     shares = ratios.by_seed(runs, lambda run: metrics.tails(run.record.arrays["text_nll"])[side])
     last = over_seeds({seed: 100 * float(share.iloc[-1]) for seed, share in shares.items()})
-    if math.isnan(last.low):
+    if math.isnan(last.low) or last.low == last.high:  # one seed, or the same count in each
         return f"{last.mean:.1f} %" if runs else NOT_RUN
     return f"{last.mean:.1f} % [{max(last.low, 0):.1f}, {last.high:.1f}]"
 

@@ -143,7 +143,7 @@ def test_the_gallery_is_searched_by_words_and_by_chapter(chromium: Any, address:
 
 
 def test_the_search_finds_a_word_without_a_network(chromium: Any, address: str) -> None:
-    with opened(chromium, f"{address}/search.html?q=rarefaction") as visit:
+    with opened(chromium, f"{address}/search.html?q=estimator") as visit:
         found = visit.page.locator("#search-results li a[href*='chapters/does-entropy-fall']")
         found.first.wait_for(timeout=10_000)
         assert visit.foreign == []

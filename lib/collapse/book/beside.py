@@ -18,18 +18,23 @@ if TYPE_CHECKING:  # or torch would be loaded
 PAPER_MODEL, PAPER_SEEDS = "OPT-125m, 125 million parameters", "5"
 
 
-def paper_and_here(paper: Protocol, arms: "Sequence[list[Run]]") -> HTML:
+def paper_and_here(
+    paper: Protocol, arms: "Sequence[list[Run]]", varies: Sequence[str] = ()
+) -> HTML:
     """A table with a row for each setting, those that are the same everywhere in a line below.
 
     Args:
         paper: the setting as the paper has it.
         arms: the runs of each arm, which become columns named by model and scale.
+        varies: the settings that differ among the runs of the page.
     """
     told = {"the paper": _of_paper(paper)}
     for runs in arms:
         if runs:
             record = runs[0].record
-            told[f"{_short(record)}, {record.provenance['scale']}"] = _of_runs(runs)
+            told[f"{_short(record)}, {record.provenance['scale']}"] = _of_runs(
+                runs
+            ) | dict.fromkeys(varies, "varied")
     rows, same = [], []
     for key in told["the paper"]:
         values = {name: column[key] for name, column in told.items()}
@@ -66,6 +71,7 @@ def _of(protocol: Protocol) -> dict[str, str]:
         "models in a row": str(protocol.generations),
         "text is written by": way_of_writing(protocol),
         "human text kept": f"{100 * protocol.retained:g} %",
+        "older text": "thrown away" if protocol.regime == "replace" else "kept",
         "passes over the text": str(protocol.epochs),
         "blocks in a step": str(protocol.batch),
         "learning rate": f"{protocol.lr:.0e}".replace("e-0", "e-"),

@@ -154,7 +154,7 @@ def bibtex(card: Card, url: str = "") -> str:
         "year": str(YEAR),
         "howpublished": f"Figure {card['id']} in: {_tex(BOOK)}",
         "version": __version__,
-        "note": f"Reproduces doi:{ARTICLE}",
+        "note": f"Relates to doi:{ARTICLE}",
         **({"url": url} if url else {}),
     }
     width = max(map(len, fields))
@@ -176,7 +176,7 @@ def csl(card: Card) -> str:
         "author": [{"literal": AUTHOR}],
         "issued": {"date-parts": [[YEAR]]},
         "version": __version__,
-        "note": f"Reproduces doi:{ARTICLE}",
+        "note": f"Relates to doi:{ARTICLE}",
     }
     return json.dumps([item], indent=1, ensure_ascii=False)
 

@@ -119,6 +119,10 @@ def name_lines(axes: Axes, ends: Sequence[tuple[str, float, Any]], gap: float = 
             if lack > 1e-6:
                 middles[at] -= lack / 2
                 middles[at + 1] += lack / 2
+    floor = -0.04
+    for at, height in enumerate(heights):  # none below the axis, where its name stands
+        middles[at] = max(middles[at], floor + height / 2)
+        floor = middles[at] + height / 2
     for middle, (_, name, colour) in zip(middles, places, strict=True):
         axes.text(1.02, middle, name, color=colour, va="center", transform=axes.transAxes,
                   linespacing=1.1)  # fmt: skip

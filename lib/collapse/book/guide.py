@@ -81,6 +81,9 @@ def limits(key: str, name: str) -> str:
 def command(name: str) -> str:
     """What runs a chapter, with the first parameter that a rerunner would change."""
     known = parameters(name)
-    examples = {"seed": "seed=3", "seeds": "seeds=[3]"}
+    usual = settings(name, "laptop", {}) if known else {}
+    # `seed` is what compute=seed computes; `seeds` says which runs are shown, and then computed.
+    other = {} if usual.get("compute", "seed") == "seed" else {"seeds": "seeds=[3]"}
+    examples = other | {"seed": "seed=3", "seeds": "seeds=[3]"}
     example = next((f' PARAMS="{text}"' for key, text in examples.items() if key in known), "")
     return f"make chapter NAME={name}{example}"

@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
-from docutils.utils.math import MathError
-from docutils.utils.math.latex2mathml import tex2mathml
 from nbformat import NotebookNode
-from sphinx.util import logging
 
+from collapse.book import formulas
 from collapse.measure.verdicts import VERDICTS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-logger = logging.getLogger(__name__)
 _BLANK = "\u00a0"  # at which no line is broken
 _UNBROKEN = (
     (re.compile(r"(?<=\d) (?=\[[-−]?\d)"), _BLANK),  # 1.79 [1.73, 1.85]
@@ -43,7 +40,7 @@ FOLDED = ("hide-input", "hide-cell", "injected-parameters")
 
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Have Sphinx call what is below."""
-    app.add_html_math_renderer("mathml", (_set_inline, None), (_set_block, None))
+    app.add_html_math_renderer("mathml", (formulas.inline, None), (formulas.block, None))
     app.connect("config-inited", _use_templates)
     app.connect("doctree-resolved", _draw_figures)
     app.connect("doctree-resolved", _set_numbers)
@@ -129,32 +126,12 @@ def _sides(path: Path) -> str:
     )
 
 
-# -- formulas, and what a page loads ---------------------------------------------------------
+# -- what a page loads ------------------------------------------------------------------------
 
 
 def _use_templates(app: "Sphinx", config: Any) -> None:
     """Have the theme load what `templates/static/webpack-macros.html` says, and no icon fonts."""
     config.templates_path.append(str(Path(__file__).parent / "templates"))
-
-
-def _set_inline(translator: Any, node: nodes.math) -> None:
-    """A formula in the text as MathML, which browsers set without a script."""
-    translator.body.append(f'<span class="math">{_mathml(node, as_block=False)}</span>')
-    raise nodes.SkipNode
-
-
-def _set_block(translator: Any, node: nodes.math_block) -> None:
-    """A formula in a line of its own."""
-    translator.body.append(f'<div class="math" tabindex="0">{_mathml(node, as_block=True)}</div>')
-    raise nodes.SkipNode
-
-
-def _mathml(node: nodes.Node, as_block: bool) -> str:
-    try:
-        return str(tex2mathml(node.astext(), as_block=as_block))
-    except MathError as error:
-        logger.warning("a formula cannot be set: %s", error, location=node)
-        return html.escape(node.astext())
 
 
 # -- numbers ---------------------------------------------------------------------------------
