@@ -46,7 +46,7 @@ def test_a_toy_site_is_numbered_captioned_and_self_contained(toy_pages: Path) ->
     assert 'alt="A line."' in page
     assert "Fig. 1.1" in page
     assert "<em>line</em>" in page
-    assert "<math" in page and "mathjax" not in page
+    assert "<math" in page and "tex-chtml" not in page
     assert (html / "figures/fig-toy.csv").read_text() == "x,y\n1,2\n"
 
 
