@@ -72,6 +72,27 @@ def test_no_paragraph_asks_to_keep_more_than_ten_numbers(smoke_site: Path, page:
     assert crowded == {}
 
 
+def clause(text: str) -> bool:
+    """Whether a text that data fill in says more than a number, an interval, a verdict or a name.
+
+    >>> [clause(text) for text in ("5.25 [5.11, 5.40]", "State of the Union", "it falls and has less")]
+    [False, False, True]
+    """
+    bare = re.sub(r"\[[^\]]*\]|\([^)]*\)|“[^”]*”", "", " ".join(text.split()))
+    return len(re.findall(r"\b[a-z]{2,}\b", bare)) > 3
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if not page.endswith("/how-to-rerun")])
+def test_data_fill_in_numbers_and_names_and_never_a_clause(smoke_site: Path, page: str) -> None:
+    """But for what an answer rests on; and the page on reruns quotes a command's last line."""
+    found = [
+        filled.get_text()
+        for filled in article(smoke_site, page, ".cell_output").select(".pasted-text")
+        if not filled.find_parent(class_="answer") and clause(filled.get_text())
+    ]
+    assert found == []
+
+
 WRONG = re.compile(r".{0,20}(?:\d[ ]?%|(?<![\w.–−\-])-\d).{0,9}")
 
 
