@@ -75,7 +75,7 @@ def test_no_paragraph_asks_to_keep_more_than_ten_numbers(smoke_site: Path, page:
 def clause(text: str) -> bool:
     """Whether a text that data fill in says more than a number, an interval, a verdict or a name.
 
-    >>> [clause(text) for text in ("5.25 [5.11, 5.40]", "State of the Union", "it falls and has less")]
+    >>> [clause(one) for one in ("5.25 [5.11, 5.40]", "State of the Union", "it has less of it")]
     [False, False, True]
     """
     bare = re.sub(r"\[[^\]]*\]|\([^)]*\)|“[^”]*”", "", " ".join(text.split()))
