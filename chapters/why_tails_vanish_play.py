@@ -196,9 +196,14 @@ def examples(found: Vocabulary, targets: Sequence[float] = (1, 3, 10, 100, 1000)
     return dict(sorted((chosen | {common: counts[common]}).items(), key=lambda item: item[1]))
 
 
-def words(found: Vocabulary, id: str = "play-words") -> HTML:
-    """Type a word, and see how long it lasts; six words stand there for those who cannot."""
+def words(found: Vocabulary, named: Sequence[str] = (), id: str = "play-words") -> HTML:
+    """Type a word, and see how long it lasts; six words stand there for those who cannot.
+
+    Args:
+        named: words that occur once and that the page speaks of, to be among those one can type.
+    """
     known, least = shipped(found)
+    known[1] = sorted({*known[1], *named})
     data = {"counts": {count: " ".join(some) for count, some in known.items()}, "after": AFTER,
             "least": least}  # fmt: skip
     rows = []
