@@ -203,7 +203,8 @@ def words(found: Vocabulary, named: Sequence[str] = (), id: str = "play-words") 
         named: words that occur once and that the page speaks of, to be among those one can type.
     """
     known, least = shipped(found)
-    known[1] = sorted({*known[1], *named})
+    if named:
+        known[1] = sorted({*known.get(1, []), *named})
     data = {"counts": {count: " ".join(some) for count, some in known.items()}, "after": AFTER,
             "least": least}  # fmt: skip
     rows = []
