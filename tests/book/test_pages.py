@@ -1,5 +1,6 @@
 """What every built page owes its reader: an answer, few numbers at a time, figures one can read."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from bs4 import BeautifulSoup, Tag
 
 from browser import CHROMIUM, launched, opened, served
-from collapse.book import chapter, execution
+from collapse.book import cards, chapter, execution
 
 PAGES = chapter.pages()
 FIGURES = execution.figures()
@@ -57,7 +58,11 @@ def test_a_page_begins_with_its_answer(smoke_site: Path, page: str) -> None:
     answers = shown.select(".admonition.answer")
     assert len(answers) == 1
     title, first, *rest = answers[0].find_all("p")
-    assert title.get_text() == "The answer" and first.find("strong") and rest
+    said = [badge.get_text() for badge in title.select(".figure-badge")]
+    assert title.get_text(" ").split()[:2] == ["The", "answer"] and first.find("strong") and rest
+    ids = [figure["id"] for figure in shown.select("figure[id^=fig-]")]
+    cards_ = [json.loads((smoke_site / f"figures/{id}.json").read_text()) for id in ids[:1]]
+    assert said == [cards.badge(card) for card in cards_]
     assert not [head for head in shown.find_all("h2") if head in answers[0].find_all_previous()]
 
 

@@ -4,6 +4,7 @@ A Sphinx extension, named in `_config.yml`.
 """
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from nbformat import NotebookNode
 
-from collapse.book import formulas
+from collapse.book import cards, formulas
 from collapse.measure.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     """Have Sphinx call what is below."""
     app.add_html_math_renderer("mathml", (formulas.inline, None), (formulas.block, None))
     app.connect("config-inited", _use_templates)
+    app.connect("doctree-resolved", _say_scale)  # before figures are replaced
     app.connect("doctree-resolved", _draw_figures)
     app.connect("doctree-resolved", _set_numbers)
     app.connect("html-page-context", _finish)
@@ -68,6 +70,18 @@ def with_code_at_end(notebook: NotebookNode) -> NotebookNode:
 
 
 # -- figures ---------------------------------------------------------------------------------
+
+
+def _say_scale(app: "Sphinx", tree: nodes.document, page: str) -> None:
+    """Put beside “The answer” at which scale the runs are of the page's first figure."""
+    public = Path(app.confdir) / "_public" / "figures"
+    ids = (id for figure in tree.findall(nodes.figure) for id in figure["ids"])
+    card = next((file for id in ids if (file := public / f"{id}.json").is_file()), None)
+    for box in tree.findall(nodes.admonition):
+        if card is not None and "answer" in box["classes"]:
+            said = html.escape(cards.badge(json.loads(card.read_text(encoding="utf-8"))))
+            badge = f' <span class="figure-badge">{said}</span>'
+            next(box.findall(nodes.title)).append(nodes.raw("", badge, format="html"))
 
 
 def _draw_figures(app: "Sphinx", tree: nodes.document, page: str) -> None:
