@@ -290,7 +290,7 @@ def equivalence_numbers(tested: pd.DataFrame, end: int) -> dict[str, str]:
     for name, generation in (("first", 1), ("last", end)):
         shares = dose.certain_up_to(tested, generation), dose.certain_from(tested, generation)
         for word, share in zip(("within", "above"), shares, strict=True):
-            told = "none of those tried" if math.isnan(share) else f"{100 * share:g} %"
+            told = "no share" if math.isnan(share) else f"{100 * share:g} %"
             numbers[f"eq-{name}-{word}"] = told
     return numbers
 

@@ -86,7 +86,7 @@ def test_where_it_becomes_certain_counts_from_the_ends_without_a_gap() -> None:
     assert dose.certain_from(tested, 5, margin=0.0) == 0.02
     told = dose_figures.equivalence_numbers(tested, 5)
     assert (told["eq-last-within"], told["eq-last-above"]) == ("1 %", "100 %")
-    assert told["eq-first-within"] == told["eq-first-above"] == "none of those tried"
+    assert told["eq-first-within"] == told["eq-first-above"] == "no share"
     assert math.isnan(dose.certain_from(tested, 4))
 
 

@@ -33,7 +33,7 @@ class PerSeed:
         if not self.by_seed:
             return NOT_RUN
         if math.isnan(self.mean):
-            return "undefined, as it starts at 0"
+            return "undefined (it starts at 0)"
         if math.isnan(self.low):
             why = "one seed" if len(self.by_seed) == 1 else "a seed at 0"
             return f"{self.mean:.2f} ({why}, no interval)"
