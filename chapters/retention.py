@@ -30,8 +30,6 @@ SETTINGS = {"no-retention": NOTHING_RETAINED, "ten-percent-retention": MINOR_DEG
 
 MEANS = {
     "test": "test_perplexity", "no_eos": "test_perplexity_no_eos",
-    "distinct": "distinct_tokens", "unigram": "unigram_entropy",
-    "predictive": "predictive_entropy", "text": "text_perplexity_median",
 }  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from collapse.book import figures
+from collapse.book.figures import percent
 from collapse.laws import drift, gaussian_mixture
-from why_tails_vanish_counts import percent
 
 # -- Gaussians -------------------------------------------------------------------------------
 

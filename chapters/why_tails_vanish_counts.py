@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from collapse.book import figures
+from collapse.book.figures import percent
 from collapse.experiment import corpus
 from collapse.laws import drift
 from collapse.measure.per_seed import over_seeds
@@ -16,11 +17,6 @@ from collapse.measure.per_seed import over_seeds
 CLASSES = ((1, 1), (2, 3), (4, 9), (10, 99), (100, None))  # counts of a word in the human text
 SHOWN = (0, 1, 10, 100)  # generations
 RAMP = ("#A6611A", "#D55E00", "#009E73", "#0072B2", "#222222")  # of the classes, rare to common
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """`86 %`."""
-    return f"{100 * share:.{digits}f} %"
 
 
 # -- cats ------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from collapse.book import figures
+from collapse.book.figures import percent
 from collapse.laws import autoencoder, drift, gaussian_mixture
 from collapse.measure import verdicts
 from collapse.measure.per_seed import PerSeed, over_seeds
-from why_tails_vanish_counts import percent
 
 Digits = list[tuple[list[float], list[np.ndarray]]]  # of each seed: spreads, and some pictures
 PAPER = "Shumailov et al. 2024"

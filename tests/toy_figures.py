@@ -68,6 +68,12 @@ def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.Monk
     assert show(maker)[1] == files
 
 
+def assert_fit_to_publish(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What every figure has to be: saved with all that belongs to it, and readable."""
+    assert_saved_as_picture_data_and_card(maker, monkeypatch)
+    assert_readable(maker)
+
+
 def assert_readable(maker: Maker) -> None:
     """On a page and on a telephone: axes have names, and texts are whole, large and not crossed."""
     figure, _ = maker()

@@ -7,7 +7,7 @@ import pytest
 import index
 from collapse.book import chapter, figures, ratios
 from collapse.measure.per_seed import over_seeds
-from toy_figures import assert_readable, assert_saved_as_picture_data_and_card
+from toy_figures import assert_fit_to_publish
 from toy_records import GROWING, STABLE, runs_of
 
 
@@ -21,12 +21,8 @@ def toys() -> list[index.Setting]:
     return found
 
 
-def test_the_axis_is_saved_as_picture_data_and_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_saved_as_picture_data_and_card(lambda: index.axis_figure(toys()), monkeypatch)
-
-
-def test_the_axis_can_be_read_on_a_page_and_on_a_telephone() -> None:
-    assert_readable(lambda: index.axis_figure(toys()))
+def test_the_axis_is_fit_to_publish(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_fit_to_publish(lambda: index.axis_figure(toys()), monkeypatch)
 
 
 def test_the_axis_holds_each_seed_of_each_setting() -> None:

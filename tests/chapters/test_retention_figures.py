@@ -14,8 +14,7 @@ from collapse.experiment.arms import Run
 from toy_figures import (
     ARMS,
     SHOWN,
-    assert_readable,
-    assert_saved_as_picture_data_and_card,
+    assert_fit_to_publish,
     assert_says_that_nothing_is_run,
 )
 from toy_records import GROWING, STABLE, runs_of
@@ -38,15 +37,8 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_a_figure_is_saved_as_picture_data_and_card(
-    maker: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert_saved_as_picture_data_and_card(MAKERS[maker], monkeypatch)
-
-
-@pytest.mark.parametrize("maker", MAKERS)
-def test_every_figure_can_be_read_on_a_page_and_on_a_telephone(maker: str) -> None:
-    assert_readable(MAKERS[maker])
+def test_a_figure_is_fit_to_publish(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_fit_to_publish(MAKERS[maker], monkeypatch)
 
 
 def test_a_figure_s_data_are_those_of_the_records() -> None:

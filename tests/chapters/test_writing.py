@@ -6,7 +6,7 @@ import pytest
 import how_is_the_text_written as written
 from collapse.experiment.arms import Run
 from collapse.measure.per_seed import over_seeds
-from toy_figures import assert_readable, assert_saved_as_picture_data_and_card
+from toy_figures import assert_fit_to_publish
 from toy_records import GROWING, STABLE, runs_of
 
 WAYS = {
@@ -129,12 +129,5 @@ def test_a_claim_s_verdict_flips_with_the_runs() -> None:
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_a_figure_is_saved_as_picture_data_and_card(
-    maker: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert_saved_as_picture_data_and_card(MAKERS[maker], monkeypatch)
-
-
-@pytest.mark.parametrize("maker", MAKERS)
-def test_a_figure_can_be_read_on_a_page_and_on_a_telephone(maker: str) -> None:
-    assert_readable(MAKERS[maker])
+def test_a_figure_is_fit_to_publish(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_fit_to_publish(MAKERS[maker], monkeypatch)

@@ -31,7 +31,7 @@ from collapse.book import cards, ratios
 from collapse.experiment.arms import describe
 from collapse.experiment.assets import atomic, build_dir
 from collapse.measure.per_seed import NOT_RUN, PerSeed
-from collapse.measure.verdicts import VERDICTS, Reference
+from collapse.measure.verdicts import Reference
 
 if TYPE_CHECKING:  # or torch would be loaded
     from collapse.experiment.arms import Run
@@ -153,7 +153,7 @@ def perplexity(
         last = mean_over_seeds(rows, "ratio").iloc[-1]
         ends.append((f"{label}\n×{last:.2f}", last, colour))
     for reference in references:
-        band(axes, reference, named=False)
+        band(axes, reference)
         ends.append((reference.label, math.sqrt(reference.low * reference.high), PAPER))
     axes.set_yscale("log")
     axes.set(ylabel="perplexity on human text,\ntimes that of generation 0")
@@ -170,15 +170,13 @@ def seeds_and_mean(
     column: str,
     place: tuple[int, int],
     label: str,
-    intervals: bool = False,
     by: str = "generation",
     colour: Any = None,
 ) -> None:
     """Draw one arm, most often by generation: thin lines are seeds, the thick one is their mean.
 
     Args:
-        rows: columns `seed`, `column`, that named by `by`, and `column` + `_low`, `_high` for
-            intervals.
+        rows: columns `seed`, `column`, and that named by `by`.
         place: of the arm among the arms of the figure, and how many there are.
         colour: of its own for this arm.
     """
@@ -195,11 +193,7 @@ def seeds_and_mean(
     }
     for _, one in rows.groupby("seed"):
         x = one[by] + 0.06 * (index - (count - 1) / 2)
-        if intervals:
-            ends = one[[f"{column}_low", f"{column}_high"]].to_numpy().T
-            axes.errorbar(x, one[column], np.abs(ends - one[column].to_numpy()), capsize=2, **thin)
-        else:
-            axes.plot(x, one[column], **thin)
+        axes.plot(x, one[column], **thin)
     mean = mean_over_seeds(rows, column, by)
     axes.plot(mean.index, mean, color=colour, lw=2, ls=line, marker=marker, ms=5, label=label)
 
@@ -218,17 +212,12 @@ def seeds_and_interval(axes: Axes, row: int, ratio: PerSeed, colour: str, marker
     axes.plot(ratio.mean, row + 0.1, marker=marker, ms=9, color=colour)
 
 
-def band(axes: Axes, reference: Reference, named: bool = True) -> None:
-    """Draw a reference across a ratio axis, as a line or a band, with its label if asked."""
+def band(axes: Axes, reference: Reference) -> None:
+    """Draw a reference across a ratio axis, as a line or a band."""
     if reference.low == reference.high:
         axes.axhline(reference.low, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
     else:
         axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
-    if named:
-        axes.annotate(
-            reference.label, (0.99, reference.high), xycoords=("axes fraction", "data"),
-            color="#444444", va="bottom", ha="right",
-        )  # fmt: skip
 
 
 def plain_numbers(axis: Axis) -> None:
@@ -324,9 +313,9 @@ def rendered(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def percent(share: float | None) -> str:
-    """A share in whole per cent, as in `72 %`; `not run yet` where there is none."""
-    return NOT_RUN if share is None or math.isnan(share) else f"{100 * share:.0f} %"
+def percent(share: float | None, digits: int = 0) -> str:
+    """A share in per cent, as in `72 %`; `not run yet` where there is none."""
+    return NOT_RUN if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
 def glue(numbers: Mapping[str, str]) -> None:
@@ -341,9 +330,6 @@ def table(rows: Sequence[Any], below: str = "") -> HTML:
     """Rows, each a dictionary or dataclass, as a table for a page, uncut, and a remark below."""
     with pd.option_context("display.max_colwidth", None):
         shown = pd.DataFrame(list(rows)).to_html(index=False, classes="overview", border=0)
-    for word in VERDICTS:
-        chip = f'<td><span class="verdict" data-verdict="{word}">{word}</span></td>'
-        shown = shown.replace(f"<td>{word}</td>", chip)
     return HTML(shown + (remark(below).data if below else ""))
 
 
