@@ -32,9 +32,8 @@ def paper_and_here(
     for runs in arms:
         if runs:
             record = runs[0].record
-            told[f"{_short(record)}, {record.provenance['scale']}"] = _of_runs(
-                runs
-            ) | dict.fromkeys(varies, "varied")
+            name = f"{_short(record)}, {record.provenance['scale']}"
+            told[name] = _of_runs(runs) | dict.fromkeys(varies, "varied")
     rows, same = [], []
     for key in told["the paper"]:
         values = {name: column[key] for name, column in told.items()}
