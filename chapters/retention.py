@@ -59,7 +59,7 @@ def whole(runs: list[Run]) -> list[Run]:
 def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
     """Numbers for the prose of a chapter, named `prefix` + what they are.
 
-    Perplexities, entropies and token counts are means over seeds, in generation 0 (`first`) and in
+    Perplexities are means over seeds, in generation 0 (`first`) and in
     the last one (`last`); `learnt` is the factor by which fine-tuning on human text lowers it.
     """
     rows = ratios.table(runs)
