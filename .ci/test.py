@@ -18,7 +18,8 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "OMP_NUM_THRE
 
 def main():
     """Run both parts and wait for them; a signal ends both, and what they have started."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # Ctrl-C too: a shell starts its background jobs with that signal ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     running = {name: start(paths) for name, paths in PARTS.items()}
     tellers = [threading.Thread(target=tell, args=part) for part in running.items()]

@@ -176,7 +176,7 @@ def make(name: str) -> Path:
         }
         started = time.monotonic()
         model, rows = train(recipe, blocks, held_out)
-        about["seconds"] = round(time.monotonic() - started, 1)
+        about["seconds"] = round(time.monotonic() - started, 3)
         with assets.atomic(folder) as temporary:
             _write(temporary, about, tokenizer, model, pd.DataFrame(rows))
     return folder
