@@ -19,8 +19,8 @@ OTHER: dict[str, Any] = {
     "generations": 3, "epochs": 10, "retained": 0.1, "retains": "fixed", "regime": "accumulate",
     "schedule": (1.0, 0.5), "replaced_by": "other-subject", "budget": "steps", "recovery": 8,
     "init": "previous", "prompts": "bos", "decoding": "sample", "beams": 4, "temperature": 0.7,
-    "top_p": 0.9, "repetition_penalty": 2.0, "eos": "allow", "selection": "last", "lr": 1e-3, "lr_end": 0.0,
-    "batch": 16, "precision": "bf16", "seed": 1,
+    "top_p": 0.9, "repetition_penalty": 2.0, "eos": "allow", "selection": "last", "lr": 1e-3,
+    "lr_end": 0.0, "batch": 16, "precision": "bf16", "seed": 1,
 }  # fmt: skip
 # What another value of a field goes with.
 TIED: dict[str, dict[str, Any]] = {
