@@ -59,7 +59,7 @@ class Series:
 def series(found: Found) -> list[Series]:
     """Each chain of which the null of its seed is known, and a second null to scale it by."""
     null = {run.record.protocol.seed: run for run in found["null"]}
-    logs = {seed: _logs(run).iloc[1:] for seed, run in null.items()}
+    logs = {seed: signed_logs(run).iloc[1:] for seed, run in null.items()}
     made = []
     for chain, runs in found.items():
         for run in runs:
@@ -68,7 +68,7 @@ def series(found: Found) -> list[Series]:
             if seed not in null or not others or chain == "same text":
                 continue
             after = slice(RUN_IN + 1 if chain == "null" else 1, None)
-            changes = _logs(run).iloc[after] - logs[seed].iloc[:RUN_IN].mean()
+            changes = signed_logs(run).iloc[after] - logs[seed].iloc[:RUN_IN].mean()
             made.append(
                 Series(
                     chain, seed, changes.reset_index(drop=True),
@@ -79,7 +79,7 @@ def series(found: Found) -> list[Series]:
     return made
 
 
-def _logs(run: Run) -> pd.DataFrame:
+def signed_logs(run: Run) -> pd.DataFrame:
     """The signed logarithm of each gauge, a row a generation."""
     rows = run.record.generations
     return pd.DataFrame({name: sign * np.log(rows[name]) for name, (_, sign) in GAUGES.items()})
