@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from collapse.experiment.arms import Run
 from collapse.measure import alarms
@@ -193,9 +194,13 @@ def charts(chart: str = "CUSUM") -> list[Alarm]:
 
 
 def several() -> list[Alarm]:
-    """Rules that read several gauges or blocks; the first two have their limit set by the null."""
+    """Rules that read several gauges or blocks; each has Shewhart's rate of false alarms.
+
+    The largest of all with Bonferroni's limit, T² with the limit of the χ² distribution.
+    """
+    tail = stats.norm.sf(3)
     return [
-        Alarm("any gauge", "any", alarms.cusum, 4.0),
-        Alarm("four gauges together", "four", alarms.shewhart, 10.0),
+        Alarm("any gauge", "any", alarms.shewhart, stats.norm.isf(tail / len(GAUGES))),
+        Alarm("four gauges together", "four", alarms.shewhart, stats.chi2.isf(tail, len(TOGETHER))),
         Alarm("pairs of held-out blocks", "evidence", alarms.e_detector, math.log(ONCE_IN)),
     ]
