@@ -286,40 +286,6 @@ def reported(inputs: Inputs) -> list[dict[str, str]]:
     return rows
 
 
-def grid_year(inputs: Inputs) -> float:
-    """The median year as the public code reads it: the last of its grid before half the chance."""
-    grid = np.linspace(2015, 2039, 100)
-    return float(grid[np.searchsorted(chance(inputs, grid), 0.5) - 1])
-
-
-def numbers(
-    inputs: Inputs, found: pd.DataFrame, hangs_on: pd.DataFrame, by_year: pd.DataFrame
-) -> dict[str, str]:
-    """What the page's text says, in words.
-
-    Args:
-        hangs_on: as `assumptions` gives it.
-        by_year: chances by year, of columns `compute` and `half each`.
-    """
-    middle, low, high = four_fifths(inputs)
-    two = hangs_on.set_index("input")["share"][["pages", "demand_growth"]].sum()
-    hundred = quantile(replace(inputs, overtraining=100 * inputs.overtraining), 0.5) - middle
-    years = by_year["year"].to_numpy()
-    return {
-        "median": f"{middle:.1f}",
-        "fifths": f"[{low:.1f}, {high:.1f}]",
-        "two": f"{100 * two:.0f} %",
-        "growth": f"{10 ** inputs.law('demand_growth')[0]:.1f}",
-        "hundred": f"{hundred:.1f}",
-        "compute": f"{crossing(years, by_year['compute'].to_numpy())[0]:.1f}",
-        "both": f"{crossing(years, by_year['half each'].to_numpy())[0]:.1f}",
-        "grid": f"{grid_year(inputs):.1f}",
-        "slip-used": f"{A_WORD:g}",
-        "slip-words": f"{LLAMA_2 * 1e-12:g}",
-        "slip-tokens": f"{LLAMA_2 * A_WORD * 1e-12:g}",
-    }
-
-
 # -- what others say -------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""The figures on when human text runs out, and the model to be played with, from its law.
+"""When human text runs out: figures, the text's numbers, and the law to be played with.
 
 `_static/runout.js` plays it; without a script it stays hidden, and the tables remain.
 """
@@ -6,6 +6,7 @@
 import html
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ _PAGE = """<div class="runout" id="{id}" hidden role="group" aria-labelledby="{i
 <p id="{id}-title" style="margin:1rem 0 .3rem"><strong>Play: change three assumptions</strong></p>
 <form onsubmit="return false">{sliders}</form>
 <svg viewBox="0 0 340 216" role="img" aria-label="Stock and demand by year; the text below says
- when they meet." style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
+ when they meet."
+ style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
 <p class="runout-said" style="margin:.3rem 0 1rem;min-height:4.5em"></p>
 <p class="runout-heard" aria-live="polite"
  style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></p>
@@ -132,7 +134,7 @@ def assumptions_figure(found: pd.DataFrame, middle: float) -> tuple[Figure, pd.D
     names = [f"{runout.WORDS[one.input].removesuffix(', a year')}\n{_share(one.share)}"
              for one in found.itertuples()]  # fmt: skip
     axes.set_yticks(range(len(found)), names)
-    axes.set(ylim=(len(found) - 0.4, -0.6), xlabel="year in which demand meets the stock")
+    axes.set(ylim=(len(found) - 0.4, -0.6), xlabel="year of full use")
     low, high = found[["low", "high"]].min().min(), found[["low", "high"]].max().max()
     axes.set_xlim(low - 0.9, high + 0.9)
     axes.xaxis.set_major_locator(figures.MaxNLocator(5, integer=True))
@@ -143,6 +145,43 @@ def assumptions_figure(found: pd.DataFrame, middle: float) -> tuple[Figure, pd.D
 def _share(share: float) -> str:
     told = f"{100 * share:.0f}\u00a0%" if share >= 0.005 else "under 1\u00a0%"
     return f"{told} of the variance"
+
+
+# -- numbers ---------------------------------------------------------------------------------
+
+
+def grid_year(inputs: runout.Inputs) -> float:
+    """The median year as the public code reads it: the last of its grid before half the chance."""
+    grid = np.linspace(2015, 2039, 100)
+    return float(grid[np.searchsorted(runout.chance(inputs, grid), 0.5) - 1])
+
+
+def numbers(
+    inputs: runout.Inputs, found: pd.DataFrame, hangs_on: pd.DataFrame, by_year: pd.DataFrame
+) -> dict[str, str]:
+    """What the page's text says, in words.
+
+    Args:
+        hangs_on: as `assumptions` gives it.
+        by_year: chances by year, of columns `compute` and `half each`.
+    """
+    middle, low, high = runout.four_fifths(inputs)
+    two = hangs_on.set_index("input")["share"][["pages", "demand_growth"]].sum()
+    hundred = runout.quantile(replace(inputs, overtraining=100 * inputs.overtraining), 0.5) - middle
+    years = by_year["year"].to_numpy()
+    return {
+        "median": f"{middle:.1f}",
+        "fifths": f"[{low:.1f}, {high:.1f}]",
+        "two": f"{100 * two:.0f} %",
+        "growth": f"{10 ** inputs.law('demand_growth')[0]:.1f}",
+        "hundred": f"{-hundred:.1f}",
+        "compute": f"{runout.crossing(years, by_year['compute'].to_numpy())[0]:.1f}",
+        "both": f"{runout.crossing(years, by_year['half each'].to_numpy())[0]:.1f}",
+        "grid": f"{grid_year(inputs):.1f}",
+        "slip-used": f"{runout.A_WORD:g}",
+        "slip-words": f"{runout.LLAMA_2 * 1e-12:g}",
+        "slip-tokens": f"{runout.LLAMA_2 * runout.A_WORD * 1e-12:g}",
+    }
 
 
 # -- to be played with -----------------------------------------------------------------------
@@ -165,7 +204,7 @@ def data_of(inputs: runout.Inputs, nodes: int = 60) -> dict[str, object]:
         "largest": round(inputs.law("largest")[0] + math.log10(inputs.overtraining) / 2, 5),
         "stock_growth": round(growth, 6),
         "usual": {name: round(float(value), 4) for name, value in usual.items()},
-        "choices": {name: values for name, (_, values) in CHOICES.items()},
+        "choices": {name: _choices(name, usual[name]) for name in CHOICES},
         "colours": [STOCK, DEMAND],
     }
 
@@ -180,6 +219,13 @@ def play(inputs: runout.Inputs, id: str) -> HTML:
     )  # fmt: skip
     told = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return HTML(_PAGE.format(id=id, sliders=sliders, data=told))
+
+
+def _choices(name: str, usual: float) -> list[float]:
+    """A slider's values, among them the page's own in place of the one nearest to it."""
+    values = list(CHOICES[name][1])
+    values[_nearest(values, usual)] = round(usual, 2)
+    return values
 
 
 def _nearest(values: list[float], value: float) -> int:
