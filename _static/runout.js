@@ -59,7 +59,7 @@
       .map((year) => [x(year), y(of(year))]);
     const past = shown(demand).at(-1);
     return [13, 14, 15, 16].map((log) => line([[LEFT, y(log)], [RIGHT, y(log)]], 0.5, 'opacity="0.4"')
-      + text(LEFT - 5, y(log) + 4, "end", `${10 ** (log - 12)} T`)).join("")
+      + text(LEFT - 5, y(log) + 4, "end", (10 ** (log - 12)).toLocaleString("en"))).join("")
       + [2024, 2028, 2032, 2036, 2040].map((year) =>
         text(x(year), BOTTOM + 30, "middle", year)).join("")
       + text(0, 12, "start", "tokens, in trillions")

@@ -19,6 +19,12 @@ from collapse.book import figures
 
 STOCK, DEMAND = "#0B3C8C", "#C4500F"  # as much human text there is, and how much is asked for
 YEARS = np.arange(2024, 2041, 0.1)
+SHORT = {
+    "pages": "number of pages", "page_bytes": "bytes a page", "token_bytes": "bytes a token",
+    "quality": "share worth reading", "repeats": "gain in rereading",
+    "page_growth": "growth of a page", "web_growth": "growth in pages",
+    "demand_growth": "growth of sets", "largest": f"largest set, {runout.START}",
+}  # fmt: skip
 _PAGE = """<div class="runout" id="{id}" hidden role="group" aria-labelledby="{id}-title">
 <p id="{id}-title" style="margin:1rem 0 .3rem"><strong>Play: change three assumptions</strong></p>
 <form onsubmit="return false">{sliders}</form>
@@ -30,10 +36,10 @@ _PAGE = """<div class="runout" id="{id}" hidden role="group" aria-labelledby="{i
  style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></p>
 <script type="application/json">{data}</script>
 </div>"""
-_SLIDER = """<label style="display:block">{label} <output
- style="font-variant-numeric:tabular-nums;font-weight:600"></output><input type="range"
- name="{name}" min="0" max="{top}" value="{at}" step="1"
- style="display:block;width:min(26rem,100%);min-height:2rem"></label>"""
+_SLIDER = """<label for="{id}-{name}">{label}</label> <output for="{id}-{name}"
+ style="font-variant-numeric:tabular-nums;font-weight:600"></output>
+<input id="{id}-{name}" type="range" name="{name}" min="0" max="{top}" value="{at}" step="1"
+ style="display:block;width:min(26rem,100%);min-height:2rem">"""
 # What each slider can be set to: tokens per parameter over the best, per cent, factor a year.
 CHOICES = {
     "overtraining": ("tokens per parameter, times the best for the compute",
@@ -131,20 +137,18 @@ def assumptions_figure(found: pd.DataFrame, middle: float) -> tuple[Figure, pd.D
             first = end == min(one.low, one.high)
             axes.annotate(word, (end, row), (-4 if first else 4, 0), textcoords="offset points",
                           va="center", ha="right" if first else "left")  # fmt: skip
-    names = [f"{runout.WORDS[one.input].removesuffix(', a year')}\n{_share(one.share)}"
-             for one in found.itertuples()]  # fmt: skip
+    names = [f"{SHORT[one.input]}\n{_share(one.share)}" for one in found.itertuples()]
     axes.set_yticks(range(len(found)), names)
     axes.set(ylim=(len(found) - 0.4, -0.6), xlabel="year of full use")
     low, high = found[["low", "high"]].min().min(), found[["low", "high"]].max().max()
-    axes.set_xlim(low - 0.9, high + 0.9)
+    axes.set_xlim(low - 1.5, high + 1.5)  # room for the words on a telephone
     axes.xaxis.set_major_locator(figures.MaxNLocator(5, integer=True))
     made.set_figheight(0.9 + 0.46 * len(found))
     return made, found
 
 
 def _share(share: float) -> str:
-    told = f"{100 * share:.0f}\u00a0%" if share >= 0.005 else "under 1\u00a0%"
-    return f"{told} of the variance"
+    return f"{100 * share:.0f}\u00a0%" if share >= 0.005 else "under 1\u00a0%"
 
 
 # -- numbers ---------------------------------------------------------------------------------
@@ -213,7 +217,7 @@ def play(inputs: runout.Inputs, id: str) -> HTML:
     """Three sliders and what the law says, as HTML with the data in it."""
     data = data_of(inputs)
     sliders = "".join(
-        _SLIDER.format(label=html.escape(label), name=name, top=len(values) - 1,
+        _SLIDER.format(id=id, label=html.escape(label), name=name, top=len(values) - 1,
                        at=_nearest(values, data["usual"][name]))
         for name, (label, values) in CHOICES.items()
     )  # fmt: skip
