@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
+from collapse.book import numbers
+from collapse.book.numbers import Number
 from collapse.book.parameters import ParameterError
 from collapse.measure.verdicts import AGREES, CANNOT_TELL, DISAGREES, Claim
 
@@ -29,7 +31,9 @@ WORDS = {
     "demand_growth": "growth of training sets, a year",
     "largest": f"largest training set of {START}",
 }
-PAPER, MEDIAN = (2026, 2032), 2028  # of the year of full use, as the paper prints them
+PAPER = (2026, 2032)  # years of full use, as the paper prints them
+ORIGIN = "intervals of Villalobos et al. 2024 and of their public code, in the page's first cell"
+BY_LAW = "by the law: a gap of logarithms over the pace at which it closes"
 SOURCE, PRESS = "Villalobos et al. 2024", "an essay in the press"
 # Besiroglu et al. 2022, table 1: log10 of the FLOP of the largest training run.
 COMPUTE = {2025: (25.33, 25.90, 26.14), 2030: (26.71, 28.67, 29.47), 2040: (29.27, 32.42, 34.71)}
@@ -249,7 +253,7 @@ def from_training_set(inputs: Inputs, at: float, tokens: float) -> float:
     return quantile(replace(inputs, largest=(back * 0.999, back * 1.001)), 0.5)
 
 
-def cases(inputs: Inputs) -> list[dict[str, str]]:
+def cases(inputs: Inputs) -> list[dict[str, object]]:
     """The year of full use with one assumption changed at a time."""
     once = (1 / 1.001, 1.001)
     changes: dict[str, dict[str, object]] = {
@@ -268,21 +272,37 @@ def cases(inputs: Inputs) -> list[dict[str, str]]:
     rows = []
     for case, change in changes.items():
         middle, low, high = four_fifths(replace(inputs, **change))
-        rows.append({"assumption": case, "as likely as not by": f"{middle:.1f}",
-                     "four times in five": f"[{low:.1f}, {high:.1f}]"})  # fmt: skip
+        rows.append({"assumption": case, "as likely as not by": a_year(middle, case),
+                     "four times in five": years(low, high, case)})  # fmt: skip
     return rows
 
 
-def reported(inputs: Inputs) -> list[dict[str, str]]:
+def a_year(value: float, case: str) -> Number:
+    """A median year as a page tells it."""
+    what = f"year in which demand meets the stock, as likely as not; {case}"
+    return numbers.one(value, what, BY_LAW, origin=ORIGIN, form=".1f", unit="year")
+
+
+def years(low: float, high: float, case: str) -> Number:
+    """The middle 80 % of years, likewise."""
+    what = f"years in which demand meets the stock, four times in five; {case}"
+    return numbers.one(math.nan, what, BY_LAW, origin=ORIGIN, unit="year", low=low, high=high,
+                       interval="middle 80 % of the law", text=f"[{low:.1f}, {high:.1f}]"
+                       )  # fmt: skip
+
+
+def reported(inputs: Inputs) -> list[dict[str, object]]:
     """Training sets since the paper, beside the median line of demand."""
     growth, largest = inputs.law("demand_growth")[0], inputs.law("largest")[0]
     rows = []
     for name, at, tokens in SINCE:
         line = 10 ** (largest + growth * (at - START))
+        ratio = numbers.one(tokens / line, f"tokens of {name} ÷ median line of demand then",
+                            BY_LAW, origin=ORIGIN, form=".1f")  # fmt: skip
+        full = a_year(from_training_set(inputs, at, tokens), f"from {name} on")
         rows.append({"training set": name, "trillion tokens": f"{tokens / 1e12:g}",
-                     "reported": f"{at:.1f}", "÷ the median line": f"{tokens / line:.1f}",
-                     "full use, as likely as not": f"{from_training_set(inputs, at, tokens):.1f}"}
-                    )  # fmt: skip
+                     "came out": f"{at:.1f}", "÷ the median line": ratio,
+                     "full use, as likely as not": full})  # fmt: skip
     return rows
 
 

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import when_does_human_text_run_out as runout
-from collapse.book import figures
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 
 STOCK, DEMAND = "#0B3C8C", "#C4500F"  # as much human text there is, and how much is asked for
 YEARS = np.arange(2024, 2041, 0.1)
@@ -160,32 +161,47 @@ def grid_year(inputs: runout.Inputs) -> float:
     return float(grid[np.searchsorted(runout.chance(inputs, grid), 0.5) - 1])
 
 
-def numbers(
+def told(
     inputs: runout.Inputs, found: pd.DataFrame, hangs_on: pd.DataFrame, by_year: pd.DataFrame
-) -> dict[str, str]:
-    """What the page's text says, in words.
+) -> dict[str, Number]:
+    """What the page's text says.
 
     Args:
-        hangs_on: as `assumptions` gives it.
-        by_year: chances by year, of columns `compute` and `half each`.
+        found: draws.
+        hangs_on: as `runout.assumptions` gives it.
+        by_year: as `chances` gives it.
     """
     middle, low, high = runout.four_fifths(inputs)
     two = hangs_on.set_index("input")["share"][["pages", "demand_growth"]].sum()
-    hundred = runout.quantile(replace(inputs, overtraining=100 * inputs.overtraining), 0.5) - middle
-    years = by_year["year"].to_numpy()
+    sooner = middle - runout.quantile(replace(inputs, overtraining=100 * inputs.overtraining), 0.5)
+    every = by_year["year"].to_numpy()
+
+    def met(column: str) -> float:
+        return runout.crossing(every, by_year[column].to_numpy())[0]
+
+    def one(value: float, what: str, how: str, form: str = ".1f") -> Number:
+        return numbers.one(value, what, how, origin=runout.ORIGIN, form=form)
+
+    code = "as the public code has it"
     return {
-        "median": f"{middle:.1f}",
-        "fifths": f"[{low:.1f}, {high:.1f}]",
-        "two": f"{100 * two:.0f} %",
-        "growth": f"{10 ** inputs.law('demand_growth')[0]:.1f}",
-        "hundred": f"{-hundred:.1f}",
-        "compute": f"{runout.crossing(years, by_year['compute'].to_numpy())[0]:.1f}",
-        "both": f"{runout.crossing(years, by_year['half each'].to_numpy())[0]:.1f}",
-        "grid": f"{grid_year(inputs):.1f}",
-        "slip-used": f"{runout.A_WORD:g}",
-        "slip-words": f"{runout.LLAMA_2 * 1e-12:g}",
-        "slip-tokens": f"{runout.LLAMA_2 * runout.A_WORD * 1e-12:g}",
-    }
+        "draws": one(len(found), "draws of the model's inputs", "a setting", ",.0f"),
+        "median": runout.a_year(middle, "as in the public code"),
+        "fifths": runout.years(low, high, "as in the public code"),
+        "two": numbers.share(two, "variance of that year with number of pages and growth of sets",
+                             "squared correlations over draws", origin=runout.ORIGIN),
+        "growth": one(10 ** inputs.law("demand_growth")[0], "growth of training sets, times a year",
+                      "middle of the paper's interval"),
+        "hundred": one(sooner, "years sooner with 100 times the tokens per parameter",
+                       runout.BY_LAW),
+        "compute": one(met("compute"), "median year, demand by compute", "over draws"),
+        "both": one(met("half each"), "median year, half of demand by compute", "over draws"),
+        "grid": one(grid_year(inputs), "last year of a grid before half the chance", code),
+        "slip-used": one(runout.A_WORD, "factor from words to tokens", code),
+        "slip-words": one(runout.LLAMA_2 * 1e-12, "words of Llama 2's training set, trillions",
+                          code),
+        "slip-tokens": one(runout.LLAMA_2 * runout.A_WORD * 1e-12,
+                           "tokens of Llama 2's training set, trillions", code),
+    }  # fmt: skip
 
 
 # -- to be played with -----------------------------------------------------------------------
