@@ -207,7 +207,7 @@ def told(
 # -- to be played with -----------------------------------------------------------------------
 
 
-def data_of(inputs: runout.Inputs, nodes: int = 60) -> dict[str, object]:
+def data_of(inputs: runout.Inputs, nodes: int = 400) -> dict[str, object]:
     """What the page's script needs: the law's terms at this page's inputs, and the choices."""
     law = runout.terms(inputs, nodes)
     growth = inputs.law("page_growth")[0] + inputs.law("web_growth")[0]

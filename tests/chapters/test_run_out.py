@@ -275,6 +275,7 @@ def test_three_sliders_are_moved_by_keys_and_say_what_follows(
         page = visit.page
         said, heard = page.locator(".runout-said"), page.locator(".runout-heard")
         assert "Demand meets the stock by 2029.0" in said.inner_text()
+        assert "between 2027.4 and 2031.2" in said.inner_text()  # as in the table
         assert heard.inner_text() == ""  # nobody has moved anything
         page.get_by_role("slider", name="tokens per parameter").focus()
         page.keyboard.press("End")
