@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from collapse.book import ratios
 from collapse.experiment.arms import Run
 from collapse.measure import alarms
 from collapse.measure.per_seed import PerSeed, over_seeds
@@ -138,6 +139,13 @@ class Trial:
     def chain(self, name: str) -> list[Series]:
         return [of for of in self.series if of.chain == name]
 
+    def over(
+        self, by_seed: Mapping[int, float], what: str, chain: str, ratio: bool = False
+    ) -> PerSeed:
+        """A number of each run of a chain, over seeds, with what it is and its records."""
+        runs = self.found.get(chain, []) + (self.found["null"] if chain != "null" else [])
+        return over_seeds(by_seed, ratio, what=f"{what}: {chain}", records=ratios.names(runs))
+
     def long(self, alarm: Alarm) -> np.ndarray:
         """For each seed a long null: its generations drawn again and again, (generations, seeds).
 
@@ -156,7 +164,8 @@ class Trial:
         """How often it rings for nothing, in a hundred generations."""
         found = 100 * alarms.rates(self.long(alarm), alarm.chart, np.array([alarm.limit]))[0]
         seeds = (of.seed for of in self.null)
-        return over_seeds(dict(zip(seeds, map(float, found), strict=True)))
+        told = f"false alarms in 100 generations, {alarm.label}"
+        return self.over(dict(zip(seeds, map(float, found), strict=True)), told, "null")
 
     def set_to(self, alarm: Alarm, rate: float = 1 / ONCE_IN) -> Alarm:
         """The same alarm, with the limit at which it rings so often for nothing."""
@@ -175,7 +184,8 @@ class Trial:
         """The same with as many generations as there are where it never rings."""
         longest = max((len(of.evidence) for of in self.chain(chain)), default=0)
         by_seed = self.delays(alarm, chain)
-        return over_seeds({s: longest if math.isnan(d) else d for s, d in by_seed.items()})
+        found = {seed: longest if math.isnan(delay) else delay for seed, delay in by_seed.items()}
+        return self.over(found, f"generations until the alarm, {alarm.label}", chain)
 
 
 def thresholds() -> list[Alarm]:

@@ -9,9 +9,9 @@ import would_you_have_noticed as noticed
 from collapse.book import numbers
 from collapse.book.numbers import Number
 from collapse.measure import verdicts
-from collapse.measure.per_seed import PerSeed, over_seeds
+from collapse.measure.per_seed import PerSeed
 from collapse.measure.verdicts import Claim
-from would_you_have_noticed import Alarm, Trial
+from would_you_have_noticed import Trial
 
 OF_TEXT = (
     "text_perplexity_median",
@@ -27,7 +27,9 @@ PIECE = "a newsletter, with no source given"
 def scaled(trial: Trial, chain: str, gauge: str) -> PerSeed:
     """The mean change of a gauge in the first generations, in standard deviations of the null."""
     found = {of.seed: float(of.scaled[gauge].iloc[:SOON].mean()) for of in trial.chain(chain)}
-    return over_seeds(found)
+    return trial.over(
+        found, f"{noticed.GAUGES[gauge][0]}, mean change in {SOON} generations", chain
+    )
 
 
 def lead(trial: Trial, chain: str) -> PerSeed:
@@ -36,7 +38,7 @@ def lead(trial: Trial, chain: str) -> PerSeed:
     for of in trial.chain(chain):
         mean = of.scaled.iloc[:SOON].mean()
         found[of.seed] = float(mean["test_perplexity"] / max(mean[list(OF_TEXT)].max(), 1e-9))
-    return over_seeds(found, ratio=True)
+    return trial.over(found, "perplexity's change ÷ the largest of the text's", chain, ratio=True)
 
 
 def last(trial: Trial, chain: str, gauge: str) -> PerSeed:
@@ -45,7 +47,7 @@ def last(trial: Trial, chain: str, gauge: str) -> PerSeed:
     found = {
         of.seed: math.exp(sign * float(of.changes[gauge].iloc[-1])) for of in trial.chain(chain)
     }
-    return over_seeds(found, ratio=True)
+    return trial.over(found, f"{noticed.GAUGES[gauge][0]}, last ÷ run-in", chain, ratio=True)
 
 
 def quieter(trial: Trial, gauge: str = "test_perplexity") -> float:
@@ -111,10 +113,10 @@ def numbers_of(trial: Trial, doses: Sequence[float]) -> dict[str, Number | PerSe
             "pooled within chains, of the logarithm", 1, runs=null,
         ),
     }  # fmt: skip
+    perplexity = trial.set_to(noticed.charts()[0]) if trial.null else noticed.charts()[0]
+    for dose in doses:
+        chain, name = f"written {dose:g}", f"{100 * dose:g}"
+        found[f"last-{name}"] = last(trial, chain, "test_perplexity")
+        found[f"distinct-{name}"] = last(trial, chain, "distinct_tokens")
+        found[f"delay-{name}"] = numbers.of(trial.delay(perplexity, chain), digits=1, least=1)
     return found
-
-
-def alarm_of(gauge: str, trial: Trial) -> Alarm:
-    """The running sum of a gauge that rings for nothing once in fifty generations."""
-    usual = next(alarm for alarm in noticed.charts() if alarm.gauge == gauge)
-    return trial.set_to(usual) if trial.null else usual

@@ -94,7 +94,7 @@ def by_gauge(trial: Trial, kinds: dict[str, list[tuple[str, str]]]) -> tuple[Fig
     Args:
         kinds: title of a panel -> its chains, each with how readers see it.
     """
-    figure, panels = figures.canvas(len(kinds), height=4.6, squeeze=False, sharey=True)
+    figure, panels = figures.canvas(len(kinds), height=4.8, squeeze=False, sharey=True)
     rows = []
     for axes, (title, chains) in zip(panels[0], kinds.items(), strict=True):
         for place, (chain, label) in enumerate(chains):
@@ -126,7 +126,9 @@ def by_gauge(trial: Trial, kinds: dict[str, list[tuple[str, str]]]) -> tuple[Fig
         axes.set(title=title, xlabel="standard deviations")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_yticks(range(len(noticed.GAUGES)), [name for name, _ in noticed.GAUGES.values()])
-        axes.legend(loc="lower right", handletextpad=0.3)
+        axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), ncols=2, handletextpad=0.1,
+                    columnspacing=0.8, borderpad=0)  # fmt: skip
+        axes.margins(x=0.12)
     panels[0, 0].invert_yaxis()
     return figure, pd.DataFrame(rows)
 
