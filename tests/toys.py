@@ -41,10 +41,7 @@ PNG = (  # one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-PUBLISHING = {
-    "COLLAPSE_URL": "https://example.org/book/",
-    "COLLAPSE_REPOSITORY": "someone/book",
-}
+ADDRESS = "https://example.org/book"
 FIGURE = {"id": "fig-toy", "caption": "A *line* after {cite:t}`toy2024`.", "alt": "A line."}
 
 
@@ -63,10 +60,17 @@ def make_book(root: Path, code: str = "print(generations)", laptop: str = "") ->
     toc = {"format": "jb-book", "root": "chapters/index", "options": {"numbered": True}}
     toc["chapters"] = [{"file": "chapters/toy"}]
     (root / "_toc.yml").write_text(json.dumps(toc))
+    shutil.copyfile(CHECKOUT / "CITATION.cff", root / "CITATION.cff")
     (root / "chapters/index.md").write_text("# Start\n\n```bash\nmake book\n```\n")
     (root / "chapters/toy.md").write_text(f"{HEADER}\n```{{code-cell}} python\n{code}\n```\n")
     (root / "params/laptop.yml").write_text(dedent(laptop) or "toy: {generations: 3}\n")
     return root
+
+
+def publish(root: Path) -> None:
+    """Give the book at `root` an address and a repository."""
+    with (root / "CITATION.cff").open("a") as file:
+        file.write(f"url: {ADDRESS}\nrepository-code: https://github.com/someone/book\n")
 
 
 def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1$.") -> Path:
