@@ -1,15 +1,16 @@
 """What the page for rerunners says: how to begin, how a run ends, and every parameter."""
 
-import pytest
+from pathlib import Path
 
 from collapse.book import chapter, compare, guide
 from collapse.experiment import records
+from toys import make_book, publish
 
 
-def test_the_book_is_fetched_from_where_it_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLLAPSE_REPOSITORY", raising=False)
+def test_the_book_is_fetched_from_where_it_is_published(root: Path) -> None:
+    make_book(root)
     assert guide.first_lines() == "```bash\nmake book\n```"
-    monkeypatch.setenv("COLLAPSE_REPOSITORY", "someone/book")
+    publish(root)
     lines = guide.first_lines().splitlines()
     assert lines[1:] == [
         "git clone https://github.com/someone/book book", "cd book", "make book", "```",

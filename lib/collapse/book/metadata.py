@@ -238,7 +238,7 @@ def complete(site: Path, me: Identity, start: str) -> None:
         start: the page that the root leads to.
     """
     first = BeautifulSoup((site / f"{start}.html").read_text(encoding="utf-8"), "html.parser")
-    wanted = "title, meta[property], meta[name=description], meta[name^='twitter:'], link[rel=canonical]"
+    wanted = "title, meta[property], meta[name=description], meta[name^=twitter], [rel=canonical]"
     head = [str(tag) for tag in first.select(wanted)]
     for name, values in (("index", {"head": head}), ("404", {"base": me.address("")})):
         text = cards.rendered(f"{name}.html", start=f"{start}.html", title=me.title, **values)

@@ -1,6 +1,7 @@
-"""What a release carries: the pages as one archive, at its root and under their version, the records as a data package, checksums.
+"""What a release carries: the pages as one archive, the records as a data package, checksums.
 
-And the executed chapters as notebooks that can be opened elsewhere, with links to do so.
+The pages are there twice, at the root and under their version. And the executed chapters as
+notebooks that can be opened elsewhere, with links to do so.
 """
 
 import json

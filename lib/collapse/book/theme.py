@@ -119,7 +119,7 @@ def _draw_strips(app: "Sphinx", tree: nodes.document, page: str) -> None:
             chapter, number = places.get(id, (card["chapter"], ""))
             told = f"Figure {number}".strip()
             shown = cards.shown(card | {"chapter": chapter}, folder, told, me, public)
-            raw.children[:] = [nodes.Text(shown)]
+            raw[:] = [nodes.Text(shown)]
 
 
 def picture(public: Path, id: str, alt: str, folder: str) -> str:
