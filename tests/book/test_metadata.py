@@ -119,8 +119,10 @@ def test_what_is_shown_where_there_is_no_page_leads_back(html: Path) -> None:
 
 @pytest.mark.parametrize("page", ["chapters/index", "chapters/toy", "figures/fig-toy"])
 def test_every_page_has_its_citation_beside_it(html: Path, page: str) -> None:
-    for suffix in ("bib", "ris", "csl.json"):
-        assert (html / f"{page}.{suffix}").is_file()
+    links = read(html, page).select(".extra_footer a[download]")
+    names = [f"{page.rpartition('/')[2]}.{suffix}" for suffix in ("bib", "ris", "csl.json")]
+    assert [link["href"] for link in links] == names
+    assert all((html / page).with_name(name).is_file() for name in names)
 
 
 # -- the book --------------------------------------------------------------------------------

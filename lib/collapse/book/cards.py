@@ -181,7 +181,7 @@ def shown(
     there = {name: what for name, what in files.items() if not public or (public / name).is_file()}
     return rendered(
         "card.html", card=card, folder=folder, number=number, badge=badge(card), brief=brief(card),
-        files=there, formats=citations.FORMATS, text=citations.text(entry),
+        files=there, formats=citations.NAMES, text=citations.text(entry),
         bibtex=citations.bibtex(entry),
         command=command(card), licence=identity.licence(me.licences[1]), version=me.version,
         not_yet="" if me.url else identity.NOT_YET,

@@ -120,6 +120,7 @@ def text(cited: Item) -> str:
 
 
 FORMATS = {"bib": bibtex, "ris": ris, "csl.json": csl}
+NAMES = {"bib": "BibTeX", "ris": "RIS", "csl.json": "CSL-JSON"}
 
 
 def write(stem: Path, cited: Item) -> None:

@@ -12,6 +12,7 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 
 from collapse.book import cards, identity
+from collapse.book.citations import NAMES
 from collapse.book.identity import NOT_YET, Identity, licence
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def facts(me: Identity) -> dict[str, str]:
     }  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return {
-        "identity": f"| | |\n|---|---|\n{table}",
+        "identity": f"| about | this book |\n|---|---|\n{table}",
         "citation": f"{me.by} ({me.released.year}). *{me.title}*, version {me.version}.",
         "version": me.version,
         "licence": shared,
@@ -74,7 +75,11 @@ def _head(
 ) -> None:
     """Put into the head of a page what search engines and reference managers read."""
     me, start = identity.read(Path(app.confdir)), app.config.root_doc
-    file = Path(app.confdir) / "_public" / f"{page}.json"
+    public, name = Path(app.confdir) / "_public", page.rpartition("/")[2]
+    if (public / f"{page}.bib").is_file():
+        links = (f'<a href="{name}.{suffix}" download>{told}</a>' for suffix, told in NAMES.items())
+        context["theme_extra_footer"] += f" <span>Cite this page: {', '.join(links)}</span>"
+    file = public / f"{page}.json"
     read = page.startswith("figures/fig-") and file.is_file()
     card = json.loads(file.read_text(encoding="utf-8")) if read else None
     title = _plain(app.env.titles[page]) if page in app.env.titles else ""
