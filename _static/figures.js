@@ -1,5 +1,5 @@
-// Figures: a click enlarges, a button copies a citation, a link leads to the code. The gallery:
-// search by words, choice of chapter.
+// Figures: a click enlarges, a button copies a citation, a link leads to the code. The gallery and
+// the list of numbers: search by words, choice of chapter.
 (() => {
   async function copy(button) {
     const block = button.parentElement.querySelector(".figure-cite");
@@ -31,7 +31,7 @@
   }
 
   function gallery(form) {
-    const items = [...document.querySelectorAll(".gallery > li")];
+    const items = [...document.querySelectorAll(form.dataset.items || ".gallery > li")];
     function filter() {
       const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -41,7 +41,7 @@
         item.hidden = !here;
         shown += here;
       }
-      form.querySelector("output").textContent = `${shown} of ${items.length} figures`;
+      form.querySelector("output").textContent = `${shown} of ${items.length} ${form.dataset.what || "figures"}`;
     }
     form.addEventListener("input", filter);
     filter();
