@@ -96,7 +96,10 @@ def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1
     (build / "figures/fig-toy.json").write_text(json.dumps(card))
     (build / "executed").mkdir()
     shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
-    cells = [new_markdown_cell(f"# Toy\n\n{text}"), new_code_cell("plot()", outputs=[shown])]
+    with at(root):
+        strip = new_output("display_data", {"text/html": cards.shown(card)})
+    plot = new_code_cell("plot()", outputs=[shown, strip])
+    cells = [new_markdown_cell(f"# Toy\n\n{text}"), plot]
     notebook = normalise(new_notebook(cells=cells))
     (build / "executed/toy.ipynb").write_text(writes(notebook))
     return build

@@ -96,7 +96,7 @@ def test_a_map_of_the_site_names_its_pages_once_it_has_an_address(html: Path) ->
     if not (html / "sitemap.xml").exists():
         assert not (html / "robots.txt").exists() and "<base" not in (html / "404.html").read_text()
         return
-    places = [str(place.text) for place in ET.parse(html / "sitemap.xml").iter("{*}loc")]
+    places = [str(place.text) for place in ET.parse(html / "sitemap.xml").findall(".//{*}loc")]
     assert len(places) == len(set(places))
     for place in places:
         assert (html / place.removeprefix(f"{ADDRESS}/")).is_file(), place
