@@ -37,7 +37,7 @@ COLUMNS = {
     "unit": "empty where the number is a ratio or a count of what the next column names",
     "what": "what the number is",
     "how": "how it was computed",
-    "records": "folders in `records/` that it comes from",
+    "records": "folders in records/ that it comes from",
     "origin": "where it comes from, if not from records",
     "text": "as the page shows it",
     "address": "on this site",
@@ -131,15 +131,17 @@ def of(
         text += "" if unit or not interval else f" ({why}, no interval)"
     elif interval:
         text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    how = (
+        "mean of the logarithms over seeds, then the exponential"
+        if found.logs
+        else "mean over seeds"
+    )
     kind = f"{100 * found.confidence:g} %, Student's t over seeds"
+    kind += ", on the log scale" if found.logs else ""
+    kind = f"none: {why}" if math.isnan(low) else kind
     return Number(
-        text, mean, what or found.what,
-        "mean of the logarithms over seeds, then the exponential" if found.logs
-        else "mean over seeds",
-        unit, low, high,
-        f"none: {why if n else NOT_RUN}" if math.isnan(low)
-        else kind + (", on the log scale" if found.logs else ""),
-        n, found.records, origin,
+        text, mean, what or found.what, why if n == 1 else how, unit, low, high, kind, n,
+        found.records, origin,
     )  # fmt: skip
 
 
@@ -251,7 +253,7 @@ def said(number: dict[str, Any]) -> str:
     if number["low"] is not None:
         lines.append(f"{number['low']:.4g} to {number['high']:.4g}{unit}: {number['interval']}.")
     else:
-        lines.append(f"Interval: {number['interval']}.")
+        lines.append(f"No interval: {number['interval'].removeprefix('none: ')}.")
     lines.append(f"n = {number['n']}." if number["n"] else "")
     return "\n".join(line for line in lines if line)
 
@@ -347,9 +349,10 @@ def write(book: Path, notebooks: list[Path]) -> None:
     public = book / "_public"
     public.mkdir(exist_ok=True)
     (public / "numbers.csv").write_text(table(rows), encoding="utf-8")
-    told = json.dumps({"columns": COLUMNS, "numbers": rows}, indent=1, ensure_ascii=False)
-    (public / "numbers.json").write_text(told + "\n", encoding="utf-8")
-    page = cards.rendered("numbers.md", chapters={k: v for k, v in found.items() if v})
+    both = json.dumps({"columns": COLUMNS, "numbers": rows}, indent=1, ensure_ascii=False)
+    (public / "numbers.json").write_text(both + "\n", encoding="utf-8")
+    told = {name: numbers for name, numbers in found.items() if numbers}
+    page = cards.rendered("numbers.md", chapters=told, columns=COLUMNS)
     (book / "numbers.md").write_text(page, encoding="utf-8")
 
 
