@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scipy import stats
 
-from collapse.book import figures, numbers, ratios
+from collapse.book import figures, listing, numbers, ratios
 from collapse.experiment import assets
 from collapse.measure.per_seed import PerSeed, over_seeds
 from toy_records import GROWING, STABLE, runs_of
@@ -105,16 +105,16 @@ def executed(*outputs: Any, text: str = "{glue:text}`rise`") -> Any:
 def test_the_site_refuses_what_was_glued_past_the_book_without_a_source() -> None:
     for text in ("5.25", "5"):
         with pytest.raises(numbers.NumberError, match="'rise' of chapter toy"):
-            numbers.gathered(executed(glued("rise", text)), "toy")
-    assert numbers.gathered(executed(glued("rise", "agrees")), "toy") == []
-    assert numbers.gathered(executed(glued("rise", "OPT-125m", words=True)), "toy") == []
+            listing.gathered(executed(glued("rise", text)), "toy")
+    assert listing.gathered(executed(glued("rise", "agrees")), "toy") == []
+    assert listing.gathered(executed(glued("rise", "OPT-125m", words=True)), "toy") == []
 
 
 def test_two_numbers_of_a_chapter_have_two_addresses() -> None:
     facts = numbers.of(RISE).facts("a b")
     both = [glued(name, "1.5", number=facts) for name in ("a b", "a-b")]
     with pytest.raises(numbers.NumberError, match="#n-a-b"):
-        numbers.gathered(executed(*both, text="{glue:text}`a b` {glue:text}`a-b`"), "toy")
+        listing.gathered(executed(*both, text="{glue:text}`a b` {glue:text}`a-b`"), "toy")
 
 
 def test_no_chapter_glues_past_the_book() -> None:
@@ -130,7 +130,7 @@ def test_no_chapter_glues_past_the_book() -> None:
 def test_a_number_of_a_toy_is_at_its_address_and_in_both_files(toy_pages: Path) -> None:
     html = toy_pages / "_build/html"
     rows = list(csv.DictReader(io.StringIO((html / "numbers.csv").read_text(encoding="utf-8"))))
-    assert list(rows[0]) == list(numbers.COLUMNS)
+    assert list(rows[0]) == list(listing.COLUMNS)
     assert [row["id"] for row in rows] == ["toy/rise", "toy/toy-a-b-ratio"]
     (row, _) = rows
     assert (row["value"], row["low"], row["high"], row["n"]) == ("1.5", "1.25", "1.75", "2")

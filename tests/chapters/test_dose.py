@@ -10,6 +10,7 @@ from scipy import stats
 
 import how_much_human_text as dose
 import how_much_human_text_figures as dose_figures
+import how_much_human_text_numbers as dose_numbers
 from collapse.book import figures
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
@@ -84,7 +85,7 @@ def test_where_it_becomes_certain_counts_from_the_ends_without_a_gap() -> None:
     assert dose.certain_up_to(tested, 5) == 0.01
     assert dose.certain_from(tested, 5) == 1.0
     assert dose.certain_from(tested, 5, margin=0.0) == 0.02
-    told = dose_figures.equivalence_numbers(tested, 5, [])
+    told = dose_numbers.equivalence_numbers(tested, 5, [])
     assert (str(told["eq-last-within"]), str(told["eq-last-above"])) == ("1 %", "100 %")
     assert told["eq-first-within"] == told["eq-first-above"] == "no share"
     assert math.isnan(dose.certain_from(tested, 4))
@@ -206,7 +207,7 @@ def test_a_recovery_is_measured_from_the_collapsed_model_to_generation_0() -> No
 def test_a_chain_that_has_lost_nothing_cannot_regain_it() -> None:
     healthy = mended([10.0, 9.5, 9.0], [9.0])
     assert dose.regained([healthy]).by_seed == {}
-    told = dose_figures.recovery_numbers({(1, 8): [healthy], (0, 8): []}, 1, [8])
+    told = dose_numbers.recovery_numbers({(1, 8): [healthy], (0, 8): []}, 1, [8])
     assert str(told["mend-large-back"]) == "not run yet"
 
 
