@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
+from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 
-from collapse.book import cards
+from collapse.book import cards, numbers, tables
 from collapse.book.notebook import normalise
 from collapse.experiment import assets
+from collapse.measure.per_seed import PerSeed
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 HEADER = """\
@@ -42,6 +45,13 @@ PNG = (  # one pixel
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 ADDRESS = "https://example.org/book"
+RISE = PerSeed(
+    {0: 1.4, 1: 1.6}, 1.5, 1.25, 1.75, logs=True, what="a rise: of a toy", records=("toy-s0",)
+)
+TEXT = (
+    "See {numref}`fig-toy`, {numref}`tab-toy`, and $e^{i\\pi} = -1$. It rises to {glue:text}`rise` "
+    "times; again, to {glue:text}`rise`."
+)
 FIGURE = {"id": "fig-toy", "caption": "A *line* after {cite:t}`toy2024`.", "alt": "A line."}
 
 
@@ -73,7 +83,14 @@ def publish(root: Path) -> None:
         file.write(f"url: {ADDRESS}\nrepository-code: https://github.com/someone/book\n")
 
 
-def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1$.") -> Path:
+def glued(name: str, text: str, **metadata: Any) -> NotebookNode:
+    """The output of a cell that has the page know a text by a name."""
+    book = {"scrapbook": {"name": name, "mime_prefix": "application/papermill.record/"}}
+    data = {"application/papermill.record/text/plain": repr(text)}
+    return new_output("display_data", data, metadata={**book, **metadata})
+
+
+def toy_site(root: Path, text: str = TEXT) -> Path:
     """A book whose chapter is already executed; returns its build folder."""
     make_book(root)
     for name in ("_config.yml", "_static"):
@@ -98,8 +115,16 @@ def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1
     shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
     with at(root):
         strip = new_output("display_data", {"text/html": cards.shown(card)})
-    plot = new_code_cell("plot()", outputs=[shown, strip])
-    cells = [new_markdown_cell(f"# Toy\n\n{text}"), plot]
+    rise = numbers.of(RISE)
+    told = glued("rise", rise.text, number=rise.facts("rise"))
+    rows = [{"of": "a & b", "ratio": RISE}, {"of": "a & b", "ratio": "not run yet"}]
+    html, metadata = tables.table(rows, id="tab-toy", caption="A toy's rise.")._repr_html_()
+    listed = new_output("display_data", {"text/html": html}, metadata={"text/html": metadata})
+    cells = [
+        new_markdown_cell(f"# Toy\n\n{text}"),
+        new_code_cell("plot()", outputs=[shown, strip]),
+        new_code_cell("tell()", outputs=[told, listed]),
+    ]
     notebook = normalise(new_notebook(cells=cells))
     (build / "executed/toy.ipynb").write_text(writes(notebook))
     return build

@@ -79,7 +79,8 @@ def test_a_gauge_has_moved_once_it_stays_away(distances: list[float], expected: 
 def test_runs_in_which_one_gauge_leads_are_counted() -> None:
     first = run_with(0, own_text_perplexity=[300, 9, 9, 9], unigram_entropy=[9, 9, 9, 9])
     later = run_with(1, own_text_perplexity=[300, 300, 300, 9], unigram_entropy=[9, 5, 5, 5])
-    assert measures.leads([first, later], "own_text_perplexity", "unigram_entropy") == "1 of 2"
+    ahead = measures.leads([first, later], "own_text_perplexity", "unigram_entropy")
+    assert (ahead.text, ahead.value) == ("1 of 2", 1)
 
 
 def test_what_moved_at_once_did_so_in_every_run() -> None:
@@ -89,8 +90,8 @@ def test_what_moved_at_once_did_so_in_every_run() -> None:
     assert {"overconfidence", "distinct_tokens"} <= set(measures.at_once(both))
     assert "distinct_tokens" not in measures.at_once([*both, third])
     numbers, alt = measures.told({"one way": [*both, third], "another": []})
-    assert numbers["ent-early"] == str(len(measures.at_once([*both, third])))
-    assert numbers["ent-late"] == "not run yet" and "not run yet with another" in alt
+    assert numbers["ent-early"].value == len(measures.at_once([*both, third]))
+    assert numbers["ent-late"].text == "not run yet" and "not run yet with another" in alt
 
 
 # -- arms ------------------------------------------------------------------------------------
@@ -110,10 +111,12 @@ def test_a_table_of_settings_has_ratios_of_the_last_generation_to_the_first() ->
             for n, (end, gap) in enumerate([(0.5, 4.0), (2.0, 6.0)])]  # fmt: skip
     two, one, none = entropy.rows({"two\nseeds": runs, "one": runs[:1], "none": []})
     assert two["setting"] == "two seeds"
-    assert two["entropy on human text"].startswith("1.00 [")  # the mean of 1/2 and 2, as logarithms
+    assert str(two["entropy on human text"]).startswith(
+        "1.00 ["
+    )  # the mean of 1/2 and 2, as logarithms
     assert two["over-confidence, bits"] == "1.00 to 5.00"
-    assert one["entropy on human text"] == "0.50"
-    assert none["entropy on human text"] == none["over-confidence, bits"] == "not run yet"
+    assert str(one["entropy on human text"]) == "0.50"
+    assert str(none["entropy on human text"]) == none["over-confidence, bits"] == "not run yet"
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,7 @@ def test_claims_turn_when_the_runs_do() -> None:
 
 
 def test_every_number_of_the_page_is_a_number_an_interval_or_a_name() -> None:
-    said = entropy.said(FOUND, ARMS["one"][0], "sotu")
+    said = {key: str(one) for key, one in entropy.said(FOUND, ARMS["one"][0]).items()}
     assert said["ent-whole-human"] == said["ent-gap-last"] == "not run yet"
     assert said["ent-models"] == "4" and said["ent-seeds"] == "2"
     assert all(len(words) < 40 for words in said.values())
@@ -245,7 +248,7 @@ def test_every_number_of_the_page_is_a_number_an_interval_or_a_name() -> None:
 
 def test_a_table_of_claims_is_safe_markup() -> None:
     claim = verdicts.Claim("<b>", "a & b", "x < 1", "0.5", "agrees")
-    html = figures.table([claim], verdicts.RULE).data
+    html = figures.table([claim], verdicts.RULE, id="tab-toy", caption="A <toy>.").data
     assert "<b>" not in html and "&lt;b&gt;" in html and "a &amp; b" in html
     assert html.count("</tr>") == 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import nbformat
 
-from collapse.book import chapter, folders, gallery, identity, metadata, numbers, release, theme
+from collapse.book import chapter, folders, gallery, identity, listing, metadata, release, theme
 from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import atomic
@@ -49,7 +49,7 @@ def stage(build: Path, for_print: bool = False) -> Path:
     shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
     if not for_print:
         executed = [source for source in pages.values() if source.suffix == ".ipynb"]
-        numbers.write(book, executed)
+        listing.write(book, executed)
         gallery.write(book, executed)
         gallery.cite(book, list(pages))
     return book
