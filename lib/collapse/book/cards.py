@@ -96,7 +96,10 @@ def facts(
                 "fingerprint": run.record.fingerprint,
                 "computed_in_this_build": run.computed,
                 "published": (published() / run.record.name).is_dir(),
-                "protocol": run.record.protocol.to_dict(),
+                "protocol": {
+                    key: list(value) if isinstance(value, tuple) else value  # as JSON has it
+                    for key, value in run.record.protocol.to_dict().items()
+                },
                 "base": run.record.base,
                 "provenance": {
                     key: run.record.provenance[key]
