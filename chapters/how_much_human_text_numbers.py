@@ -53,7 +53,11 @@ def dose_numbers(doses: dose.Doses, end: int) -> dict[str, Number | PerSeed | st
         }
         for key, before in steps.items():
             since = dose.since(found, share, before, end)
-            told[f"dose-{name}-{key}"] = numbers.of(since, before="×")
+            what = (
+                f"perplexity against human text alone, generation {end} ÷ generation {before}: "
+                f"{100 * share:g} % synthetic"
+            )
+            told[f"dose-{name}-{key}"] = numbers.of(since, what, before="×")
         for column, short in (("distinct_tokens", "distinct"), ("tail_coverage", "tail")):
             told[f"dose-{name}-{short}"] = in_per_cent(dose.change(found, share, end, column))
     return told
