@@ -53,6 +53,31 @@ def paired(above: "list[Run]", below: "list[Run]", column: str = "test_perplexit
     return ratio(above, column) / ratio(below, column)
 
 
+def drawn(rows: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
+    """The seeds' values of a column and, below those of each group, their mean and its interval.
+
+    Args:
+        column: a ratio, if its name begins so; its mean is then taken on the log scale.
+        by: columns that name a group.
+
+    Returns:
+        the columns of `by`, `seed`, which is empty for a mean, `column`, `low` and `high`, which
+        are empty for a seed; none of nothing.
+    """
+    if rows.empty:
+        return pd.DataFrame()
+    parts: list[dict] = []
+    for key, group in rows.groupby(by, sort=False):
+        named = dict(zip(by, key, strict=True))
+        mean = over_seeds(
+            dict(zip(group["seed"], group[column], strict=True)), column.startswith("ratio")
+        )
+        parts += [{**named, "seed": seed, column: value} for seed, value in mean.by_seed.items()]
+        parts.append(named | {column: mean.mean, "low": mean.low, "high": mean.high})
+    names = [*by, "seed", column, "low", "high"]
+    return pd.DataFrame(parts, columns=names).astype({"seed": "Int64"})
+
+
 def minutes(runs: "list[Run]") -> str:
     """The shortest and the longest time that one of the runs took, in minutes."""
     times = [sum(run.record.provenance["seconds"]) / 60 for run in runs]
