@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy import stats
 
-from collapse.book import figures
+from collapse.book import columns, figures
 from collapse.laws import regression
 from collapse.laws.regression import REGIMES, Task
 from collapse.measure import verdicts
@@ -102,7 +102,7 @@ def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.
     _by_regime(panels[1], parts["second"], "Ridge", {})
     panels[0].set_ylabel("risk ÷ that of one fit to human labels")
     panels[1].set_ylabel("in the same unit")
-    return made, figures.panels(**parts)
+    return made, columns.panels(**parts)
 
 
 def linear_numbers(data: pd.DataFrame) -> dict[str, str]:

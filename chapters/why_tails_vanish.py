@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from collapse.book import figures
+from collapse.book import columns, figures
 from collapse.book.figures import percent
 from collapse.laws import drift, gaussian_mixture
 
@@ -65,7 +65,8 @@ def gaussian_figure(data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     }
     drawn |= {one: one.replace("_", " ") for one in data.filter(like="chain_")}
     lines = data.rename(columns=drawn)
-    return figure, lines.melt("generation", list(drawn.values()), "setting", "variance")
+    data = lines.melt("generation", list(drawn.values()), "setting", "variance")
+    return figure, data[["setting", "generation", "variance"]]
 
 
 def tail_figure(data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -199,7 +200,7 @@ def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.Dat
     right.set(xlabel="rounds of choosing", ylabel="variance left", yscale="log")
     figures.plain_numbers(right.yaxis)
     figures.name_lines(right, ends)
-    return figure, figures.panels(first=curves, second=data)
+    return figure, columns.panels(first=curves, second=data)
 
 
 def selection_numbers(drawn: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from collapse.book import figures
+from collapse.book import columns, figures
 from collapse.book.figures import percent
 from collapse.experiment import corpus
 from collapse.laws import drift
@@ -37,22 +37,21 @@ def cats_figure(
             "law_no_blue": law[:, 0],
             "all_blue": (shares == 1).mean(1),
             "law_all_blue": law[:, -1],
-            "mean_blue_share": shares.mean(1),
         }
     )
-    some = shares[:, :25]
+    some, mean = shares[:, :25], shares.mean(1)
     figure, (left, right) = figures.canvas(2, 3.1)
     left.plot(100 * some, lw=0.7, color="#BBBBBB")
     lost, highest = _typical_loss(some), int(np.argmax(some[-1] + some.mean(0)))
     left.plot(100 * some[:, highest], lw=1.6, color=figures.COLOURS[0])
     left.plot(100 * some[:, lost], lw=1.6, color=figures.COLOURS[1])
-    left.plot(100 * data["mean_blue_share"], lw=2, color=figures.INK, ls="--")
+    left.plot(100 * mean, lw=2, color=figures.INK, ls="--")
     left.set(xlabel="generation", ylabel="blue cats in a hundred", ylim=(-2, 103))
     figures.name_lines(
         left,
         [
             ("one that\ngains", 100 * some[-1, highest], figures.COLOURS[0]),
-            ("mean of\nall herds", 100 * data["mean_blue_share"].iloc[-1], figures.INK),
+            ("mean of\nall herds", 100 * mean[-1], figures.INK),
             ("one that\nloses them", 100 * some[-1, lost], figures.COLOURS[1]),
         ],
         0.07,
@@ -76,8 +75,10 @@ def cats_figure(
     figures.name_lines(right, ends, 0.07)
     paths = pd.DataFrame(some).rename_axis("generation").reset_index()
     paths = paths.melt("generation", var_name="herd", value_name="blue_share")
-    paths = paths[["herd", "generation", "blue_share"]].astype({"herd": int})
-    return figure, figures.panels(first=paths, second=data)
+    means = pd.DataFrame({"generation": data["generation"], "blue_share": mean})
+    paths = pd.concat([paths.astype({"herd": "Int64"}), means])
+    paths = paths[["herd", "generation", "blue_share"]]
+    return figure, columns.panels(first=paths, second=data)
 
 
 def _typical_loss(shares: np.ndarray) -> int:
@@ -218,7 +219,7 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     right.set(xlabel="rank of the word", ylabel="times in a million words")
     right.set(xlim=(low, None), ylim=(0.12e6 / found.draws, top))
     right.text(0.97, 0.06, "generation", ha="right", transform=right.transAxes)
-    return figure, figures.panels(first=data, second=pd.concat(ranked))
+    return figure, columns.panels(first=data, second=pd.concat(ranked))
 
 
 def _shade(index: int) -> str:
@@ -248,7 +249,7 @@ def loss_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     right.set(xlabel="words read", ylabel="different words met")
     right.xaxis.set_minor_locator(NullLocator())
     figures.name_lines(right, ends, 0.07)
-    return figure, figures.panels(first=data, second=pd.concat(grown))
+    return figure, columns.panels(first=data, second=pd.concat(grown))
 
 
 def slope(halves: pd.DataFrame) -> float:

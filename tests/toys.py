@@ -93,10 +93,9 @@ def toy_site(root: Path, text: str = "See {numref}`fig-toy`, and $e^{i\\pi} = -1
         table = pd.DataFrame({"x": [1], "y": [2]})
         tables = {"fig-toy.csv": table}
         card = cards.facts("fig-toy", "A line of a toy.", "A line.", tables, "a toy", [])
-    (build / "figures/fig-toy.csv").write_text(columns.written(table))
     (build / "figures/fig-toy.json").write_text(json.dumps(card))
-    package = columns.package(card, tables)
-    (build / "figures/fig-toy.datapackage.json").write_text(json.dumps(package))
+    for name, content in columns.files(card, tables).items():
+        (build / "figures" / name).write_bytes(content)
     (build / "executed").mkdir()
     shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
     cells = [new_markdown_cell(f"# Toy\n\n{text}"), new_code_cell("plot()", outputs=[shown])]

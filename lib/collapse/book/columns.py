@@ -4,13 +4,15 @@ A gauge's meaning is that of `measure.gauges`. What several files have stands in
 figure alone has, or means otherwise, stands under `columns` of its entry in `figures.yml`.
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from collapse.errors import BookError
-from collapse.measure.gauges import GAUGES, LOG, NONE
+from collapse.measure import gauges
 
 if TYPE_CHECKING:
     from collapse.experiment.arms import Run
@@ -74,18 +76,11 @@ SHARED = {
 
 def _of_gauges() -> dict[str, Column]:
     found = {}
-    for name, gauge in GAUGES.items():
-        unit = gauge.unit or UNITS.get(name, "no unit")
-        found[name] = Column(unit, gauge.label)
-        if gauge.interval != NONE:
-            for end, word in (("low", "lower"), ("high", "upper")):
-                found[f"{name}_{end}"] = Column(
-                    unit, f"{word} end of the 95 % interval of {name}, over blocks of one run"
-                )
-            found[f"{name}_se"] = Column(
-                "nats" if gauge.interval == LOG else unit,
-                f"standard error of {'the logarithm of ' * (gauge.interval == LOG)}{name}",
-            )
+    for column, said in gauges.COLUMNS.items():
+        name = re.sub(r"_(low|high|se)$", "", column)
+        if gauge := gauges.GAUGES.get(name):
+            meaning = gauge.label if column == name else f"{said}, over blocks of one run"
+            found[column] = Column(gauge.unit or UNITS.get(name, "no unit"), meaning)
     return found
 
 
@@ -127,19 +122,37 @@ def of_runs(runs: Sequence["Run"]) -> pd.DataFrame:
     return rows[["record", "seed", *parts[0].columns.drop(["record", "seed"])]]
 
 
+def panels(**data: pd.DataFrame) -> pd.DataFrame:
+    """The data of a figure's panels in one table, whose first column names the panel."""
+    parts = []
+    for panel, rows in data.items():
+        whole = dict.fromkeys(rows.select_dtypes("integer"), "Int64")  # which may have empty cells
+        part = rows.astype(whole)
+        part.insert(0, "panel", panel)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def files(card: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> dict[str, bytes]:
+    """A figure's data files by name, and the data package that describes them to programs.
+
+    Args:
+        card: of the figure, whose `columns` describe each file.
+        tables: the data by the name of the file.
+    """
+    package = json.dumps(_package(card, tables), indent=1, ensure_ascii=False) + "\n"
+    found = {name: written(table) for name, table in tables.items()}
+    found[f"{card['id']}.datapackage.json"] = package
+    return {name: text.encode() for name, text in found.items()}
+
+
 def written(data: pd.DataFrame) -> str:
     """The data as CSV, six digits a number, every text on one line."""
     flat = data.replace(r"\s*\n\s*", " ", regex=True)
     return flat.to_csv(index=False, lineterminator="\n", float_format="%.6g")
 
 
-def package(card: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """The description of a figure's data files as a Frictionless Data Package.
-
-    Args:
-        card: of the figure, whose `columns` describe each file.
-        tables: the data by the name of the file.
-    """
+def _package(card: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     return {
         "name": card["id"],
         "title": card["title"],

@@ -242,17 +242,6 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def panels(**data: pd.DataFrame) -> pd.DataFrame:
-    """The data of a figure's panels in one table, whose first column names the panel."""
-    parts = []
-    for panel, rows in data.items():
-        whole = dict.fromkeys(rows.select_dtypes("integer"), "Int64")  # which may have empty cells
-        part = rows.astype(whole)
-        part.insert(0, "panel", panel)
-        parts.append(part)
-    return pd.concat(parts, ignore_index=True)
-
-
 def show(
     figure: Figure,
     data: pd.DataFrame,
@@ -289,16 +278,12 @@ def show(
     if not runs and not origin:
         figure.text(0.5, 0.5, NOT_RUN, ha="center", fontsize=14)
     picture = rendered(figure, "svg")
-    described = {"json": card, "datapackage.json": columns.package(card, tables)}
     files = {
         f"{id}.svg": picture,
         f"{id}.png": rendered(figure, "png"),
         f"{id}.narrow.svg": rendered(narrow(figure), "svg"),
-        **{name: columns.written(table).encode() for name, table in tables.items()},
-        **{
-            f"{id}.{suffix}": (json.dumps(what, indent=1, ensure_ascii=False) + "\n").encode()
-            for suffix, what in described.items()
-        },
+        f"{id}.json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
+        **columns.files(card, tables),
     }
     for name, content in files.items():
         with atomic(build_dir() / "figures" / name) as temporary:
