@@ -110,6 +110,7 @@ def test_a_page_says_what_columns_hold(toy_pages: Path) -> None:
     assert rows[1] == ["y", "share, 0 to 1", "height of the line"]
     links = {str(link["href"]) for link in page.select("article a[href]")}
     assert {"fig-toy.csv", "fig-toy.datapackage.json"} <= links
+    assert "{doc}" not in page.get_text()  # what follows is no part of the table
 
 
 def test_a_card_without_a_word_on_columns_is_of_another_version(root: Path) -> None:
