@@ -253,7 +253,7 @@ def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
     """Each side's share of the floor, every round a dot, medians as bars with tokens a second.
 
     Returns:
-        the figure and its data: one row a contest, side and round.
+        the figure and its data: one row a contest, side and round, or the median of the rounds.
     """
     figure, axes = figures.canvas(1, 4.4)
     row, data, names = 0.0, [], {}
@@ -270,8 +270,10 @@ def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
             axes.plot(shown, [row] * len(rates), "o", mfc="white", mec=figures.INK, ms=4)
             axes.annotate(f"{middle:,.0f}", (max(shown), row), xytext=(6, 0), va="center",
                           textcoords="offset points", color=figures.INK)  # fmt: skip
-            measured = {"round": range(len(rates)), "tokens_per_second": rates, "floor": limit}
-            data.append(pd.DataFrame({"contest": contest, "side": side, **measured}))
+            rows = pd.DataFrame({"round": [*range(len(rates)), None],
+                                 "tokens_per_second": [*rates, middle]})  # fmt: skip
+            rows = rows.astype({"round": "Int64"}).assign(contest=contest, contestant=side)
+            data.append(rows.assign(share_of_floor=rows["tokens_per_second"] / limit))
         row += 1.5
     axes.axvline(100, color=figures.COLOURS[1], ls="--")
     axes.annotate(
@@ -281,4 +283,5 @@ def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
     axes.set_yticks(list(names), list(names.values()))
     axes.set(xlim=(0, 104), ylim=(row - 0.8, -0.7), xlabel="share of what the machine allows (%)")
     axes.grid(axis="y", visible=False)
-    return figure, pd.concat(data, ignore_index=True)
+    names = ["contest", "contestant", "round", "tokens_per_second", "share_of_floor"]
+    return figure, pd.concat(data, ignore_index=True)[names]

@@ -95,7 +95,7 @@ def equivalence_numbers(
 
 def weight_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
     """Where simulated chains settle; `data` as `weight_figure` gives it."""
-    simulated = data[data["law"] == "simulated"].set_index("human")
+    simulated = data.dropna(subset="measured").set_index("human_weight")
     what = "variance of a mean, times that of the human half alone, human weight"
     found = {
         "mix-law": numbers.one(
@@ -104,10 +104,11 @@ def weight_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
         )
     }  # fmt: skip
     for name, weight in (("mix-golden", 0.618), ("mix-one", 1.0)):
-        value, half = simulated["value"][weight], 1.96 * simulated["error"][weight]
+        row = simulated.loc[weight]
         found[name] = numbers.one(
-            value, f"{what} {weight:g}", "mean over simulated chains", origin=origin, form=".2f",
-            low=value - half, high=value + half, interval="95 %, normal, over simulated chains",
+            row["measured"], f"{what} {weight:g}", "mean over simulated chains", origin=origin,
+            form=".2f", low=row["low"], high=row["high"],
+            interval="95 %, normal, over simulated chains",
         )  # fmt: skip
     return found
 
