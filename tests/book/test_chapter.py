@@ -16,6 +16,7 @@ import index
 from collapse import cli
 from collapse.book import chapter, execution, guide, parameters
 from collapse.book.notebook import normalise
+from collapse.cli import options
 from collapse.experiment import records
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol, ProtocolError
@@ -167,7 +168,7 @@ def test_the_command_line_refuses_in_one_sentence_without_a_traceback(
     def refuse(*_: object, **__: object) -> None:
         raise parameters.ParameterError("chapter toy has no parameter 'x'")
 
-    monkeypatch.setattr(cli, "run_chapters", refuse)
+    monkeypatch.setattr(cli.pages, "run_chapters", refuse)
     done = CliRunner().invoke(cli.main, ["run", "toy", "-p", "x=1"])
     assert done.exit_code == 2
     assert done.output == "Error: chapter toy has no parameter 'x'\n"
@@ -417,7 +418,7 @@ def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:
 @pytest.mark.parametrize("name", chapter.names())
 def test_the_guide_s_commands_are_accepted(name: str) -> None:
     _, _, given = guide.command(name).partition("PARAMS=")
-    chapter.settings(name, "laptop", cli.pairs(given.strip('"').split()))
+    chapter.settings(name, "laptop", options.pairs(given.strip('"').split()))
 
 
 def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from collapse.errors import Exit
 from collapse.experiment import records, sources
 from collapse.experiment.assets import atomic, build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
 from collapse.measure import per_seed
 
-STATUS = {"agrees": 0, "differs": 1, "not comparable": 3}  # exit status; 2 is a mistake
+STATUS = {"agrees": Exit.DONE, "differs": Exit.DIFFERS, "not comparable": Exit.OPEN}
 SEEDS = 3  # published ones that it takes to speak of a spread
 # What must be equal for numbers to be of the same quantity.
 _SAME_QUANTITY = ("corpus", "model", "block_length", "train_blocks", "eval_blocks", "eos")
