@@ -1,7 +1,7 @@
 // See it happen: a prompt and a generation to choose, each token as dark as it surprises
 // generation 0. The texts are a script, since a page opened from disk may not fetch.
 (() => {
-  const percent = (x) => `${(100 * x).toFixed(1)} %`;
+  const percent = (x) => `${(100 * x).toFixed(1)}\u00a0%`;
 
   function fill(place, passage, levels) {
     const pieces = passage.pieces.map(([text, bits]) => {

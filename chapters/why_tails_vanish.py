@@ -144,9 +144,10 @@ def keeping_figure(
 
 def keeping_numbers(data: pd.DataFrame, draws: int) -> dict[str, str]:
     """What the text says of keeping data; `data` as `keeping_figure` gives it."""
-    ends = [rows["measured"].iloc[-1] for _, rows in data.groupby("way", sort=False)]
-    replaced, settled, added = ends
+    ends = [rows.iloc[-1] for _, rows in data.groupby("way", sort=False)]
+    replaced, settled, added = (end["measured"] for end in ends)
     return {
+        "replaced-law": f"{ends[0]['law']:,.0f}",
         "replaced": f"{replaced:,.0f}",
         "settled": f"{settled:.1f}",
         "added": f"{added:.2f}",

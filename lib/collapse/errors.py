@@ -15,7 +15,7 @@ class Exit(IntEnum):
     """How a command ends, as its exit status; `when` says it to a rerunner."""
 
     DONE = 0, "done; a rerun agrees with what is published"
-    DIFFERS = 1, "a rerun differs from it"
+    DIFFERS = 1, "a rerun differs from what is published"
     MISTAKE = 2, "refused or failed; one sentence says why and what to do"
     OPEN = 3, "nothing could be compared; or `--minutes` were over, and runs are left"
 

@@ -19,7 +19,7 @@ import how_fast
 from collapse import cli
 from collapse.bench import contestants, limits, measured, measurement
 from collapse.experiment import corpus, models
-from collapse.experiment.assets import build_dir
+from collapse.experiment.assets import ROOT, build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
 from collapse.sweeps import plan
@@ -27,6 +27,8 @@ from toy_figures import assert_readable
 
 MEASURED: dict[str, Any] = {
     "schema": measured.SCHEMA,
+    "kind": "cpu",
+    "parameters": 1_000_000,
     "block_length": 10,
     "limits": {"operations": 1000.0, "bytes": 100.0},
     "needed": {
@@ -101,6 +103,16 @@ def test_the_table_has_every_side_once_with_its_shares_of_the_machine() -> None:
     assert used == pytest.approx({"operations": 0.6, "bytes": 0.3})
     assert "earlier version" not in shown
     assert "earlier version" in how_fast.contestants(MEASURED | {"profiles": {}}, "a toy").data
+
+
+def test_a_measurement_of_another_small_model_is_said_to_be_one() -> None:
+    of_tiny = next((ROOT / "records").glob("wikitext2-tiny-*/record.json"))
+    weights = json.loads(of_tiny.read_text())["base"]["parameters"]
+    told = how_fast.older(MEASURED | {"model": "tiny OPT (1.0 M parameters)"}).data
+    assert "earlier small model of this book, tiny OPT (1.0 M parameters)" in told
+    assert f"today's has {weights / 1e6:.1f} M" in told
+    assert how_fast.older(MEASURED | {"parameters": weights}) is None
+    assert how_fast.older(MEASURED | {"kind": "cuda"}) is how_fast.older(None) is None
 
 
 def test_a_whole_run_takes_the_time_of_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

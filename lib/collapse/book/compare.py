@@ -207,7 +207,7 @@ def told(found: Comparison) -> str:
     seeds = ", ".join(str(run.protocol.seed) for run in found.published)
     parts = [f"rerun:     {found.mine.name}"]
     if found.published:
-        parts.append(f"published: {found.published[0].name} and its arm, seeds {seeds}")
+        parts.append(f"published: {found.published[0].name}\n           and its arm, seeds {seeds}")
     for name, (mine, theirs) in found.differing.items():
         parts.append(f"  {name} = {mine} (published: {theirs})")
     if found.lines:
@@ -221,8 +221,8 @@ def _row(line: Line) -> dict[str, str]:
     return {
         "measure": line.measure,
         "rerun": f"{line.mine:,.4g}",
-        "published mean": f"{np.mean(line.published):,.4g}",
-        "where one more seed would be": f"{line.low:,.4g} to {line.high:,.4g}" if known else "?",
+        "published": f"{np.mean(line.published):,.4g}",
+        "one more seed": f"{line.low:,.4g} to {line.high:,.4g}" if known else "?",
         "inside": ("yes" if line.inside else "no") if known else "unknown",
     }
 

@@ -39,8 +39,9 @@ def list_chapters() -> None:
     for name in chapter.names():
         click.echo(f"{name}: {chapter.title(name)}")
         rows = [("parameter", "type", "paper", "laptop", "")]
-        for key, kind, _, _, paper, laptop, about in guide.described(name):
-            rows.append((key, kind, paper, laptop, about))
+        rows += [
+            (one.name, one.kind, one.paper, one.laptop, one.about) for one in guide.described(name)
+        ]
         widths = [max(len(row[column]) for row in rows) for column in range(4)]
         for row in rows:
             aligned = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
