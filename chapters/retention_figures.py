@@ -129,7 +129,7 @@ def strip(run: Run, sample: int) -> HTML:
     seed = run.record.protocol.seed
     return HTML(
         f'<table class="strip"><caption>Continuations of one prompt, seed {seed} '
-        f"({html.escape(describe([run]))})</caption>{body}</table>"
+        f"({html.escape(describe([run]))})</caption><tbody>{body}</tbody></table>"
     )
 
 

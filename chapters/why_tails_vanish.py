@@ -175,13 +175,19 @@ def keeping_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
     """
     names = (("replaced", ",.0f"), ("settled", ".1f"), ("added", ".2f"))
     ends = [(way, rows.iloc[-1]) for way, rows in data.groupby("setting", sort=False)]
-    return {
-        name: numbers.one(
-            row["measured"], f"variance of the fitted mean, times that of one human sample, {way}, "
-            f"generation {row['generation']}", "simulated", origin=origin, form=form,
+    what = "variance of the fitted mean, times that of one human sample"
+    found = {
+        "replaced-law": numbers.one(
+            ends[0][1]["law"], f"{what}, {ends[0][0]}, generation {ends[0][1]['generation']}",
+            "a closed form", origin="the law of a sum of errors",
         )
-        for (name, form), (way, row) in zip(names, ends, strict=True)
     }  # fmt: skip
+    for (name, form), (way, row) in zip(names, ends, strict=True):
+        found[name] = numbers.one(
+            row["measured"], f"{what}, {way}, generation {row['generation']}", "simulated",
+            origin=origin, form=form,
+        )  # fmt: skip
+    return found
 
 
 def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
