@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 import how_much_human_text as dose
-from collapse.book import figures
+from collapse.book import figures, ratios
 from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure.per_seed import PerSeed
@@ -47,7 +47,16 @@ def map_figure(doses: dose.Doses) -> tuple[Figure, pd.DataFrame]:
     axes.grid(False)
     for side in axes.spines.values():
         side.set_visible(False)
-    return made, found
+    return made, _drawn(found[(found["share"] > 0) & (found["generation"] > 0)], "test_perplexity")
+
+
+def _drawn(found: pd.DataFrame, column: str, measure: list[str] | None = None) -> pd.DataFrame:
+    """Cells of `dose.grid` as figures draw them: seeds, and means with intervals over them."""
+    rows = found.assign(
+        retained=(1 - found["share"]).round(9), ratio_to_human=found[f"{column}_change"],
+        measure=column,
+    )  # fmt: skip
+    return ratios.drawn(rows, "ratio_to_human", [*(measure or []), "retained", "generation"])
 
 
 def _cell(axes: Axes, place: tuple[int, int], cell: PerSeed, worst: float) -> None:
@@ -100,7 +109,8 @@ def diversity_figure(doses: dose.Doses, shares: list[float]) -> tuple[Figure, pd
         figures.plain_numbers(axes.yaxis)
         figures.name_lines(axes, ends[column])
         axes.set_ylabel("÷ with human text alone")
-    return made, found[["share", "seed", "generation", *(f"{name}_change" for name in _DIVERSITY)]]
+    shown = found[found["share"].isin(shares)]
+    return made, pd.concat([_drawn(shown, name, ["measure"]) for name in _DIVERSITY])
 
 
 def equivalence_figure(doses: dose.Doses, end: int) -> tuple[Figure, pd.DataFrame]:
@@ -135,7 +145,20 @@ def equivalence_figure(doses: dose.Doses, end: int) -> tuple[Figure, pd.DataFram
     axes.set_ylim(max(len(shares), 1) - 0.4, -0.6)
     axes.set(xlabel="perplexity against human text alone (%)", ylabel="human share of the text")
     axes.text(0, 1.01, "less than 2 %", ha="center", transform=axes.get_xaxis_transform())
-    return made, tested
+    return made, _tests(found, tested, end)
+
+
+def _tests(found: pd.DataFrame, tested: pd.DataFrame, end: int) -> pd.DataFrame:
+    """What is drawn of the tests: means in the first and the last generation, seeds in the last."""
+    columns = ["retained", "generation", "seed", "ratio_to_human", "low", "high", "verdict"]
+    of_all = tested[tested["generation"].isin([1, end])]
+    ends = {name: 1 + of_all[name] / 100 for name in ("low", "high")}
+    means = of_all.assign(ratio_to_human=1 + of_all["change"] / 100, **ends)
+    last = found[(found["generation"] == end) & (found["share"] > 0)]
+    seeds = last.assign(ratio_to_human=last["test_perplexity_change"])
+    rows = pd.concat([means, seeds.astype({"seed": "Int64"})], ignore_index=True)
+    rows["retained"] = (1 - rows["share"]).round(9)
+    return rows.reindex(columns=columns).sort_values(["retained", "generation", "seed"])
 
 
 def pace_figure(arms: dict[float, list[Run]]) -> tuple[Figure, pd.DataFrame]:
@@ -145,8 +168,9 @@ def pace_figure(arms: dict[float, list[Run]]) -> tuple[Figure, pd.DataFrame]:
     for index, (share, runs) in enumerate(arms.items()):
         rows = dose.increments(runs)
         if len(rows):
-            rows = rows.assign(share=share, ratio=np.exp(rows["nats"].astype(float)))
-            parts.append(rows)
+            ratio = np.exp(rows["nats"].astype(float))
+            rows = rows.assign(retained=round(1 - share, 9), ratio=ratio, ratio_to_previous=ratio)
+            parts.append(ratios.drawn(rows, "ratio_to_previous", ["retained", "generation"]))
             colour = figures.human_share(1 - share)
             place = (index, len(arms))
             figures.seeds_and_mean(axes, rows, "ratio", place, "", colour=colour)
@@ -174,7 +198,8 @@ def recovery_figure(mended: dose.Mended, rounds: int) -> tuple[Figure, pd.DataFr
         colour = ("#3F7CC4", "#2560A6", "#0B3C8C")[max(index - len(amounts), -3)]
         place = (index, len(amounts))
         figures.seeds_and_mean(axes, data, "perplexity", place, "", by="epoch", colour=colour)
-        parts.append(data.assign(rounds=rounds, blocks=blocks))
+        named = data.assign(human_blocks=blocks, valid_perplexity=data["perplexity"])
+        parts.append(ratios.drawn(named, "valid_perplexity", ["human_blocks", "epoch"]))
         back = 100 * dose.regained(runs).mean
         told = f"{blocks:,} blocks" + ("" if math.isnan(back) else f":\n{back:.0f} % taken back")
         end = figures.mean_over_seeds(data, "perplexity", "epoch").iloc[-1]
@@ -188,6 +213,7 @@ def recovery_figure(mended: dose.Mended, rounds: int) -> tuple[Figure, pd.DataFr
     if originals:
         figures.plain_numbers(axes.yaxis)
         ends.append(("generation 0", float(np.mean(originals)), figures.INK))
+        parts.append(pd.DataFrame([{"valid_perplexity": np.mean(originals)}]))
     figures.name_lines(axes, ends)
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -207,7 +233,8 @@ def scar_figure(mended: dose.Mended, rounds: int) -> tuple[Figure, pd.DataFrame]
     axes.set_yticks(range(len(amounts)), [f"{blocks:,} blocks" for blocks in amounts])
     axes.set_ylim(max(len(amounts), 1) - 0.4, -0.6)
     axes.set(xlabel="perplexity ÷ that without a collapse", ylabel="human text after it")
-    return made, pd.DataFrame(rows, columns=["blocks", "seed", "perplexity_ratio"])
+    data = pd.DataFrame(rows, columns=["human_blocks", "seed", "ratio_to_uncollapsed"])
+    return made, ratios.drawn(data, "ratio_to_uncollapsed", ["human_blocks"])
 
 
 def weight_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
@@ -223,15 +250,14 @@ def weight_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
         colour = figures.COLOURS[index]
         axes.plot(weights, values, color=colour, ls=figures.LINES[index], lw=2)
         ends.append((label, 1.0 + 0.06 * (1 - 2 * index), colour))
-        law = label.replace("\n", " ")
-        parts.append(pd.DataFrame({"law": law, "human": weights, "value": values}))
+        parts.append(pd.DataFrame({"setting": label, "human_weight": weights, "law": values}))
     random = np.random.default_rng(seed)
     for weight in (0.2, 0.4, 0.618, 0.8, 1.0):
         found = 4 * drift.weigh(weight, 4, 40, chains, random) ** 2
         mean, reach = found.mean(), 1.96 * found.std(ddof=1) / math.sqrt(chains)
         axes.errorbar(weight, mean, reach, marker="o", color=figures.COLOURS[0], capsize=3)
-        point = {"law": "simulated", "human": [weight], "value": mean, "error": reach / 1.96}
-        parts.append(pd.DataFrame(point))
+        point = {"setting": next(iter(laws)), "human_weight": weight, "measured": mean}
+        parts.append(pd.DataFrame([point | {"low": mean - reach, "high": mean + reach}]))
     for place, label in ((0.5, "½"), (drift.GOLDEN, "0.618")):
         axes.axvline(place, color=figures.BAND, lw=1.4, ls=(0, (4, 2)), zorder=0)
         axes.text(place, 1.01, label, ha="right" if place == 0.5 else "left",

@@ -53,7 +53,11 @@ def dose_numbers(doses: dose.Doses, end: int) -> dict[str, Number | PerSeed | st
         }
         for key, before in steps.items():
             since = dose.since(found, share, before, end)
-            told[f"dose-{name}-{key}"] = numbers.of(since, before="×")
+            what = (
+                f"perplexity against human text alone, generation {end} ÷ generation {before}: "
+                f"{100 * share:g} % synthetic"
+            )
+            told[f"dose-{name}-{key}"] = numbers.of(since, what, before="×")
         for column, short in (("distinct_tokens", "distinct"), ("tail_coverage", "tail")):
             told[f"dose-{name}-{short}"] = in_per_cent(dose.change(found, share, end, column))
     return told
@@ -91,7 +95,7 @@ def equivalence_numbers(
 
 def weight_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
     """Where simulated chains settle; `data` as `weight_figure` gives it."""
-    simulated = data[data["law"] == "simulated"].set_index("human")
+    simulated = data.dropna(subset="measured").set_index("human_weight")
     what = "variance of a mean, times that of the human half alone, human weight"
     found = {
         "mix-law": numbers.one(
@@ -100,10 +104,11 @@ def weight_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
         )
     }  # fmt: skip
     for name, weight in (("mix-golden", 0.618), ("mix-one", 1.0)):
-        value, half = simulated["value"][weight], 1.96 * simulated["error"][weight]
+        row = simulated.loc[weight]
         found[name] = numbers.one(
-            value, f"{what} {weight:g}", "mean over simulated chains", origin=origin, form=".2f",
-            low=value - half, high=value + half, interval="95 %, normal, over simulated chains",
+            row["measured"], f"{what} {weight:g}", "mean over simulated chains", origin=origin,
+            form=".2f", low=row["low"], high=row["high"],
+            interval="95 %, normal, over simulated chains",
         )  # fmt: skip
     return found
 

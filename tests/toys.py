@@ -8,11 +8,12 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import pandas as pd
 import pytest
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output, writes
 
-from collapse.book import cards, numbers, tables
+from collapse.book import cards, columns, numbers, tables
 from collapse.book.notebook import normalise
 from collapse.experiment import assets
 from collapse.measure.per_seed import PerSeed
@@ -101,16 +102,21 @@ def toy_site(root: Path, text: str = TEXT) -> Path:
     (root / "chapters/index.md").write_text("# Start\n\n```{bibliography}\n```\n")
     build = root / "_build"
     (build / "figures").mkdir(parents=True)
-    (build / "figures/fig-toy.csv").write_text("x,y\n1,2\n")
     (build / "figures/fig-toy.svg").write_text(
         '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
     )
     (root / "figures.yml").write_text(
-        "figures: {fig-toy: {title: A line of a toy, topics: [toys]}}\ngone: {fig-old: Ask Jane.}\n"
+        "figures: {fig-toy: {title: A line of a toy, topics: [toys], columns: {"
+        "x: [number, place on the line], y: ['share, 0 to 1', height of the line]}}}\n"
+        "gone: {fig-old: Ask Jane.}\n"
     )
     with at(root):
-        card = cards.facts("fig-toy", "A line of a toy.", "A line.", ["x"], "a toy", [])
+        table = pd.DataFrame({"x": [1], "y": [2]})
+        data = {"fig-toy.csv": table}
+        card = cards.facts("fig-toy", "A line of a toy.", "A line.", data, "a toy", [])
     (build / "figures/fig-toy.json").write_text(json.dumps(card))
+    for name, content in columns.files(card, data).items():
+        (build / "figures" / name).write_bytes(content)
     (build / "executed").mkdir()
     shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
     with at(root):

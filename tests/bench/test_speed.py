@@ -19,44 +19,43 @@ import how_fast
 from collapse import cli
 from collapse.bench import contestants, limits, measured, measurement
 from collapse.experiment import corpus, models
-from collapse.experiment.assets import build_dir
+from collapse.experiment.assets import ROOT, build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
 from collapse.sweeps import plan
 from toy_figures import assert_readable
 
-MEASURED: dict[str, Any] = (
-    {
-        "schema": measured.SCHEMA,
-        "block_length": 10,
-        "limits": {"operations": 1000.0, "bytes": 100.0},
-        "needed": {
-            "five beams": {"operations": 10.0, "bytes": 0.5},  # 10/1000 s against 0.5/100 s a token
-            "sampling": {"operations": 1.0, "bytes": 2.0},
-            "training": {"operations": 20.0, "bytes": 1.0},
+MEASURED: dict[str, Any] = {
+    "schema": measured.SCHEMA,
+    "kind": "cpu",
+    "parameters": 1_000_000,
+    "block_length": 10,
+    "limits": {"operations": 1000.0, "bytes": 100.0},
+    "needed": {
+        "five beams": {"operations": 10.0, "bytes": 0.5},  # 10/1000 s against 0.5/100 s a token
+        "sampling": {"operations": 1.0, "bytes": 2.0},
+        "training": {"operations": 20.0, "bytes": 1.0},
+    },
+    "contests": {
+        "five beams": {
+            "this book": [40.0, 60.0, 90.0],
+            "generate, batches of 16": [10.0, 20.0, 20.0],
+            "the paper's way: generate, batches of 128": [5.0, 5.0, 5.0],
         },
-        "contests": {
-            "five beams": {
-                "this book": [40.0, 60.0, 90.0],
-                "generate, batches of 16": [10.0, 20.0, 20.0],
-                "the paper's way: generate, batches of 128": [5.0, 5.0, 5.0],
-            },
-            "sampling": {
-                "this book": [10.0, 20.0, 15.0],
-                "generate, batches of 32": [10.0, 10.0, 10.0],
-            },
-            "training": {"this book": [25.0, 20.0, 30.0], "Trainer": [20.0, 20.0, 20.0]},
+        "sampling": {
+            "this book": [10.0, 20.0, 15.0],
+            "generate, batches of 32": [10.0, 10.0, 10.0],
         },
-        "same_text": 1.0,
-        "growth": {
-            "tokens": [[1, 1.0], [4, 4.0], [1, 1.2], [4, 4.8]],
-            "generations": [[1, 3.0], [4, 6.0], [1, 3.0], [4, 6.0]],
-            "operations": [[1e6, 1.0], [1e8, 10.0], [1e6, 1.0], [1e8, 10.0]],
-        },
-    }
-    | dict.fromkeys(("model", "precision", "device", "date", "commit"), "x")
-    | {"rounds": 3}
-)
+        "training": {"this book": [25.0, 20.0, 30.0], "Trainer": [20.0, 20.0, 20.0]},
+    },
+    "same_text": 1.0,
+    "rounds": 3,
+    "growth": {
+        "tokens": [[1, 1.0], [4, 4.0], [1, 1.2], [4, 4.8]],
+        "generations": [[1, 3.0], [4, 6.0], [1, 3.0], [4, 6.0]],
+        "operations": [[1e6, 1.0], [1e8, 10.0], [1e6, 1.0], [1e8, 10.0]],
+    },
+} | dict.fromkeys(("model", "precision", "device", "date", "commit"), "x")
 
 
 # -- what is read out of a file --------------------------------------------------------------
@@ -103,6 +102,16 @@ def test_the_table_has_every_side_once_with_its_shares_of_the_machine() -> None:
     assert used == pytest.approx({"operations": 0.6, "bytes": 0.3})
     assert "earlier version" not in shown
     assert "earlier version" in how_fast.contestants(MEASURED | {"profiles": {}}, "a toy").data
+
+
+def test_a_measurement_of_another_small_model_is_said_to_be_one() -> None:
+    of_tiny = next((ROOT / "records").glob("wikitext2-tiny-*/record.json"))
+    weights = json.loads(of_tiny.read_text())["base"]["parameters"]
+    told = how_fast.older(MEASURED | {"model": "tiny OPT (1.0 M parameters)"}).data
+    assert "earlier small model of this book, tiny OPT (1.0 M parameters)" in told
+    assert f"today's has {weights / 1e6:.1f} M" in told
+    assert how_fast.older(MEASURED | {"parameters": weights}) is None
+    assert how_fast.older(MEASURED | {"kind": "cuda"}) is how_fast.older(None) is None
 
 
 def test_a_whole_run_takes_the_time_of_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from collapse.book import cards, chapter, execution, gallery, identity, site
 from collapse.book.parameters import ParameterError
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
+from collapse.measure.gauges import GAUGES
 from toy_records import make_record
 from toys import ADDRESS, toy_site
 
@@ -30,7 +31,8 @@ CAPTION = f"{TITLE}, by generation. Thin lines are seeds."
 
 
 def card(runs: list[Run] = RUNS, **changes: Any) -> cards.Card:
-    found = cards.facts("fig-toy", CAPTION, 'A "line".', ["test_perplexity", "x"], "toys", runs)
+    table = {"fig-toy.csv": ["test_perplexity"]}
+    found = cards.facts("fig-toy", CAPTION, 'A "line".', table, "toys", runs)
     return found | {"title": TITLE} | changes
 
 
@@ -52,7 +54,7 @@ class Head(HTMLParser):
 
 
 def test_a_title_is_that_of_the_registry() -> None:
-    found = cards.facts("fig-one-axis", CAPTION, "A line.", [], "toys", [])
+    found = cards.facts("fig-one-axis", CAPTION, "A line.", {}, "toys", [])
     assert found["title"] == cards.registry().figures["fig-one-axis"].title
 
 
@@ -60,7 +62,10 @@ def test_a_card_holds_runs_protocols_and_what_columns_mean() -> None:
     found = card()
     assert [run["record"] for run in found["runs"]] == [run.record.name for run in RUNS]
     assert found["runs"][1]["protocol"]["seed"] == 1
-    assert list(found["columns"]) == ["test_perplexity"]
+    [column] = found["columns"]["fig-toy.csv"]
+    assert (
+        column["name"] == "test_perplexity" and column["meaning"] == GAUGES["test_perplexity"].label
+    )
     assert json.loads(json.dumps(found)) == found
 
 

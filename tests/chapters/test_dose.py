@@ -134,7 +134,9 @@ def test_the_map_has_the_number_of_each_cell() -> None:
     written = {text.get_text() for text in figure.axes[0].texts}
     # Means of logarithms, by hand: of 1.2, 1.25, 1.2; 1.2, 1.3, 1.25; 1.01, 1.01, 1.0125; ....
     assert written == {"+22 %", "+25 %", "+1.1 %", "+0.5 %"}
-    assert set(data["share"]) == {0.0, 0.1, 1.0}
+    assert set(data["retained"]) == {0.0, 0.9}
+    mean = data[data["seed"].isna() & (data["generation"] == 2)].set_index("retained")
+    assert mean["ratio_to_human"][0.0] == pytest.approx((1.2 * 1.3 * 1.25) ** (1 / 3))
     shown = figure.axes[0]
     assert len([one for one in shown.patches if one.get_fill()]) == 2 * 2 * 3
 

@@ -97,13 +97,12 @@ def test_what_moved_at_once_did_so_in_every_run() -> None:
 # -- arms ------------------------------------------------------------------------------------
 
 
-def test_a_table_of_arms_holds_values_intervals_and_ratios() -> None:
+def test_a_table_of_arms_holds_ratios() -> None:
     arms = {"a": [run_with(0, predictive_entropy=[8.0, 6.0, 4.0, 2.0]), run_with(1)], "b": []}
     table = entropy.by_arm(arms, "predictive_entropy")
-    assert sorted(set(table["seed"])) == [0, 1] and set(table["arm"]) == {"a"}
+    assert sorted(set(table["seed"])) == [0, 1] and set(table["setting"]) == {"a"}
     mine = table[table["seed"] == 0]
     assert mine["ratio"].tolist() == [1.0, 0.75, 0.5, 0.25]
-    assert mine["value_low"].tolist() == [7.5, 5.5, 3.5, 1.5]
 
 
 def test_a_table_of_settings_has_ratios_of_the_last_generation_to_the_first() -> None:
@@ -172,9 +171,13 @@ def test_figures_can_be_read_on_a_page_and_on_a_telephone(maker: str) -> None:
     assert_readable(MAKERS[maker])
 
 
-@pytest.mark.parametrize("maker", ["falls", "gauges", "vocabulary"])
-def test_figures_come_with_their_data(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_saved_as_picture_data_and_card(MAKERS[maker], monkeypatch)
+@pytest.mark.parametrize(
+    ("maker", "id"),
+    [("falls", "fig-entropy-domain"), ("gauges", "fig-entropy-gauges"),
+     ("vocabulary", "fig-entropy-vocabulary")],
+)  # fmt: skip
+def test_figures_come_with_their_data(maker: str, id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_saved_as_picture_data_and_card(MAKERS[maker], monkeypatch, id)
     assert "seed" in MAKERS[maker]()[1]
     plt.close("all")
 
@@ -187,7 +190,7 @@ def test_the_numbers_of_the_strips_are_the_distances_clipped() -> None:
     numbers = {text.get_position()[0]: text.get_text() for text in figure.axes[0].texts
                if text.get_position()[1] == row}  # fmt: skip
     assert [numbers[n] for n in (1, 2, 3)] == ["+50", "0", "−50"]
-    mine = data[data["gauge"] == "unigram_entropy"]["distance"]
+    mine = data[data["measure"] == "unigram_entropy"]["standard_errors"]
     assert mine.tolist() == pytest.approx(np.array([0, 81, 0.2, -99]) / math.sqrt(0.5))
     plt.close("all")
 
@@ -207,10 +210,10 @@ def test_the_last_column_says_when_each_run_moved() -> None:
 def test_shares_of_vocabulary_are_of_human_text_s() -> None:
     run = run_with()
     data = entropy.vocabularies({"a": [run]}, 15)
-    last = data[data["generation"] == 3].set_index("panel")["share"]
-    assert last["left"] == entropy.vocabulary(run, 15) / entropy.human_vocabulary(run, 15)
+    last = data[data["generation"] == 3].set_index("measure")["of_human_text"]
+    assert last[entropy.SIZES[0]] == entropy.vocabulary(run, 15) / entropy.human_vocabulary(run, 15)
     bits = run.record.generations["miller_madow"].iloc[-1] - 1.5  # human text has 1.5 bits
-    assert last["right"] == pytest.approx(2**bits)
+    assert last[entropy.SIZES[1]] == pytest.approx(2**bits)
 
 
 # -- verdicts --------------------------------------------------------------------------------
@@ -289,5 +292,8 @@ def test_the_figure_of_estimators_shows_the_truth() -> None:
     data = estimators.trial(300, [500, 1000], samples=2, seed=0)
     figure, drawn = estimators.figure(data, 300)
     assert f"truth, {estimators.truth(300):.2f} bits" in texts_in(figure)
-    assert drawn is data
+    plug_in = data.set_index(["measure", "length"])["value"]["plug-in", 500]
+    found = drawn.set_index(["measure", "length"]).loc[("plug-in", 500)]
+    assert found.tolist() == pytest.approx([plug_in.mean(), plug_in.min(), plug_in.max()])
+    assert drawn["mean"].iloc[-1] == estimators.truth(300)
     plt.close("all")

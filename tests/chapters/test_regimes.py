@@ -137,7 +137,7 @@ def test_runs_can_be_read_in_a_figure_and_a_table() -> None:
     left, right = ({text.get_text() for text in axes.texts} for axes in figure.axes)
     assert left == {"replaced\n×2.25", "all kept"}
     assert right == {"all kept,\nequal steps\n×1.10", "all kept,\nas many drawn\n×1.20"}
-    assert set(data["arm"]) == set(names)
+    assert set(data["setting"]) == set(names)
     first, *_ = regimes.rows_of(found)
     assert str(first["perplexity, last ÷ first"]).startswith("2.25 [")
     assert str(first["last ÷ the one before"]).startswith("1.50 [")
@@ -212,9 +212,10 @@ def test_a_model_without_these_words_gives_a_figure_all_the_same() -> None:
     )
     runs = runs_of({0: [20.0, 24.0], 1: [20.0, 25.0]})
     figure, data = minority.figure({"a": runs, "not run": []}, nobody)
-    assert (data["women"] == 0).all() and data["loss_women"].isna().all()
+    rows = minority.table({"a": runs}, nobody)
+    assert (data["women"] == 0).all() and rows["loss_women"].isna().all()
     assert figures.rendered(figure, "svg")
-    assert math.isnan(minority.lost_more(data).mean)
+    assert math.isnan(minority.lost_more(rows).mean)
 
 
 def test_the_strips_can_be_read() -> None:

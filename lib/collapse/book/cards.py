@@ -5,7 +5,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ import jinja2
 from pydantic import BaseModel
 
 from collapse.book import citations, identity
+from collapse.book.columns import Column, described
 from collapse.book.identity import Identity
 from collapse.book.parameters import read_file
 from collapse.experiment.records import published
-from collapse.measure.gauges import COLUMNS
 
 if TYPE_CHECKING:
     from collapse.experiment.arms import Run
@@ -38,10 +38,14 @@ _PAGES = jinja2.Environment(
 
 
 class Entry(BaseModel, extra="forbid"):
-    """What `figures.yml` says of a figure: the title that it is cited by, and what it is about."""
+    """What `figures.yml` says of a figure: the title that it is cited by, and what it is about.
+
+    columns: of its data files, what they hold there alone.
+    """
 
     title: str
     topics: list[str]
+    columns: dict[str, Column] = {}
 
 
 class Registry(BaseModel, extra="forbid"):
@@ -66,17 +70,27 @@ def rendered(template: str, **values: Any) -> str:
 
 
 def facts(
-    id: str, caption: str, alt: str, columns: Sequence[str], origin: str, runs: Sequence["Run"]
+    id: str,
+    caption: str,
+    alt: str,
+    tables: Mapping[str, Iterable[str]],
+    origin: str,
+    runs: Sequence["Run"],
 ) -> Card:
     """Everything that a figure's card says, as it is stored beside the figure.
 
     The chapter is that which is being executed, and none in a notebook opened by hand.
 
     Args:
-        columns: of the figure's data.
+        tables: the figure's data files by name, with the names of their columns.
         origin: in words, what is shown.
+
+    Raises:
+        ColumnError: nothing says what a column holds.
+        ParameterError: as `registry`.
     """
     entry, me = registry().figures.get(id), identity.read()
+    own = entry.columns if entry else {}
     return {
         "id": id,
         "title": entry.title if entry else id,
@@ -86,7 +100,7 @@ def facts(
         "parameters": os.environ.get("COLLAPSE_PARAMETERS", ""),
         "licence": me.licences[1],
         "article": f"https://doi.org/{me.article}",
-        "columns": {name: COLUMNS[name] for name in columns if name in COLUMNS},
+        "columns": {name: described(table, own, name) for name, table in tables.items()},
         "caption": caption,
         "alt": alt,
         "origin": origin,

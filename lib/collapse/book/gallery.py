@@ -83,6 +83,7 @@ def _card(public: Path, id: str, chapter: str) -> cards.Card:
     try:
         card = json.loads((public / f"{id}.json").read_text(encoding="utf-8"))
         cards.shown(card)
+        cards.rendered("columns.html", card=card)
     except (OSError, ValueError, LookupError, jinja2.TemplateError) as error:  # or it is old
         raise GalleryError(
             f"figure {id} of chapter {chapter} has no card that can be read; "
