@@ -45,7 +45,9 @@ READ = {  # how each kind of file of a figure is read, and what must be true of 
     "svg": lambda body: ElementTree.fromstring(body).tag.endswith("svg"),
     "png": lambda body: matplotlib.image.imread(io.BytesIO(body)).size > 0,
     "csv": lambda body: len(pd.read_csv(io.BytesIO(body))) > 0,
-    "json": lambda body: json.loads(body)["id"].startswith("fig-"),
+    "json": lambda body: "fig-" in str(json.loads(body)),
+    "bib": lambda body: len(parse_string(body.decode(), "bibtex").entries) == 1,
+    "ris": lambda body: body.startswith(b"TY  - FIGURE\n") and body.endswith(b"\nER  - \n"),
 }
 
 
@@ -81,10 +83,11 @@ def assert_a_card_opens_to_files_that_can_be_read(page: Any, card: Any) -> None:
         assert not card.locator(f"details:has-text('{name}') {inside}").first.is_visible()
         card.get_by_text(name, exact=True).press("Enter")
         assert card.locator(f"details[open] {inside}").first.is_visible()
-    for kind, good in READ.items():
-        link = card.locator(f"a[download][href$='.{kind}']")
-        reply = page.request.get(link.evaluate("a => a.href"))
-        assert reply.ok and good(reply.body()), link
+    links = [link.evaluate("a => a.href") for link in card.locator("a[download]").all()]
+    assert {link.rpartition(".")[2] for link in links} == set(READ)
+    for link in links:
+        reply = page.request.get(link)
+        assert reply.ok and READ[link.rpartition(".")[2]](reply.body()), link
     own = card.get_by_title("Permanent page of this figure").evaluate("a => a.href")
     assert page.request.get(own).ok
 
