@@ -117,7 +117,7 @@ def test_what_grows_after_a_generation_is_told_apart_from_what_was_there_by_then
 
 def test_a_ratio_is_told_in_per_cent_while_it_is_small() -> None:
     def told(*values: float) -> str:
-        return dose.worse(over_seeds(dict(enumerate(values)), ratio=True))
+        return str(dose.worse(over_seeds(dict(enumerate(values)), ratio=True)))
 
     assert told(1.2, 1.22).startswith("21 % [")
     assert told(1.012) == "1.2 %"
