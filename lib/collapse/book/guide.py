@@ -107,9 +107,11 @@ def _spans(numbers: list[int]) -> str:
 
 
 def first_lines() -> str:
-    """The commands that fetch the book, where it is published, and build it, as a code block."""
+    """The commands that fetch the book, if it has an address, and build it, as a code block."""
     where = release.repository()
-    fetch = [f"git clone https://github.com/{where} book", "cd book"] if where else []
+    fetch = ["# git clone: the address of the repository is not assigned yet"]
+    if where:
+        fetch = [f"git clone https://github.com/{where} book", "cd book"]
     return "\n".join(["```bash", *fetch, "make book", "```"])
 
 
