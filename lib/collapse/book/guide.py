@@ -31,8 +31,8 @@ def described(name: str) -> list[Parameter]:
     found = []
     for key, one in parameters(name).items():
         if key != "scale":
-            unit = dict(one.json_schema_extra or {})["unit"]  # type: ignore[arg-type]
             told = str(one.description)
+            unit = str(dict(one.json_schema_extra or {})["unit"])  # type: ignore[arg-type]
             about = told if unit in told else f"{told} ({unit})"
             values = written(one.default), written(laptop[key])
             found.append(Parameter(key, type_name(one), *values, limits(key, name), about))
