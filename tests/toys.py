@@ -45,10 +45,7 @@ PNG = (  # one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-PUBLISHING = {
-    "COLLAPSE_URL": "https://example.org/book/",
-    "COLLAPSE_REPOSITORY": "someone/book",
-}
+ADDRESS = "https://example.org/book"
 RISE = PerSeed(
     {0: 1.4, 1: 1.6}, 1.5, 1.25, 1.75, logs=True, what="a rise: of a toy", records=("toy-s0",)
 )
@@ -74,10 +71,17 @@ def make_book(root: Path, code: str = "print(generations)", laptop: str = "") ->
     toc = {"format": "jb-book", "root": "chapters/index", "options": {"numbered": True}}
     toc["chapters"] = [{"file": "chapters/toy"}]
     (root / "_toc.yml").write_text(json.dumps(toc))
+    shutil.copyfile(CHECKOUT / "CITATION.cff", root / "CITATION.cff")
     (root / "chapters/index.md").write_text("# Start\n\n```bash\nmake book\n```\n")
     (root / "chapters/toy.md").write_text(f"{HEADER}\n```{{code-cell}} python\n{code}\n```\n")
     (root / "params/laptop.yml").write_text(dedent(laptop) or "toy: {generations: 3}\n")
     return root
+
+
+def publish(root: Path) -> None:
+    """Give the book at `root` an address and a repository."""
+    with (root / "CITATION.cff").open("a") as file:
+        file.write(f"url: {ADDRESS}\nrepository-code: https://github.com/someone/book\n")
 
 
 def glued(name: str, text: str, **metadata: Any) -> NotebookNode:
@@ -115,6 +119,8 @@ def toy_site(root: Path, text: str = TEXT) -> Path:
         (build / "figures" / name).write_bytes(content)
     (build / "executed").mkdir()
     shown = new_output("display_data", {"image/png": PNG}, metadata={"collapse": FIGURE})
+    with at(root):
+        strip = new_output("display_data", {"text/html": cards.shown(card)})
     rise = numbers.of(RISE)
     told = glued("rise", rise.text, number=rise.facts("rise"))
     rows = [{"of": "a & b", "ratio": RISE}, {"of": "a & b", "ratio": "not run yet"}]
@@ -122,7 +128,7 @@ def toy_site(root: Path, text: str = TEXT) -> Path:
     listed = new_output("display_data", {"text/html": html}, metadata={"text/html": metadata})
     cells = [
         new_markdown_cell(f"# Toy\n\n{text}"),
-        new_code_cell("plot()", outputs=[shown]),
+        new_code_cell("plot()", outputs=[shown, strip]),
         new_code_cell("tell()", outputs=[told, listed]),
     ]
     notebook = normalise(new_notebook(cells=cells))

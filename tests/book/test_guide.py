@@ -3,6 +3,7 @@
 import re
 import shlex
 import statistics
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from collapse.book import chapter, compare, guide
 from collapse.cli.options import pairs
 from collapse.errors import Exit
 from collapse.experiment import records
+from toys import make_book, publish
 
 
 def cells(table: str) -> list[list[str]]:
@@ -61,11 +63,14 @@ def test_numbers_that_follow_one_another_are_told_by_their_ends() -> None:
 # -- commands --------------------------------------------------------------------------------
 
 
-def test_the_book_is_fetched_from_where_it_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("COLLAPSE_REPOSITORY", raising=False)
+def test_the_book_is_fetched_from_where_it_is_published(root: Path) -> None:
+    make_book(root)
     unknown = "# git clone: the address of the repository is not assigned yet"
-    assert guide.first_lines() == f"```bash\n{unknown}\nmake book\n```"
-    monkeypatch.setenv("COLLAPSE_REPOSITORY", "someone/book")
+    assert guide.first_lines() == f"```bash
+{unknown}
+make book
+```"
+    publish(root)
     lines = guide.first_lines().splitlines()
     assert lines[1:] == [
         "git clone https://github.com/someone/book book", "cd book", "make book", "```",

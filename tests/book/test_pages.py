@@ -115,7 +115,8 @@ def test_per_cent_has_a_blank_that_does_not_break_and_minus_is_a_minus(
 def test_a_figure_writes_per_cent_and_minus_as_the_text_does(smoke_site: Path, id: str) -> None:
     for form in ("", ".narrow"):
         tree = ET.parse(smoke_site / f"html/figures/{id}{form}.svg")
-        texts = ["".join(text.itertext()) for text in tree.iter("{*}text")]
+        texts = ["".join(text.itertext()) for text in tree.findall(".//{*}text")]
+        assert texts
         wrong = [text for text in texts if re.search(r"\d%|(?<![\w.–−\-])-\d", text)]
         assert wrong == [], form
 

@@ -16,7 +16,7 @@ from myst_nb.ext.glue.utils import retrieve_glue_data
 from nbformat import NotebookNode
 from sphinx.transforms import SphinxTransform
 
-from collapse.book import cards, formulas, numbers, tables
+from collapse.book import cards, formulas, identity, metadata, numbers, tables
 from collapse.measure.per_seed import NOT_RUN
 
 if TYPE_CHECKING:
@@ -47,9 +47,11 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     app.connect("config-inited", _use_templates)
     app.connect("doctree-resolved", _say_scale)  # before figures are replaced
     app.connect("doctree-resolved", _draw_figures)
+    app.connect("doctree-resolved", _draw_strips)
     app.connect("doctree-resolved", _set_numbers)
     app.connect("doctree-resolved", _address_numbers)
     app.connect("html-page-context", _finish)
+    metadata.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -102,6 +104,25 @@ def _draw_figures(app: "Sphinx", tree: nodes.document, page: str) -> None:
             for image in list(figure.findall(nodes.image)):
                 shown = picture(public, id, image.get("alt", ""), folder)
                 image.replace_self(nodes.raw("", shown, format="html"))
+
+
+def _draw_strips(app: "Sphinx", tree: nodes.document, page: str) -> None:
+    """Draw the strips below figures anew, with their numbers and what the book is cited by now."""
+    public, me = Path(app.confdir) / "_public" / "figures", identity.read(Path(app.confdir))
+    places = {
+        id: (Path(chapter).name, ".".join(map(str, number)))
+        for chapter, kinds in app.env.toc_fignumbers.items()
+        for id, number in kinds.get("figure", {}).items()
+    }
+    folder = "" if page.startswith("figures/") else "../" * page.count("/") + "figures/"
+    for raw in list(tree.findall(nodes.raw)):
+        id = cards.figure_of(raw.astext())
+        if id is not None and (file := public / f"{id}.json").is_file():
+            card = json.loads(file.read_text(encoding="utf-8"))
+            chapter, number = places.get(id, (card["chapter"], ""))
+            told = f"Figure {number}".strip()
+            shown = cards.shown(card | {"chapter": chapter}, folder, told, me, public)
+            raw[:] = [nodes.Text(shown)]
 
 
 def picture(public: Path, id: str, alt: str, folder: str) -> str:
