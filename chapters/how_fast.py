@@ -122,7 +122,7 @@ def origin(found: Found) -> str:
 
 
 def older(found: Found | None) -> Markdown | None:
-    """A warning where the small model that was measured is not the one that the book has now."""
+    """A remark where the small model that was measured is not the one that the book has now."""
     shape = plan.shape_of("tiny")
     if not found or found["kind"] != "cpu" or not shape:
         return None
@@ -130,8 +130,8 @@ def older(found: Found | None) -> Markdown | None:
     if abs(found["parameters"] / now - 1) < 0.02:
         return None
     return Markdown(
-        f"```{{warning}}\nThese measurements are of an earlier small model of this book, "
-        f"{found['model']}; today's has {now / 1e6:.1f} M. `make bench` measures today's.\n```"
+        "**These measurements are of an earlier small model of this book,** "
+        f"{found['model']}; today's has {now / 1e6:.1f} M. `make bench` measures today's."
     )
 
 

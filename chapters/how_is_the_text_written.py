@@ -97,7 +97,7 @@ def _finish(axes, model, ways, column, told, more=()) -> None:  # type: ignore[n
             end = figures.mean_over_seeds(ratios.table(runs), column).iloc[-1]
             value = told(end)
             ends.append((f"{way}\n{value}" if value else way, end, figures.WRITING[way]))
-    axes.set_title(model)
+    axes.set_title(model[:1].upper() + model[1:])
     axes.set_xlabel("generation")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figures.name_lines(axes, ends)

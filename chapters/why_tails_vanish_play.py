@@ -111,9 +111,9 @@ def herd(blue: int, cats: int, generations: int, seed: int, id: str = "play-herd
         f"</legend>{choices}</fieldset>"
         '<button type="button" class="play-run">Play</button>'
         '<button type="button" class="play-new">New herds</button>'
-        f'<label for="{id}-time">generation</label> <output for="{id}-time"></output>'
-        f'<div class="play-time"><input id="{id}-time" type="range" min="0" max="{generations}" '
-        f'value="{generations}" step="1"><div class="ticks" aria-hidden="true">'
+        f'<div class="play-time"><label for="{id}-time">generation</label> '
+        f'<output for="{id}-time"></output><input id="{id}-time" type="range" min="0" '
+        f'max="{generations}" value="{generations}" step="1"><div class="ticks" aria-hidden="true">'
         f"{_ticks(generations)}</div></div></form>"
         f'<div class="play-pictures"><div class="play-picture">{_picture(blue, cats)}'
         "<p>One herd</p></div>"

@@ -108,7 +108,7 @@ def test_a_measurement_of_another_small_model_is_said_to_be_one() -> None:
     of_tiny = next((ROOT / "records").glob("wikitext2-tiny-*/record.json"))
     weights = json.loads(of_tiny.read_text())["base"]["parameters"]
     told = how_fast.older(MEASURED | {"model": "tiny OPT (1.0 M parameters)"}).data
-    assert "earlier small model of this book, tiny OPT (1.0 M parameters)" in told
+    assert "earlier small model of this book,** tiny OPT (1.0 M parameters)" in told
     assert f"today's has {weights / 1e6:.1f} M" in told
     assert how_fast.older(MEASURED | {"parameters": weights}) is None
     assert how_fast.older(MEASURED | {"kind": "cuda"}) is how_fast.older(None) is None

@@ -117,7 +117,7 @@ def test_what_grows_after_a_generation_is_told_apart_from_what_was_there_by_then
 
 def test_a_ratio_is_told_in_per_cent_while_it_is_small() -> None:
     def told(*values: float) -> str:
-        return dose.worse(over_seeds(dict(enumerate(values)), ratio=True))
+        return str(dose.worse(over_seeds(dict(enumerate(values)), ratio=True)))
 
     assert told(1.2, 1.22).startswith("21 % [")
     assert told(1.012) == "1.2 %"
@@ -223,10 +223,10 @@ def test_what_was_taken_back_stands_at_the_ends_of_the_lines() -> None:
     # From 40 to 20 is half of the way to 10, in loss.
     assert written == {"8 blocks:\n50 % taken back", "16 blocks:\n100 % taken back",
                        "generation 0"}  # fmt: skip
-    assert set(data["blocks"]) == {8, 16}
+    assert set(data["human_blocks"].dropna()) == {8, 16}
     control = {(0, 8): [mended([10.0, 16.0], [16.0], seed, 8) for seed in range(2)]}
     _, scars = dose_figures.scar_figure({**runs, **control}, 1)
-    assert scars["perplexity_ratio"].tolist() == pytest.approx([20 / 16] * 2)
+    assert scars["ratio_to_uncollapsed"].tolist() == pytest.approx([20 / 16] * 3)  # and the mean
 
 
 # -- claims ------------------------------------------------------------------------------------

@@ -113,10 +113,11 @@ def test_two_ways_that_differ_are_not_averaged(linear: pd.DataFrame, scan: pd.Da
 def test_scaling_stops_only_where_risk_levels_off(scan: pd.DataFrame) -> None:
     claim = "with a constant share of synthetic data scaling stops"
     arms = {name: [] for name in ARMS}
-    falling = scan.assign(measured=1000 / scan["rows"], error=1e-6)
-    flat = scan.assign(measured=0.1, error=1e-6)
+    falling = scan.assign(measured=1000 / scan["rows"], standard_error=1e-6)
+    flat = scan.assign(measured=0.1, standard_error=1e-6)
     linear = pd.DataFrame(
-        [{"regime": r, "generation": 0, "law": 1.0, "measured": 1.0, "error": 1.0}
+        [{"setting": r, "generation": 0, "law": 1.0, "measured": 1.0, "standard_error": 1.0,
+          "high": 2.0}
          for r in ("replaced", "all kept")]
     )  # fmt: skip
     for data, verdict in ((falling, DISAGREES), (flat, AGREES)):

@@ -44,7 +44,7 @@ _ENDS = (
 SHARED = {
     name: Column(*said)
     for name, said in {
-        "panel": ("text", "first or second panel of the figure; it leaves others' columns empty"),
+        "panel": ("text", "first or second of the figure; the other's columns are empty"),
         "model": ("text", "the language model"),
         "setting": ("text", "what is compared, in the words of the figure"),
         "measure": ("text", "what was measured, most often a gauge of the tables of runs, by name"),

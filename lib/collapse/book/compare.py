@@ -221,7 +221,7 @@ def _row(line: Line) -> dict[str, str]:
     return {
         "measure": line.measure,
         "rerun": f"{line.mine:,.4g}",
-        "published": f"{np.mean(line.published):,.4g}",
+        "mean": f"{np.mean(line.published):,.4g}",
         "one more seed": f"{line.low:,.4g} to {line.high:,.4g}" if known else "?",
         "inside": ("yes" if line.inside else "no") if known else "unknown",
     }

@@ -31,8 +31,8 @@ def described(name: str) -> list[Parameter]:
     found = []
     for key, one in parameters(name).items():
         if key != "scale":
-            unit = str(dict(one.json_schema_extra or {})["unit"])  # type: ignore[arg-type]
             told = str(one.description)
+            unit = str(dict(one.json_schema_extra or {})["unit"])  # type: ignore[arg-type]
             about = told if unit in told else f"{told} ({unit})"
             values = written(one.default), written(laptop[key])
             found.append(Parameter(key, type_name(one), *values, limits(key, name), about))
@@ -107,9 +107,11 @@ def _spans(numbers: list[int]) -> str:
 
 
 def first_lines() -> str:
-    """The commands that fetch the book, where it is published, and build it, as a code block."""
+    """The commands that fetch the book, if it has an address, and build it, as a code block."""
     where = release.repository()
-    fetch = [f"git clone https://github.com/{where} book", "cd book"] if where else []
+    fetch = ["# git clone: the address of the repository is not assigned yet"]
+    if where:
+        fetch = [f"git clone https://github.com/{where} book", "cd book"]
     return "\n".join(["```bash", *fetch, "make book", "```"])
 
 

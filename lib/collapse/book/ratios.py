@@ -110,7 +110,9 @@ def drawn(rows: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
         parts += [{**named, "seed": seed, column: value} for seed, value in mean.by_seed.items()]
         parts.append(named | {column: mean.mean, "low": mean.low, "high": mean.high})
     names = [*by, "seed", column, "low", "high"]
-    return pd.DataFrame(parts, columns=names).astype({"seed": "Int64"})
+    found = pd.DataFrame(parts, columns=names)
+    whole = ["seed", *found[by].select_dtypes("integer")]  # which other rows may leave empty
+    return found.astype(dict.fromkeys(whole, "Int64"))
 
 
 def share_in(runs: "list[Run]", column: str, generation: int = -1) -> Number:

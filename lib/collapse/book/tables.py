@@ -142,7 +142,7 @@ def _address(soup: BeautifulSoup, rows: list[Any], files: Path, folder: str) -> 
     ):
         cell.parent["id"] = f"{id}-{name}"
         link = {"class": "row-link", "href": f"#{id}-{name}", "aria-label": "link to this row"}
-        cell.append(soup.new_tag("a", attrs=link))
+        (cell.find("p", recursive=False) or cell).append(soup.new_tag("a", attrs=link))
 
 
 def as_csv(rows: list[list[Tag]]) -> str:
