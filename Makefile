@@ -23,7 +23,7 @@ $(error there is no setting $(firstword $(UNKNOWN)); the settings are NAME, ID, 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: named help install book test chapter figure records bench pdf serve lint clean overnight
+.PHONY: named help install book test chapter figure records bench pdf serve audit lint clean overnight
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,9 @@ pdf: install  ## print the book that was built into one PDF, with Chromium
 
 serve:  ## show the pages in a browser
 	@$(FOLDERS) serve "$$PORT"
+
+audit:  ## let Lighthouse and a validator of HTML judge the pages that were built, with npm
+	@.venv/bin/python .ci/audit.py
 
 clean:  ## remove what was built and the finished generations
 	@$(FOLDERS) clean

@@ -1,7 +1,7 @@
 // See it happen: a prompt and a generation to choose, each token as dark as it surprises
 // generation 0. The texts are a script, since a page opened from disk may not fetch.
 (() => {
-  const percent = (x) => `${(100 * x).toFixed(1)} %`;
+  const percent = (x) => `${(100 * x).toFixed(1)}\u00a0%`;
 
   function fill(place, passage, levels) {
     const pieces = passage.pieces.map(([text, bits]) => {
@@ -24,7 +24,7 @@
     const points = shares.slice(0, n + 1).map((share, i) => `${x(i)},${y(share)}`);
     svg.innerHTML = `<path d="M34 12V76H230"/><polyline points="${points.join(" ")}"/>`
       + `<circle cx="${x(n)}" cy="${y(shares[n])}" r="4"/>`
-      + `<text x="30" y="18" text-anchor="end">${Math.round(100 * top)} %</text>`
+      + `<text x="30" y="18" text-anchor="end">${Math.round(100 * top)}\u00a0%</text>`
       + '<text x="230" y="10" text-anchor="end">share of distinct words</text>'
       + '<text x="30" y="80" text-anchor="end">0</text><text x="34" y="92">0</text>'
       + '<text x="132" y="92" text-anchor="middle">generation</text>'

@@ -1,18 +1,6 @@
-// Figures: a click enlarges; cards with absolute addresses, a button that copies a citation, a link
-// to the code. The gallery and the list of numbers: search by words, choice of chapter.
+// Figures: a click enlarges, a button copies a citation, a link leads to the code. The gallery and
+// the list of numbers: search by words, choice of chapter.
 (() => {
-  function address(block) {
-    const url = new URL(block.dataset.page, document.baseURI).href.split("#")[0];
-    const text = block.textContent;
-    if (block.dataset.kind === "BibTeX" && !/\burl\b/.test(text)) {
-      block.textContent = text.replace(/\n}$/, `\n  url          = {${url}},\n}`);
-    } else if (block.dataset.kind === "CSL-JSON") {
-      const items = JSON.parse(text);
-      items[0].URL = items[0].URL || url;
-      block.textContent = JSON.stringify(items, null, 1);
-    }
-  }
-
   async function copy(button) {
     const block = button.parentElement.querySelector(".figure-cite");
     try {
@@ -93,10 +81,6 @@
     document.querySelectorAll(SCROLLING).forEach((box) => {
       scrollable.observe(box);
       if (box.firstElementChild) scrollable.observe(box.firstElementChild);
-    });
-    document.querySelectorAll(".figure-cite").forEach(address);
-    document.querySelectorAll(".figure-print a").forEach((link) => {
-      link.textContent = link.href;
     });
     document.querySelectorAll(".figure-copy").forEach((button) => {
       button.addEventListener("click", () => copy(button));

@@ -5,8 +5,8 @@
   const HERDS = 100;
   const PACE = 70; // milliseconds a generation
   const SVG = "http://www.w3.org/2000/svg";
-  const percent = (x) => (x > 0 && x < 0.001 ? "< 0.1 %"
-    : `${(100 * x).toFixed(x > 0.1 && x < 0.9 ? 0 : 1)} %`);
+  const percent = (x) => (x > 0 && x < 0.001 ? "< 0.1\u00a0%"
+    : `${(100 * x).toFixed(x > 0.1 && x < 0.9 ? 0 : 1)}\u00a0%`);
 
   // Numbers from 0 to 1 that depend on the seed alone: Marsaglia's xorshift of 32 bits (2003).
   function generator(seed) {

@@ -41,7 +41,7 @@
     const much = now.last.startsWith("×")
       ? `${now.last} the perplexity that a model has with human text alone`
       : `${now.last} more perplexity than with human text alone`;
-    return `${now.human === "0" ? "Nothing human" : `${now.human} % human`}: `
+    return `${now.human === "0" ? "Nothing human" : `${now.human}\u00a0% human`}: `
       + `generation ${end} has ${much}. `
       + `Between generation ${from} and generation ${end} that ratio changed by ${now.since}.`;
   }
@@ -56,7 +56,7 @@
 
     function draw() {
       const now = data.shares[Number(range.value)];
-      box.querySelector("output").textContent = `${now.human} %`;
+      box.querySelector("output").textContent = `${now.human}\u00a0%`;
       range.setAttribute("aria-valuetext", `${now.human} per cent human`);
       box.querySelector("svg").innerHTML = picture(data, now);
       said.textContent = unbroken(sentence(data, now));

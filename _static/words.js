@@ -2,8 +2,8 @@
 // the next text, one on average, and the word is gone when all lines of copies have died out.
 (() => {
   const percent = (p) => {
-    if (p < 0.001 || p > 0.999) return p < 0.5 ? "< 0.1 %" : "> 99.9 %";
-    return `${(100 * p).toFixed(p < 0.1 || p > 0.9 ? 1 : 0)} %`;
+    if (p < 0.001 || p > 0.999) return p < 0.5 ? "< 0.1\u00a0%" : "> 99.9\u00a0%";
+    return `${(100 * p).toFixed(p < 0.1 || p > 0.9 ? 1 : 0)}\u00a0%`;
   };
   const whole = (n) => (n < 1000 ? n : Number(n.toPrecision(3))).toLocaleString("en");
 

@@ -18,6 +18,8 @@ from collapse.measure import facts, gauges, metrics, verdicts
 from collapse.measure.per_seed import NOT_RUN, PerSeed
 from collapse.measure.verdicts import NOT_READ, Claim, Reference
 
+GROUPS = ["measure", "setting", "generation"]  # of which figures draw the mean over seeds
+SIZES = ("distinct in a length", "effective vocabulary")
 HALF = Reference(0.5, 0.5, "claimed: half", -1)
 
 Arms = figures.Arms
@@ -189,16 +191,14 @@ def claims(found: Found, length: int) -> list[Claim]:
 
 
 def by_arm(arms: Arms, column: str) -> pd.DataFrame:
-    """A column by arm, seed and generation: `value` with `_low`, `_high`, `ratio` to the first."""
+    """A column by setting, seed and generation: its `ratio` to the first; `measure` names it."""
     parts = []
     for label, runs in arms.items():
         for run in runs:
             rows = run.record.generations
-            part = rows[["generation"]].assign(value=rows[column], arm=label, column=column)
-            part.insert(3, "seed", run.record.protocol.seed)
-            for end in ("low", "high"):
-                part[f"value_{end}"] = rows[f"{column}_{end}"]
-            parts.append(part.assign(ratio=rows[column] / rows[column].iloc[0]))
+            part = rows[["generation"]].assign(measure=column, setting=label)
+            ratio = rows[column] / rows[column].iloc[0]
+            parts.append(part.assign(seed=run.record.protocol.seed, ratio=ratio))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -225,7 +225,7 @@ def falls_figure(arms: Arms, shares: bool = False) -> tuple[Figure, pd.DataFrame
         figures.name_lines(
             axes, [(f"{name}\n×{end:.2f}", end, colour) for name, end, colour in ends]
         )
-    return figure, figures.panels(left=entropy, right=perplexity)
+    return figure, ratios.drawn(pd.concat([entropy, perplexity]), "ratio", GROUPS)
 
 
 def _by_generation(
@@ -236,7 +236,7 @@ def _by_generation(
     axes.axhline(1, color=figures.BAND, lw=1)
     for index, (label, runs) in enumerate(arms.items()):
         if runs:
-            rows = table[table["arm"] == label]
+            rows = table[table["setting"] == label]
             colour = _colour(runs, next(iter(arms.values())), shares)
             figures.seeds_and_mean(axes, rows, column, (index, len(arms)), label, colour=colour)
             ends.append((label, figures.mean_over_seeds(rows, column).iloc[-1], colour))
@@ -282,10 +282,10 @@ def effective_vocabulary(bits: Any) -> Any:
 
 
 def vocabularies(arms: Arms, length: int) -> pd.DataFrame:
-    """Two sizes of vocabulary by arm, seed and generation, and their shares of human text's.
+    """Two sizes of vocabulary by setting, seed and generation, as multiples of human text's.
 
-    Human text is that which continues the same prompts. `left` has the distinct tokens expected in
-    a text of a length, `right` 2^H by Miller and Madow.
+    Human text is that which continues the same prompts. `SIZES` are the distinct tokens expected in
+    a text of a length, and 2^H by Miller and Madow.
     """
     parts = []
     for label, runs in arms.items():
@@ -293,16 +293,15 @@ def vocabularies(arms: Arms, length: int) -> pd.DataFrame:
             record = run.record
             number = record.generations["generation"].to_numpy()
             sizes = {
-                "left": (np.array([vocabulary(run, length, n) for n in number]),
-                         human_vocabulary(run, length)),
-                "right": (effective_vocabulary(record.generations["miller_madow"].to_numpy()),
-                          effective_vocabulary(record.corpus["human_text"]["miller_madow"])),
+                SIZES[0]: (np.array([vocabulary(run, length, n) for n in number]),
+                           human_vocabulary(run, length)),
+                SIZES[1]: (effective_vocabulary(record.generations["miller_madow"].to_numpy()),
+                           effective_vocabulary(record.corpus["human_text"]["miller_madow"])),
             }  # fmt: skip
-            for panel, (tokens, human) in sizes.items():
-                part = pd.DataFrame({"generation": number, "tokens": tokens})
-                parts.append(part.assign(
-                    share=tokens / human, arm=label, seed=record.protocol.seed, panel=panel
-                ))  # fmt: skip
+            for measure, (tokens, human) in sizes.items():
+                part = pd.DataFrame({"generation": number, "of_human_text": tokens / human})
+                seed = record.protocol.seed
+                parts.append(part.assign(measure=measure, setting=label, seed=seed))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -310,12 +309,12 @@ def vocabulary_figure(arms: Arms, length: int) -> tuple[Figure, pd.DataFrame]:
     """Vocabulary by generation, as shares of human text's. Thin lines are seeds."""
     data = vocabularies(arms, length)
     figure, grid = figures.canvas(2, 3.2)
-    titles = {"left": f"Distinct in {length:,} tokens", "right": "Effective vocabulary"}
-    for axes, (panel, title) in zip(grid, titles.items(), strict=True):
-        ends = _by_generation(axes, data[data["panel"] == panel], arms, "share")
+    titles = (f"Distinct in {length:,} tokens", "Effective vocabulary")
+    for axes, measure, title in zip(grid, SIZES, titles, strict=True):
+        ends = _by_generation(axes, data[data["measure"] == measure], arms, "of_human_text")
         axes.set(ylabel="share of human text's", title=title)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
         figures.name_lines(
             axes, [(f"{n}\n{100 * end:.0f} %", end, colour) for n, end, colour in ends]
         )
-    return figure, data
+    return figure, ratios.drawn(data, "of_human_text", GROUPS)

@@ -63,8 +63,9 @@ def truth(types: int) -> float:
     return float(stats.entropy(zipf(types), base=2))
 
 
-def page() -> tuple[Figure, pd.DataFrame, dict[str, Number], str]:
-    """The figure and its data, a number for the prose by its name there, and the alt text."""
+def page() -> tuple[Figure, pd.DataFrame, pd.DataFrame, dict[str, Number], str]:
+    """The figure, its data and those of single samples, a number for the prose by its name there,
+    and the alt text."""
     types, lengths = 20_000, [500, 2000, 8000, 32_000, 128_000]
     found = trial(types, lengths, samples=8, seed=0)
     mean = found.groupby(["measure", "length"])["value"].mean()
@@ -80,7 +81,7 @@ def page() -> tuple[Figure, pd.DataFrame, dict[str, Number], str]:
         "mean over samples", origin=f"8 samples of a Zipf law with {types:,} types, seed 0",
         unit="bits", form=".2f",
     )  # fmt: skip
-    return *figure(found, types), {"ent-rise": number}, alt
+    return *figure(found, types), found, {"ent-rise": number}, alt
 
 
 def figure(data: pd.DataFrame, types: int) -> tuple[Figure, pd.DataFrame]:
@@ -111,4 +112,9 @@ def figure(data: pd.DataFrame, types: int) -> tuple[Figure, pd.DataFrame]:
         figures.name_lines(axes, ends)
     left.set(ylabel="estimate of the entropy (bits)", title="Entropy")
     right.set(ylabel="types ÷ tokens", title="Vocabulary")
-    return drawn, data
+    table = data.groupby(["measure", "length"], sort=False)["value"].agg(
+        mean="mean", least="min", most="max"
+    )
+    true = pd.DataFrame([{"measure": "entropy of the law", "mean": exact}])
+    whole = table.reset_index().astype({"length": "Int64"})
+    return drawn, pd.concat([whole, true], ignore_index=True)

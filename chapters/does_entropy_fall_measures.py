@@ -61,7 +61,7 @@ def glue_table(name: str) -> None:
 def movements(run: Run) -> pd.DataFrame:
     """How far each measure is from its value in generation 0, by generation.
 
-    Columns: `gauge`, `generation`, `value`, `ratio` to generation 0, and `distance` in standard
+    Columns: `measure`, `generation`, `value`, `ratio` to generation 0, and `distance` in standard
     errors of the difference, of that of logarithms for perplexities. The errors of the two
     generations are taken to be independent, for all measures alike. Those that are read off the
     same blocks in both have less noise than that, so their distances are understated. Measures
@@ -72,7 +72,7 @@ def movements(run: Run) -> pd.DataFrame:
         value, own = rows[name].to_numpy(), rows[f"{name}_se"].to_numpy()
         logarithmic = gauges.GAUGES[name].interval == gauges.LOG
         part = rows[["generation"]].assign(value=value)
-        part.insert(0, "gauge", name)
+        part.insert(0, "measure", name)
         with np.errstate(divide="ignore", invalid="ignore"):
             part["ratio"] = value / value[0]
             change = np.log(value / value[0]) if logarithmic else value - value[0]
@@ -92,7 +92,7 @@ def first_move(moved: pd.DataFrame) -> pd.Series:
         first = near.max() + 1
         return float(first) if first <= rows["generation"].max() else math.nan
 
-    return moved.groupby("gauge", sort=False)[["generation", "distance"]].apply(of)
+    return moved.groupby("measure", sort=False)[["generation", "distance"]].apply(of)
 
 
 def first_moves(runs: Sequence[Run]) -> pd.DataFrame:
@@ -153,20 +153,30 @@ def gauges_figure(arms: figures.Arms) -> tuple[Figure, pd.DataFrame]:
     arms = {label: runs for label, runs in arms.items() if runs}
     firsts = {label: first_moves(runs) for label, runs in arms.items()}
     tables = {
-        label: [movements(run).assign(arm=label, seed=run.record.protocol.seed) for run in runs]
-        for label, runs in arms.items()
+        label: [_table(run).assign(setting=label) for run in runs] for label, runs in arms.items()
     }
     late = sum(found.fillna(len(found)).mean(axis=1) for found in firsts.values())
     order = sorted(LABELS, key=lambda name: late[name])
     figure, grid = figures.canvas(len(arms), 4.7, sharey=True, squeeze=False)
     for axes, label in zip(grid[0], arms, strict=True):
-        shown = tables[label][0].pivot(index="gauge", columns="generation", values="distance")
+        shown = tables[label][0].pivot(
+            index="measure", columns="generation", values="standard_errors"
+        )
         moved = [_each(firsts[label].loc[name]) for name in order]
         _strip(axes, shown.loc[order].drop(columns=0), moved)
         seed = arms[label][0].record.protocol.seed
         axes.set(title=label, ylabel=f"standard errors, seed {seed}")
     grid[0, 0].set_yticks(range(len(order)), [LABELS[name] for name in order])
-    return figure, pd.concat([table for one in tables.values() for table in one], ignore_index=True)
+    names = ["setting", "measure", "generation", "seed", "standard_errors", "moved_in"]
+    data = pd.concat([table for one in tables.values() for table in one], ignore_index=True)
+    return figure, data[names]
+
+
+def _table(run: Run) -> pd.DataFrame:
+    moved = movements(run)
+    firsts = moved["measure"].map(first_move(moved)).astype("Int64")
+    named = moved.rename(columns={"distance": "standard_errors"})
+    return named.assign(seed=run.record.protocol.seed, moved_in=firsts)
 
 
 def _each(firsts: pd.Series) -> str:

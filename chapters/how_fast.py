@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+from IPython.display import HTML, Markdown
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -15,9 +15,11 @@ from collapse.bench.measured import OURS, RIVALS, in_words, ratios
 from collapse.book import figures, numbers
 from collapse.book.numbers import Number
 from collapse.experiment.protocol import Protocol
+from collapse.sweeps import plan
 
 ASKED = {"five beams": 4.0, "sampling": 1.5, "training": 1.3}  # times the rival, set beforehand
 NOT_YET = "not run yet"
+OTHERS = "#8A8A8A"  # a grey that is seen in the light and, turned around, in the dark
 GROWING = {
     "tokens": "training tokens of a run",
     "generations": "generations of a run",
@@ -116,6 +118,20 @@ def origin(found: Found) -> str:
         f"{found['model']}, {found['precision']}, blocks of {found['block_length']} tokens, on "
         f"{found['device']}; {found['rounds']} rounds, {found['date'][:10]}, commit "
         f"{(found['commit'] or 'unknown')[:8]}"
+    )
+
+
+def older(found: Found | None) -> Markdown | None:
+    """A remark where the small model that was measured is not the one that the book has now."""
+    shape = plan.shape_of("tiny")
+    if not found or found["kind"] != "cpu" or not shape:
+        return None
+    now = plan.weight_bytes(shape) / plan.FLOAT  # biases, less than a hundredth, left out
+    if abs(found["parameters"] / now - 1) < 0.02:
+        return None
+    return Markdown(
+        "**These measurements are of an earlier small model of this book,** "
+        f"{found['model']}; today's has {now / 1e6:.1f} M. `make bench` measures today's."
     )
 
 
@@ -253,7 +269,7 @@ def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
     """Each side's share of the floor, every round a dot, medians as bars with tokens a second.
 
     Returns:
-        the figure and its data: one row a contest, side and round.
+        the figure and its data: one row a contest, side and round, or the median of the rounds.
     """
     figure, axes = figures.canvas(1, 4.4)
     row, data, names = 0.0, [], {}
@@ -264,14 +280,16 @@ def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
             row += 1
             names[row] = side.partition(", batches")[0].partition(":")[0]
             middle = statistics.median(rates)
-            colour = figures.COLOURS[0] if side == OURS else "#BBBBBB"
+            colour = figures.COLOURS[0] if side == OURS else OTHERS
             axes.barh(row, 100 * middle / limit, 0.62, color=colour)
             shown = [100 * rate / limit for rate in rates]
             axes.plot(shown, [row] * len(rates), "o", mfc="white", mec=figures.INK, ms=4)
             axes.annotate(f"{middle:,.0f}", (max(shown), row), xytext=(6, 0), va="center",
                           textcoords="offset points", color=figures.INK)  # fmt: skip
-            measured = {"round": range(len(rates)), "tokens_per_second": rates, "floor": limit}
-            data.append(pd.DataFrame({"contest": contest, "side": side, **measured}))
+            rows = pd.DataFrame({"round": [*range(len(rates)), None],
+                                 "tokens_per_second": [*rates, middle]})  # fmt: skip
+            rows = rows.astype({"round": "Int64"}).assign(contest=contest, contestant=side)
+            data.append(rows.assign(share_of_floor=rows["tokens_per_second"] / limit))
         row += 1.5
     axes.axvline(100, color=figures.COLOURS[1], ls="--")
     axes.annotate(
@@ -281,4 +299,5 @@ def contests(found: Found) -> tuple[Figure, pd.DataFrame]:
     axes.set_yticks(list(names), list(names.values()))
     axes.set(xlim=(0, 104), ylim=(row - 0.8, -0.7), xlabel="share of what the machine allows (%)")
     axes.grid(axis="y", visible=False)
-    return figure, pd.concat(data, ignore_index=True)
+    names = ["contest", "contestant", "round", "tokens_per_second", "share_of_floor"]
+    return figure, pd.concat(data, ignore_index=True)[names]

@@ -21,6 +21,7 @@ from collapse.measure.verdicts import Claim
 
 Ways = Mapping[str, list[Run]]  # way of writing -> runs that differ by seed alone
 Cell = tuple[float, float]  # temperature, top-p
+HUMAN_TEXT, REDRAWN = "human text", "drawn anew,\nby the law"  # lines beside ways of writing
 HOTTEST = 3.0  # of the temperatures at which a border is looked for
 MEASURES = {
     "perplexity": "test_perplexity",
@@ -37,7 +38,7 @@ def perplexity_figure(models: Mapping[str, Ways]) -> tuple[Figure, pd.DataFrame]
     figure, panels = figures.canvas(len(models), height=3.5, squeeze=False)
     parts = []
     for axes, (model, ways) in zip(panels[0], models.items(), strict=True):
-        parts.append(_chains(axes, ways, "ratio").assign(model=model))
+        parts.append(_chains(axes, ways, "ratio", model))
         axes.set_yscale("log")
         figures.plain_numbers(axes.yaxis)
         _finish(axes, model, ways, "ratio", lambda end: f"×{end:.2f}")
@@ -56,18 +57,19 @@ def rare_figure(models: Mapping[str, Ways], whole: str) -> tuple[Figure, pd.Data
     figure, panels = figures.canvas(len(models), height=3.5, squeeze=False)
     parts = []
     for axes, (model, ways) in zip(panels[0], models.items(), strict=True):
-        rows = _chains(axes, ways, "tail_coverage").assign(model=model)
-        lines = [("human text", human_coverage(ways), (0, (5, 2)), figures.PAPER)]
+        rows = _chains(axes, ways, "tail_coverage", model)
+        lines = [(HUMAN_TEXT, human_coverage(ways), (0, (5, 2)), figures.PAPER)]
         if ways.get(whole):
             left = resampled(ways[whole])
-            lines.append(("drawn anew,\nby the law", left, ":", figures.INK))
-            rows = rows.assign(law=rows["generation"].map(dict(enumerate(left))))
+            lines.append((REDRAWN, left, ":", figures.INK))
         parts.append(rows)
         ends = []
         for name, values, dash, colour in lines:
             values = np.broadcast_to(values, rows["generation"].max() + 1)
             axes.plot(range(len(values)), values, ls=dash, lw=1.5, color=colour)
             ends.append((name, float(values[-1]), colour))
+            line = {"generation": range(len(values)), "tail_coverage": values}
+            parts.append(pd.DataFrame({"model": model, "setting": name, **line}))
         axes.set_ylim(0, 1.02 * max(rows["tail_coverage"].max(), *(end for _, end, _ in ends)))
         axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
         _finish(axes, model, ways, "tail_coverage", lambda end: "", ends)
@@ -75,14 +77,15 @@ def rare_figure(models: Mapping[str, Ways], whole: str) -> tuple[Figure, pd.Data
     return figure, pd.concat(parts, ignore_index=True)
 
 
-def _chains(axes: Axes, ways: Ways, column: str) -> pd.DataFrame:
+def _chains(axes: Axes, ways: Ways, column: str, model: str) -> pd.DataFrame:
+    """Draw a column by generation; the data, with the ways of writing as `setting`."""
     parts = []
     for way, runs in ways.items():
         if runs:
-            rows = ratios.table(runs).assign(way=way)
+            rows = ratios.table(runs).assign(model=model, setting=way)
             place = (list(figures.WRITING).index(way), 1)
             figures.seeds_and_mean(axes, rows, column, place, way, colour=figures.WRITING[way])
-            parts.append(rows)
+            parts.append(ratios.drawn(rows, column, ["model", "setting", "generation"]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
@@ -94,7 +97,7 @@ def _finish(axes, model, ways, column, told, more=()) -> None:  # type: ignore[n
             end = figures.mean_over_seeds(ratios.table(runs), column).iloc[-1]
             value = told(end)
             ends.append((f"{way}\n{value}" if value else way, end, figures.WRITING[way]))
-    axes.set_title(model)
+    axes.set_title(model[:1].upper() + model[1:])
     axes.set_xlabel("generation")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figures.name_lines(axes, ends)
@@ -123,9 +126,10 @@ def resampled(runs: Sequence[Run]) -> np.ndarray:
 def kept_and_left(data: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Of the data of `rare_figure`, the last generation: by model and way the share that is still
     written, the mean over seeds; and by model what the law leaves."""
-    last = data[data["generation"] == data["generation"].max()]
-    kept = last.groupby(["model", "way"], sort=False)["tail_coverage"].mean()
-    return kept, last.groupby("model", sort=False)["law"].mean().dropna()
+    last = data[(data["generation"] == data["generation"].max()) & data["seed"].isna()]
+    shares = last.set_index(["model", "setting"])["tail_coverage"]
+    others = shares.index.isin([HUMAN_TEXT, REDRAWN], level="setting")
+    return shares[~others], shares[shares.index.isin([REDRAWN], level="setting")].droplevel(1)
 
 
 def entropy_figure(ways: Ways) -> tuple[Figure, pd.DataFrame]:
@@ -139,7 +143,7 @@ def entropy_figure(ways: Ways) -> tuple[Figure, pd.DataFrame]:
                 ratio = ratios.ratio(runs, column)
                 figures.seeds_and_interval(axes, row, ratio, figures.WRITING[way], "D")
                 data += [
-                    {"column": column, "way": way, "seed": seed, "ratio": value}
+                    {"measure": column, "setting": way, "seed": seed, "ratio": value}
                     for seed, value in ratio.by_seed.items()
                 ]
         axes.axvline(1, color=figures.INK, lw=1)
@@ -147,7 +151,7 @@ def entropy_figure(ways: Ways) -> tuple[Figure, pd.DataFrame]:
         axes.set_xlabel("last generation ÷ generation 0")
     panels[0].set_yticks(range(len(ways)), list(ways))
     panels[0].set_ylim(len(ways) - 0.5, -0.5)
-    return figure, pd.DataFrame(data)
+    return figure, ratios.drawn(pd.DataFrame(data), "ratio", ["measure", "setting"])
 
 
 # -- the grid --------------------------------------------------------------------------------
@@ -223,10 +227,15 @@ def grid_figure(found: pd.DataFrame, border: Mapping[float, float]) -> tuple[Fig
             y = np.interp(list(inside.values()), table.index, range(table.shape[0]))
             axes.plot(x, y, color=figures.INK, lw=2, ls="--")
     left.set_ylabel("temperature")
-    return figure, found.merge(
-        pd.Series(border, name="law_border_temperature").rename_axis("top_p").reset_index(),
-        on="top_p", how="left",
-    )  # fmt: skip
+    parts = [
+        ratios.drawn(
+            found.assign(measure=MEASURES[name], ratio=found[name]), "ratio",
+            ["measure", "temperature", "top_p"],
+        )
+        for name in ("perplexity", "entropy")
+    ]  # fmt: skip
+    line = {"temperature": list(border.values()), "top_p": list(border), "law": 1.0}
+    return figure, pd.concat([*parts, pd.DataFrame({"measure": MEASURES["entropy"], **line})])
 
 
 def claims(ways: Ways, hot: list[Run], hottest: float) -> list[Claim]:

@@ -1,10 +1,6 @@
-"""The figures of dose, response and recovery, and the numbers in the text between them.
-
-Both come from `how_much_human_text`; the numbers are by the name that the text has for them.
-"""
+"""The figures of dose, response and recovery, which `how_much_human_text` computes."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,8 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 import how_much_human_text as dose
-from collapse.book import figures, numbers
-from collapse.book.numbers import Number
+from collapse.book import figures, ratios
 from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure.per_seed import PerSeed
@@ -52,7 +47,16 @@ def map_figure(doses: dose.Doses) -> tuple[Figure, pd.DataFrame]:
     axes.grid(False)
     for side in axes.spines.values():
         side.set_visible(False)
-    return made, found
+    return made, _drawn(found[(found["share"] > 0) & (found["generation"] > 0)], "test_perplexity")
+
+
+def _drawn(found: pd.DataFrame, column: str, measure: list[str] | None = None) -> pd.DataFrame:
+    """Cells of `dose.grid` as figures draw them: seeds, and means with intervals over them."""
+    rows = found.assign(
+        retained=(1 - found["share"]).round(9), ratio_to_human=found[f"{column}_change"],
+        measure=column,
+    )  # fmt: skip
+    return ratios.drawn(rows, "ratio_to_human", [*(measure or []), "retained", "generation"])
 
 
 def _cell(axes: Axes, place: tuple[int, int], cell: PerSeed, worst: float) -> None:
@@ -105,7 +109,8 @@ def diversity_figure(doses: dose.Doses, shares: list[float]) -> tuple[Figure, pd
         figures.plain_numbers(axes.yaxis)
         figures.name_lines(axes, ends[column])
         axes.set_ylabel("÷ with human text alone")
-    return made, found[["share", "seed", "generation", *(f"{name}_change" for name in _DIVERSITY)]]
+    shown = found[found["share"].isin(shares)]
+    return made, pd.concat([_drawn(shown, name, ["measure"]) for name in _DIVERSITY])
 
 
 def equivalence_figure(doses: dose.Doses, end: int) -> tuple[Figure, pd.DataFrame]:
@@ -140,7 +145,20 @@ def equivalence_figure(doses: dose.Doses, end: int) -> tuple[Figure, pd.DataFram
     axes.set_ylim(max(len(shares), 1) - 0.4, -0.6)
     axes.set(xlabel="perplexity against human text alone (%)", ylabel="human share of the text")
     axes.text(0, 1.01, "less than 2 %", ha="center", transform=axes.get_xaxis_transform())
-    return made, tested
+    return made, _tests(found, tested, end)
+
+
+def _tests(found: pd.DataFrame, tested: pd.DataFrame, end: int) -> pd.DataFrame:
+    """What is drawn of the tests: means in the first and the last generation, seeds in the last."""
+    columns = ["retained", "generation", "seed", "ratio_to_human", "low", "high", "verdict"]
+    of_all = tested[tested["generation"].isin([1, end])]
+    ends = {name: 1 + of_all[name] / 100 for name in ("low", "high")}
+    means = of_all.assign(ratio_to_human=1 + of_all["change"] / 100, **ends)
+    last = found[(found["generation"] == end) & (found["share"] > 0)]
+    seeds = last.assign(ratio_to_human=last["test_perplexity_change"])
+    rows = pd.concat([means, seeds.astype({"seed": "Int64"})], ignore_index=True)
+    rows["retained"] = (1 - rows["share"]).round(9)
+    return rows.reindex(columns=columns).sort_values(["retained", "generation", "seed"])
 
 
 def pace_figure(arms: dict[float, list[Run]]) -> tuple[Figure, pd.DataFrame]:
@@ -150,8 +168,9 @@ def pace_figure(arms: dict[float, list[Run]]) -> tuple[Figure, pd.DataFrame]:
     for index, (share, runs) in enumerate(arms.items()):
         rows = dose.increments(runs)
         if len(rows):
-            rows = rows.assign(share=share, ratio=np.exp(rows["nats"].astype(float)))
-            parts.append(rows)
+            ratio = np.exp(rows["nats"].astype(float))
+            rows = rows.assign(retained=round(1 - share, 9), ratio=ratio, ratio_to_previous=ratio)
+            parts.append(ratios.drawn(rows, "ratio_to_previous", ["retained", "generation"]))
             colour = figures.human_share(1 - share)
             place = (index, len(arms))
             figures.seeds_and_mean(axes, rows, "ratio", place, "", colour=colour)
@@ -179,7 +198,8 @@ def recovery_figure(mended: dose.Mended, rounds: int) -> tuple[Figure, pd.DataFr
         colour = ("#3F7CC4", "#2560A6", "#0B3C8C")[max(index - len(amounts), -3)]
         place = (index, len(amounts))
         figures.seeds_and_mean(axes, data, "perplexity", place, "", by="epoch", colour=colour)
-        parts.append(data.assign(rounds=rounds, blocks=blocks))
+        named = data.assign(human_blocks=blocks, valid_perplexity=data["perplexity"])
+        parts.append(ratios.drawn(named, "valid_perplexity", ["human_blocks", "epoch"]))
         back = 100 * dose.regained(runs).mean
         told = f"{blocks:,} blocks" + ("" if math.isnan(back) else f":\n{back:.0f} % taken back")
         end = figures.mean_over_seeds(data, "perplexity", "epoch").iloc[-1]
@@ -193,6 +213,7 @@ def recovery_figure(mended: dose.Mended, rounds: int) -> tuple[Figure, pd.DataFr
     if originals:
         figures.plain_numbers(axes.yaxis)
         ends.append(("generation 0", float(np.mean(originals)), figures.INK))
+        parts.append(pd.DataFrame([{"valid_perplexity": np.mean(originals)}]))
     figures.name_lines(axes, ends)
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -212,7 +233,8 @@ def scar_figure(mended: dose.Mended, rounds: int) -> tuple[Figure, pd.DataFrame]
     axes.set_yticks(range(len(amounts)), [f"{blocks:,} blocks" for blocks in amounts])
     axes.set_ylim(max(len(amounts), 1) - 0.4, -0.6)
     axes.set(xlabel="perplexity ÷ that without a collapse", ylabel="human text after it")
-    return made, pd.DataFrame(rows, columns=["blocks", "seed", "perplexity_ratio"])
+    data = pd.DataFrame(rows, columns=["human_blocks", "seed", "ratio_to_uncollapsed"])
+    return made, ratios.drawn(data, "ratio_to_uncollapsed", ["human_blocks"])
 
 
 def weight_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
@@ -228,15 +250,14 @@ def weight_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
         colour = figures.COLOURS[index]
         axes.plot(weights, values, color=colour, ls=figures.LINES[index], lw=2)
         ends.append((label, 1.0 + 0.06 * (1 - 2 * index), colour))
-        law = label.replace("\n", " ")
-        parts.append(pd.DataFrame({"law": law, "human": weights, "value": values}))
+        parts.append(pd.DataFrame({"setting": label, "human_weight": weights, "law": values}))
     random = np.random.default_rng(seed)
     for weight in (0.2, 0.4, 0.618, 0.8, 1.0):
         found = 4 * drift.weigh(weight, 4, 40, chains, random) ** 2
         mean, reach = found.mean(), 1.96 * found.std(ddof=1) / math.sqrt(chains)
         axes.errorbar(weight, mean, reach, marker="o", color=figures.COLOURS[0], capsize=3)
-        point = {"law": "simulated", "human": [weight], "value": mean, "error": reach / 1.96}
-        parts.append(pd.DataFrame(point))
+        point = {"setting": next(iter(laws)), "human_weight": weight, "measured": mean}
+        parts.append(pd.DataFrame([point | {"low": mean - reach, "high": mean + reach}]))
     for place, label in ((0.5, "½"), (drift.GOLDEN, "0.618")):
         axes.axvline(place, color=figures.BAND, lw=1.4, ls=(0, (4, 2)), zorder=0)
         axes.text(place, 1.01, label, ha="right" if place == 0.5 else "left",
@@ -245,123 +266,3 @@ def weight_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
              ylabel="variance of the mean,\ntimes that of the human half alone")  # fmt: skip
     figures.name_lines(axes, ends)
     return made, pd.concat(parts, ignore_index=True)
-
-
-# -- numbers in the text ---------------------------------------------------------------------
-
-
-def told(
-    doses: dose.Doses, mended: dose.Mended, rounds: int, end: int
-) -> dict[str, Number | PerSeed | str]:
-    """All that the text says of the runs, by name."""
-    tested, amounts = dose.equivalence(dose.grid(doses)), sorted({n for _, n in mended})
-    tests = [run for runs in doses.values() for run in runs]
-    return (
-        dose_numbers(doses, end)
-        | equivalence_numbers(tested, end, tests)
-        | recovery_numbers(mended, rounds, amounts)
-    )
-
-
-def in_per_cent(share: PerSeed) -> Number:
-    """A share with its interval, in per cent."""
-    return numbers.of(share, unit="%", times=100, digits=0)
-
-
-def _set(value: float, what: str, unit: str = "") -> Number:
-    """A number that was chosen, not measured."""
-    form = ".6g" if unit else ",.0f"
-    return numbers.one(
-        value, what, "a setting", origin="parameters of the page", unit=unit, form=form
-    )
-
-
-def dose_numbers(doses: dose.Doses, end: int) -> dict[str, Number | PerSeed | str]:
-    """How much worse, by share, and whether it still grows; the middle share is called half."""
-    found, middle = dose.grid(doses), dose.middle(doses)
-    tenth = max(share for share in doses if share < 1)
-    told: dict[str, Number | PerSeed | str] = {"dose-end": _set(end, "the last generation")}
-    for name, share in (("all", 1.0), ("tenth", tenth), ("half", middle)):
-        steps = {"later": min(2, end), "step": end - 1}
-        told |= {
-            f"dose-{name}-human": _set(100 * round(1 - share, 9), "human share of the text", "%"),
-            f"dose-{name}-worse": dose.worse(dose.change(found, share, end, "test_perplexity")),
-            f"dose-{name}-first": dose.worse(dose.change(found, share, 1, "test_perplexity")),
-        }
-        for key, before in steps.items():
-            since = dose.since(found, share, before, end)
-            told[f"dose-{name}-{key}"] = numbers.of(since, before="×")
-        for column, short in (("distinct_tokens", "distinct"), ("tail_coverage", "tail")):
-            told[f"dose-{name}-{short}"] = in_per_cent(dose.change(found, share, end, column))
-    return told
-
-
-def equivalence_numbers(
-    tested: pd.DataFrame, end: int, runs: Sequence[Run]
-) -> dict[str, Number | PerSeed | str]:
-    """Up to which synthetic share a change is ruled out, and from which one it is certain."""
-    found: dict[str, Number | PerSeed | str] = {
-        "eq-margin": numbers.share(
-            dose.MARGIN, "change of perplexity that counts as none", "a choice",
-            origin="this book's margin",
-        )
-    }  # fmt: skip
-    for name, generation in (("first", 1), ("last", end)):
-        shares = dose.certain_up_to(tested, generation), dose.certain_from(tested, generation)
-        for word, share in zip(("within", "above"), shares, strict=True):
-            which = "largest" if word == "within" else "least"
-            found[f"eq-{name}-{word}"] = (
-                "no share"
-                if math.isnan(share)
-                else numbers.one(
-                    100 * share,
-                    f"{which} synthetic share whose change is {word} the margin, "
-                    f"generation {generation}",
-                    "two one-sided tests at 5 %, share by share",
-                    runs=runs,
-                    unit="%",
-                    form=".6g",
-                )
-            )
-    return found
-
-
-def weight_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
-    """Where simulated chains settle; `data` as `weight_figure` gives it."""
-    simulated = data[data["law"] == "simulated"].set_index("human")
-    what = "variance of a mean, times that of the human half alone, human weight"
-    found = {
-        "mix-law": numbers.one(
-            drift.weighed_variance(drift.GOLDEN), f"{what} {drift.GOLDEN:.3f}", "a closed form",
-            origin="the law of a weighed mean in a chain", form=".2f",
-        )
-    }  # fmt: skip
-    for name, weight in (("mix-golden", 0.618), ("mix-one", 1.0)):
-        value, half = simulated["value"][weight], 1.96 * simulated["error"][weight]
-        found[name] = numbers.one(
-            value, f"{what} {weight:g}", "mean over simulated chains", origin=origin, form=".2f",
-            low=value - half, high=value + half, interval="95 %, normal, over simulated chains",
-        )  # fmt: skip
-    return found
-
-
-def recovery_numbers(
-    mended: dose.Mended, rounds: int, amounts: list[int]
-) -> dict[str, Number | PerSeed | str]:
-    """What is regained after the most rounds of collapse, with the least and the most text."""
-    runs = [run for runs in mended.values() for run in runs]
-    first = runs[0].record.corpus["blocks"]["train"] if runs else math.nan
-    told: dict[str, Number | PerSeed | str] = {
-        "mend-rounds": _set(rounds, "rounds with nothing human before the recovery"),
-        "mend-large": _set(amounts[-1], "human blocks of the largest recovery"),
-        "mend-small": _set(amounts[0], "human blocks of the smallest recovery"),
-        "mend-first": numbers.one(
-            first, "human blocks that generation 0 learnt from", "a setting", runs=runs[:1]
-        ),
-    }
-    for name, blocks in (("large", amounts[-1]), ("small", amounts[0])):
-        told[f"mend-{name}-back"] = in_per_cent(dose.regained(mended[rounds, blocks]))
-        told[f"mend-{name}-scar"] = dose.worse(
-            dose.beside(mended[rounds, blocks], mended[0, blocks])
-        )
-    return told

@@ -5,6 +5,7 @@
 
 import json
 import math
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML
@@ -17,8 +18,9 @@ _PAGE = """<div class="share" id="{id}" hidden>
 <form onsubmit="return false" style="margin:1rem 0 0">
 <label for="{id}-range"><strong>How much of the text is human?</strong></label>
 <output for="{id}-range" style="font-variant-numeric:tabular-nums"></output>
-<input id="{id}-range" type="range" min="0" step="1"
- style="display:block;width:min(26rem,100%);min-height:2rem">
+<div style="width:min(26rem,100%)"><input id="{id}-range" type="range" min="0" step="1"
+ style="display:block;width:100%;min-height:2rem"><div class="ticks"
+ aria-hidden="true">{ticks}</div></div>
 </form>
 <svg viewBox="0 0 340 210" role="img" aria-label="Perplexity by generation"
  style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
@@ -29,7 +31,7 @@ _PAGE = """<div class="share" id="{id}" hidden>
 </div>"""
 
 
-def data_of(found: pd.DataFrame) -> dict[str, object]:
+def data_of(found: pd.DataFrame) -> dict[str, Any]:
     """For each human share, from none up: its seeds, their mean, and what is said of the end.
 
     Args:
@@ -64,5 +66,7 @@ def _rounded(values: pd.Series) -> list[float]:
 
 def show(found: pd.DataFrame, id: str) -> HTML:
     """The slider as HTML, its data in it."""
-    data = json.dumps(data_of(found), ensure_ascii=True, separators=(",", ":"))
-    return HTML(_PAGE.format(id=id, data=data.replace("<", "\\u003c")))
+    shown = data_of(found)
+    ticks = "".join(f"<span>{one['human']}</span>" for one in shown["shares"])
+    data = json.dumps(shown, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+    return HTML(_PAGE.format(id=id, data=data, ticks=ticks))

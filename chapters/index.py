@@ -88,7 +88,7 @@ def axis_figure(found: list[Setting]) -> tuple[Figure, pd.DataFrame]:
     Squares are SmolLM2's means.
 
     Returns:
-        the figure and its data: one row a setting, model and seed.
+        the figure and its data: one row a setting, model and seed, or their mean.
     """
     figure, axes = figures.canvas(height=5.2)
     places, labels, heads, data = [], [], [], []
@@ -126,7 +126,7 @@ def axis_figure(found: list[Setting]) -> tuple[Figure, pd.DataFrame]:
     axes.axvline(1, color=figures.INK, lw=1)
     axes.grid(False, axis="y")
     axes.set_xlabel("perplexity on human text,\nlast generation ÷ generation 0")
-    return figure, pd.DataFrame(data)
+    return figure, ratios.drawn(pd.DataFrame(data), "ratio", ["group", "setting", "model"])
 
 
 def numbers(told: list[tuple[PerSeed, str, str]]) -> HTML:

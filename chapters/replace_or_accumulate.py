@@ -26,8 +26,8 @@ def kept_figure(arms: dict[str, list[Run]], rest: str) -> tuple[Figure, pd.DataF
     for index, (label, runs) in enumerate(arms.items()):
         if not runs:
             continue
-        rows = ratios.table(runs).assign(arm=label)
-        data.append(rows)
+        rows = ratios.table(runs).assign(setting=label)
+        data.append(ratios.drawn(rows, "ratio", ["setting", "generation"]))
         colour = figures.human_share(
             float(rows.groupby("generation")["human_share"].mean().iloc[-1])
         )

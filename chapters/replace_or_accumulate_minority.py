@@ -88,7 +88,7 @@ def whole(tokenizer: Any, words: Sequence[str]) -> dict[str, int]:
 def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
     """What each generation's text says of women and of men, and how well it reads of women.
 
-    Columns: `arm`, `seed`, `generation`; `women`, `men`: tokens that tell, of `tokens` in all;
+    Columns: `setting`, `seed`, `generation`; `women`, `men`: tokens that tell, of `tokens` in all;
     `loss_women`, `loss_others`: nats a token on human blocks of each kind.
     """
     parts = []
@@ -96,8 +96,8 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
         for run in runs:
             counts, nll = run.record.text_counts, run.record.arrays["test_nll"]
             women = counts[:, seen.women].sum(1)
-            part = pd.DataFrame({"arm": arm, "seed": run.record.protocol.seed, "women": women})
-            part.insert(2, "generation", np.arange(len(counts)))
+            part = pd.DataFrame({"setting": arm, "seed": run.record.protocol.seed, "women": women})
+            part.insert(1, "generation", np.arange(len(counts)))
             parts.append(
                 part.assign(
                     men=counts[:, seen.men].sum(1),
@@ -106,7 +106,7 @@ def table(arms: dict[str, list[Run]], seen: Lens) -> pd.DataFrame:
                     loss_others=_mean(nll, seen.others),
                 )
             )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["arm"])
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["setting"])
 
 
 def _mean(nll: np.ndarray, picked: np.ndarray) -> Any:
@@ -145,7 +145,7 @@ def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame
     made, axes = figures.canvas(height=0.6 + 0.036 * strip * max(len(shown), 2))
     last = int(data["generation"].max()) if len(data) else 1
     wide = -(-int(data["women"].max()) // _ROWS) if len(data) else 1
-    for place, (arm, rows) in enumerate(data.groupby("arm", sort=False)):
+    for place, (arm, rows) in enumerate(data.groupby("setting", sort=False)):
         ground = -strip * (place + 1) + _COUNT
         axes.text(-0.46, ground + _ROWS + 0.8, str(arm), weight="bold", va="bottom")
         for number, cell in rows.groupby("generation"):
@@ -158,7 +158,7 @@ def figure(arms: dict[str, list[Run]], seen: Lens) -> tuple[Figure, pd.DataFrame
     axes.set_xticks(range(last + 1))
     axes.set_yticks([])
     axes.grid(False)
-    return made, data
+    return made, data.reindex(columns=["setting", "generation", "seed", "women"])
 
 
 def _dots(axes: Axes, place: tuple[float, float], counts: list[int], wide: int) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy import stats
 
-from collapse.book import figures, numbers
+from collapse.book import columns, figures, numbers
 from collapse.book.numbers import Number
 from collapse.laws import regression
 from collapse.laws.regression import REGIMES, Task
@@ -42,7 +43,8 @@ def linear(
     Args:
         problems: label -> task and regime.
 
-    Columns: `regime`, `generation`, `law`, `measured` and its standard `error` over chains.
+    Columns: `setting`, `generation`, `law`, `measured`, its `standard_error` over chains, and
+    `low` and `high`, as `_simulated` has them.
     """
     parts = []
     for label, (problem, regime) in problems.items():
@@ -51,22 +53,28 @@ def linear(
         parts.append(
             pd.DataFrame(
                 {
-                    "regime": label,
+                    "setting": label,
                     "generation": np.arange(generations + 1),
                     "law": regression.risk(problem, regime, generations) / problem.unit,
-                    "measured": found.mean(0),
-                    "error": found.std(0, ddof=1) / math.sqrt(chains),
+                    **_simulated(found),
                 }
             )
         )
     return pd.concat(parts, ignore_index=True)
 
 
+def _simulated(found: np.ndarray) -> dict[str, Any]:
+    """The mean over chains, its standard error, and its 95 % interval, by the normal law."""
+    mean, error = found.mean(0), found.std(0, ddof=1) / math.sqrt(len(found))
+    ends = {"low": mean - 1.96 * error, "high": mean + 1.96 * error}
+    return {"measured": mean, "standard_error": error, **ends}
+
+
 def scan(chains: int, seed: int) -> pd.DataFrame:
     """Risk by the number of rows for several constant shares of synthetic labels.
 
-    Columns: `share`, `rows`, `law`, `measured`, `error`; in units of the risk of the model that
-    made the labels, which was fitted to the 100 human rows of `FEW`.
+    Columns: `synthetic_share`, `rows`, `law`, and those of `_simulated`; in units of the risk of
+    the model that made the labels, which was fitted to the 100 human rows of `FEW`.
     """
     parts = []
     unit = float(regression.floor(0.0, FEW.rows, FEW))
@@ -75,9 +83,9 @@ def scan(chains: int, seed: int) -> pd.DataFrame:
             random = np.random.default_rng([seed, rows])  # all shares see the same data
             found = regression.simulate_floor(share, rows, FEW, chains, random) / unit
             law = float(regression.floor(share, rows, FEW)) / unit
-            error = found.std(ddof=1) / math.sqrt(chains)
-            parts.append((share, rows, law, found.mean(), error))
-    return pd.DataFrame(parts, columns=["share", "rows", "law", "measured", "error"])
+            named = {"synthetic_share": share, "rows": rows, "law": law}
+            parts.append(named | _simulated(found))
+    return pd.DataFrame(parts)
 
 
 def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
@@ -88,14 +96,14 @@ def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.
     shrunk["all kept, total penalty fixed"] = (STILL, "accumulate")
     parts = {
         panel: linear(problems, generations, chains, seed)
-        for panel, problems in (("left", plain), ("right", shrunk))
+        for panel, problems in (("first", plain), ("second", shrunk))
     }
     panels[0].axhline(math.pi**2 / 6, color=figures.PAPER, lw=1.2, ls=":")
-    _by_regime(panels[0], parts["left"], "Least squares", {"π²/6": math.pi**2 / 6})
-    _by_regime(panels[1], parts["right"], "Ridge", {})
+    _by_regime(panels[0], parts["first"], "Least squares", {"π²/6": math.pi**2 / 6})
+    _by_regime(panels[1], parts["second"], "Ridge", {})
     panels[0].set_ylabel("risk ÷ that of one fit to human labels")
     panels[1].set_ylabel("in the same unit")
-    return made, figures.panels(**parts)
+    return made, columns.panels(**parts)
 
 
 def linear_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
@@ -105,12 +113,12 @@ def linear_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
         origin: what was simulated, in words.
     """
     rounds = data["generation"].max()
-    ends = data[data["generation"] == rounds].set_index(["panel", "regime"])
+    ends = data[data["generation"] == rounds].set_index(["panel", "setting"])
     names = {
-        "reg-rep": ("left", "replaced"), "reg-acc": ("left", "all kept"),
-        "reg-sub": ("left", "all kept, as many drawn"), "ridge-rep": ("right", "replaced"),
-        "ridge-acc": ("right", "all kept"),
-        "ridge-still": ("right", "all kept, total penalty fixed"),
+        "reg-rep": ("first", "replaced"), "reg-acc": ("first", "all kept"),
+        "reg-sub": ("first", "all kept, as many drawn"), "ridge-rep": ("second", "replaced"),
+        "ridge-acc": ("second", "all kept"),
+        "ridge-still": ("second", "all kept, total penalty fixed"),
     }  # fmt: skip
     found = {
         "ridge-zero": numbers.one(
@@ -119,14 +127,13 @@ def linear_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
         )
     }  # fmt: skip
     for name, (panel, regime) in names.items():
-        fit, row = {"left": "least squares", "right": "ridge"}[panel], ends.loc[panel, regime]
-        form = ".2f" if panel == "left" else ".1f" if name == "ridge-still" else ".0f"
-        half = 1.96 * row["error"]
+        fit, row = {"first": "least squares", "second": "ridge"}[panel], ends.loc[panel, regime]
+        form = ".2f" if panel == "first" else ".1f" if name == "ridge-still" else ".0f"
         found[name] = numbers.one(
             row["measured"],
             f"risk of {fit} after {rounds} rounds, labels {regime}; least squares' first is 1",
             "mean over simulated chains", origin=origin, form=form,
-            low=row["measured"] - half, high=row["measured"] + half,
+            low=row["low"], high=row["high"],
             interval="95 %, normal, over simulated chains",
         )  # fmt: skip
     return found
@@ -134,7 +141,7 @@ def linear_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
 
 def obeyed(data: pd.DataFrame) -> bool:
     """Whether no simulated point is farther from its law than chance allows, at 5 % over all."""
-    far = ((data["measured"] - data["law"]).abs() / data["error"]).max()
+    far = ((data["measured"] - data["law"]).abs() / data["standard_error"]).max()
     return bool(far < stats.norm.isf(0.025 / len(data)))
 
 
@@ -144,12 +151,12 @@ def scan_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
     unit = float(regression.floor(0.0, FEW.rows, FEW))
     made, axes = figures.canvas(height=3.6)
     ends = []
-    for index, (share, rows) in enumerate(data.groupby("share")):
+    for index, (share, rows) in enumerate(data.groupby("synthetic_share")):
         colour, line = figures.human_share(1 - share), (*figures.LINES, (0, (1, 1)))[index]
         many = np.geomspace(rows["rows"].min(), 1e6, 60)
         law = regression.floor(float(share), many, FEW) / unit
         axes.plot(many, law, color=colour, ls=line, lw=2)
-        axes.errorbar(rows["rows"], rows["measured"], 1.96 * rows["error"], color=colour,
+        axes.errorbar(rows["rows"], rows["measured"], 1.96 * rows["standard_error"], color=colour,
                       marker="osD^v"[index], ms=5, ls="", capsize=3)  # fmt: skip
         name = f"{100 * float(share):g} % synthetic" if share else "all human"
         ends.append((name, float(law[-1]), colour))
@@ -164,10 +171,11 @@ def scan_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
 
 def _by_regime(axes: Axes, data: pd.DataFrame, title: str, lines: dict[str, float]) -> None:
     ends = [(name, height, figures.PAPER) for name, height in lines.items()]
-    for index, (regime, rows) in enumerate(data.groupby("regime", sort=False)):
+    for index, (regime, rows) in enumerate(data.groupby("setting", sort=False)):
         colour, marker = figures.COLOURS[index], figures.MARKERS[index]
         axes.plot(rows["generation"], rows["law"], color=colour, ls=figures.LINES[index], lw=2)
-        axes.errorbar(rows["generation"], rows["measured"], 1.96 * rows["error"], color=colour,
+        reach = 1.96 * rows["standard_error"]
+        axes.errorbar(rows["generation"], rows["measured"], reach, color=colour,
                       marker=marker, ls="", ms=4, capsize=2)  # fmt: skip
         ends.append((str(regime).replace(", ", ",\n"), float(rows["law"].iloc[-1]), colour))
     axes.set(yscale="log", xlabel="generation", title=title)
@@ -181,12 +189,13 @@ def _by_regime(axes: Axes, data: pd.DataFrame, title: str, lines: dict[str, floa
 
 def law_claim(laws: pd.DataFrame, regime: str, claim: str) -> Claim:
     """A claim on one of the regimes of least squares."""
-    rows = laws[laws["regime"] == regime]
+    rows = laws[laws["setting"] == regime]
     last = rows.iloc[-1]
     return Claim(
         claim, f"{GERSTGRASSER}, least squares",
         f"a regression, {int(last['generation'])} rounds",
-        f"{last['measured']:.2f} ± {1.96 * last['error']:.2f}, by the law {last['law']:.2f}",
+        f"{last['measured']:.2f} ± {last['high'] - last['measured']:.2f}, "
+        f"by the law {last['law']:.2f}",
         AGREES if obeyed(rows) else DISAGREES,
     )  # fmt: skip
 
@@ -194,10 +203,11 @@ def law_claim(laws: pd.DataFrame, regime: str, claim: str) -> Claim:
 def floor_claim(risks: pd.DataFrame) -> Claim:
     """Risk with the most rows over that with a third of them: 1/3 where scaling goes on."""
     share = 0.3
-    rows = risks[risks["share"] == share].set_index("rows")
+    rows = risks[risks["synthetic_share"] == share].set_index("rows")
     most, fewer = sorted(rows.index)[-1], sorted(rows.index)[-2]
     value = rows["measured"][most] / rows["measured"][fewer]
-    error = value * math.hypot(*(rows["error"][n] / rows["measured"][n] for n in (most, fewer)))
+    relative = rows["standard_error"] / rows["measured"]
+    error = value * math.hypot(*relative[[most, fewer]])
     measured = PerSeed({0: value}, value, value - 1.96 * error, value + 1.96 * error)
     phrases = Phrases(DISAGREES, DISAGREES, AGREES)
     return Claim(

@@ -31,7 +31,10 @@ SETTINGS = {"no-retention": NOTHING_RETAINED, "ten-percent-retention": MINOR_DEG
 
 MEANS = {
     "test": ("test_perplexity", "perplexity on human test blocks"),
-    "no_eos": ("test_perplexity_no_eos", "the same without the mark before each line"),
+    "no_eos": (
+        "test_perplexity_no_eos",
+        "perplexity on human test blocks without the mark of lines",
+    ),
 }
 
 
@@ -65,10 +68,7 @@ def summary(runs: list[Run], prefix: str = "") -> dict[str, Number | PerSeed]:
     the last one (`last`); `learnt` is the factor by which fine-tuning on human text lowers it.
     """
     end = runs[0].record.protocol.generations - 1
-    before = ratios.per_seed(
-        runs, lambda run: float(run.record.base["zero_shot_perplexity"]),
-        "perplexity on human test blocks before any fine-tuning",
-    )  # fmt: skip
+    before = sum(float(run.record.base["zero_shot_perplexity"]) for run in runs) / len(runs)
     fitted = ratios.per_seed(
         runs,
         lambda run: run.record.base["zero_shot_perplexity"] / _in(run, "test_perplexity", 0),
@@ -78,7 +78,12 @@ def summary(runs: list[Run], prefix: str = "") -> dict[str, Number | PerSeed]:
     values: dict[str, Number | PerSeed] = {
         "seeds": numbers.one(len(runs), f"seeds: {setting}", "a count", runs=runs),
         "end": numbers.one(end, f"generations after the first: {setting}", "a setting", runs=runs),
-        "zero_shot": numbers.of(before, digits=0, interval=False),
+        "zero_shot": numbers.one(
+            before,
+            f"perplexity on human test blocks before any fine-tuning: {setting}",
+            "the base model's, the same for every seed",
+            runs=runs,
+        ),
         "ratio": ratios.ratio(runs),
         "learnt": numbers.of(fitted, digits=1, interval=False),
     }

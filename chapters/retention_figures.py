@@ -44,8 +44,8 @@ def text_bands(runs: Mapping[str, Run]) -> tuple[Figure, pd.DataFrame]:
         for who, values in (*enumerate(texts), ("human", human)):
             points = [1, 10, 50, 90, 99]
             parts.append(pd.DataFrame({
-                "run": name, "text": str(who), "percentile": points,
-                "perplexity": np.percentile(values, points),
+                "model": name, "text": str(who), "percentile": points,
+                "block_perplexity": np.percentile(values, points),
             }))  # fmt: skip
         figures.plain_numbers(axes.yaxis)
     panels[0, 0].set_ylabel("perplexity of a block\nunder generation 0")
@@ -85,7 +85,7 @@ def square(corners: Mapping[tuple[int, float], list[Run]]) -> tuple[Figure, pd.D
         corners: epochs and kept share -> the runs, one a seed.
 
     Returns:
-        the figure and its data: one row a corner and seed.
+        the figure and its data: one row a corner and seed, or their mean.
     """
     figure, axes = canvas(height=3.4)
     shares = sorted({share for _, share in corners})
@@ -98,7 +98,7 @@ def square(corners: Mapping[tuple[int, float], list[Run]]) -> tuple[Figure, pd.D
             axes.plot(range(len(shares)), values, color=colour, lw=0.7, alpha=0.6)
         for place, (share, one) in enumerate(found.items()):
             parts.append(pd.DataFrame({
-                "epochs": epochs, "kept": share, "seed": list(one.by_seed),
+                "epochs": epochs, "retained": share, "seed": list(one.by_seed),
                 "ratio": list(one.by_seed.values()),
             }))  # fmt: skip
             axes.plot([place + 0.03 * (2 * index - 1)] * 2, [one.low, one.high], color=colour, lw=2)
@@ -113,7 +113,8 @@ def square(corners: Mapping[tuple[int, float], list[Run]]) -> tuple[Figure, pd.D
     axes.set_ylabel("perplexity on human text,\ntimes that of generation 0")
     figures.plain_numbers(axes.yaxis)
     name_lines(axes, ends)
-    return figure, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    data = pd.concat(parts) if parts else pd.DataFrame()
+    return figure, ratios.drawn(data, "ratio", ["epochs", "retained"])
 
 
 def strip(run: Run, sample: int) -> HTML:
@@ -128,7 +129,7 @@ def strip(run: Run, sample: int) -> HTML:
     seed = run.record.protocol.seed
     return HTML(
         f'<table class="strip"><caption>Continuations of one prompt, seed {seed} '
-        f"({html.escape(describe([run]))})</caption>{body}</table>"
+        f"({html.escape(describe([run]))})</caption><tbody>{body}</tbody></table>"
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from collapse.book import figures, numbers
+from collapse.book import columns, figures, numbers
 from collapse.book.figures import percent
 from collapse.book.numbers import Number
 from collapse.laws import drift, gaussian_mixture
@@ -46,7 +46,6 @@ def gaussian_figure(data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Variance of some chains, and mean and median of all; `data` as `gaussian_chains` gives it."""
     figure, axes = figures.canvas(height=3.6)
     n = data["generation"]
-    shown = data.drop(columns=["median_deviation", "tail_beyond_3"])
     axes.plot(n, data.filter(like="chain_"), lw=0.6, color="#BBBBBB")
     axes.plot(n, data["mean_variance"], "--", lw=2, color=figures.COLOURS[1])
     axes.plot(n, data["median_variance"], lw=2, color=figures.COLOURS[0])
@@ -61,7 +60,15 @@ def gaussian_figure(data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         ("single chains", max(lowest, 0.012), figures.PAPER),
     ]
     figures.name_lines(axes, ends)
-    return figure, shown
+    drawn = {
+        "mean_variance": "mean",
+        "median_variance": "median",
+        "law_median": "median by the law",
+    }
+    drawn |= {one: one.replace("_", " ") for one in data.filter(like="chain_")}
+    lines = data.rename(columns=drawn)
+    data = lines.melt("generation", list(drawn.values()), "setting", "variance")
+    return figure, data[["setting", "generation", "variance"]]
 
 
 def tail_figure(data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -150,8 +157,8 @@ def keeping_figure(
             )
         )
         rows += [
-            {"way": name, "generation": k, "measured": measured[k - 1], "law": law[k - 1] * draws}
-            for k in n
+            {"setting": name, "generation": k, "measured": one, "law": exact}
+            for k, one, exact in zip(n, measured, law * draws, strict=True)
         ]
     axes.set(xlabel="generation", ylabel="variance of the mean,\ntimes that of one human sample")
     figures.plain_numbers(axes.yaxis)
@@ -167,14 +174,20 @@ def keeping_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
         origin: what was simulated, in words.
     """
     names = (("replaced", ",.0f"), ("settled", ".1f"), ("added", ".2f"))
-    ends = [(way, rows.iloc[-1]) for way, rows in data.groupby("way", sort=False)]
-    return {
-        name: numbers.one(
-            row["measured"], f"variance of the fitted mean, times that of one human sample, {way}, "
-            f"generation {row['generation']}", "simulated", origin=origin, form=form,
+    ends = [(way, rows.iloc[-1]) for way, rows in data.groupby("setting", sort=False)]
+    what = "variance of the fitted mean, times that of one human sample"
+    found = {
+        "replaced-law": numbers.one(
+            ends[0][1]["law"], f"{what}, {ends[0][0]}, generation {ends[0][1]['generation']}",
+            "a closed form", origin="the law of a sum of errors",
         )
-        for (name, form), (way, row) in zip(names, ends, strict=True)
     }  # fmt: skip
+    for (name, form), (way, row) in zip(names, ends, strict=True):
+        found[name] = numbers.one(
+            row["measured"], f"{what}, {way}, generation {row['generation']}", "simulated",
+            origin=origin, form=form,
+        )  # fmt: skip
+    return found
 
 
 def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
@@ -183,7 +196,7 @@ def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.Dat
     shown = {drawn: figures.INK, drawn - 1: figures.WRITING["top-p 0.9"],
              drawn // 2: figures.WRITING["five beams"]}  # fmt: skip
     rows = []
-    for kept in range(1, drawn + 1):
+    for kept in shown:
         law = drift.selected_variance(kept, drawn)
         measured = drift.select(kept, drawn, rounds, chains, random).mean(1)
         rows += [
@@ -204,6 +217,8 @@ def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.Dat
               transform=left.get_xaxis_transform())  # fmt: skip
     left.text(1.25, 0.24, "before,\nkept half\nshaded")
     left.set(xlabel="value", ylabel="density", ylim=(0, None), yticks=[])
+    curves = pd.DataFrame({"x": x, "density": stats.norm.pdf(x),
+                           "density_after": stats.norm.pdf(x / deviation) / deviation})  # fmt: skip
     ends = []
     for index, (kept, colour) in enumerate(shown.items()):
         one = data[data["kept"] == kept]
@@ -215,7 +230,7 @@ def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.Dat
     right.set(xlabel="rounds of choosing", ylabel="variance left", yscale="log")
     figures.plain_numbers(right.yaxis)
     figures.name_lines(right, ends)
-    return figure, data
+    return figure, columns.panels(first=curves, second=data)
 
 
 def selection_numbers(drawn: int) -> dict[str, Number]:
@@ -281,14 +296,14 @@ def errors_numbers(found: dict[str, list]) -> dict[str, Number]:
 def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figure, pd.DataFrame]:
     """The fitted densities: a row for a generation, a column for a source of error."""
     figure, axes = figures.canvas(height=3.6)
-    x, drawn, rows = np.linspace(-5.5, 5.5, 441), [], []
+    x, drawn = np.linspace(-5.5, 5.5, 441), []
     colours = (figures.COLOURS[1], figures.COLOURS[0], figures.WRITING["temperature 0.7"])
     for column, (name, chain) in enumerate(found.items()):
         middle = 12.5 * column
         for row, number in enumerate(shown):
             density = chain[number].density(x)
             drawn.append(
-                pd.DataFrame({"error": name, "generation": number, "x": x, "density": density})
+                pd.DataFrame({"setting": name, "generation": number, "x": x, "density": density})
             )
             foot = len(shown) - 1 - row
             ridge = foot + 0.8 * density / density.max()
@@ -296,14 +311,19 @@ def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figur
             axes.plot(middle + x, ridge, color=colours[column], lw=1.2)
         axes.text(middle, len(shown) + 0.05, textwrap.fill(name, 13), ha="center", va="bottom",
                   color=colours[column], linespacing=1.1)  # fmt: skip
-        rows += [
-            {"error": name, "generation": n, "variance": one.covariance()[0, 0],
-             "squared_difference": gaussian_mixture.difference(one, gaussian_mixture.TRUTH)}
-            for n, one in enumerate(chain)
-        ]  # fmt: skip
     places = [12.5 * column + at for column in range(len(found)) for at in (-2, 2)]
     axes.set_xticks(places, ["−2", "2"] * len(found))
     axes.set_yticks(range(len(shown)), [str(number) for number in reversed(shown)])
     axes.set(xlabel="value", ylabel="generation", ylim=(-0.1, len(shown) + 0.75))
     axes.grid(visible=False, axis="y")
-    return figure, figures.panels(densities=pd.concat(drawn), all_generations=pd.DataFrame(rows))
+    return figure, pd.concat(drawn, ignore_index=True)
+
+
+def errors_table(found: dict[str, list]) -> pd.DataFrame:
+    """Of every generation its variance, and how far its density is from the first; `found` as
+    `errors` gives it."""
+    return pd.DataFrame(
+        {"setting": name, "generation": n, "mixture_variance": one.covariance()[0, 0],
+         "squared_difference": gaussian_mixture.difference(one, gaussian_mixture.TRUTH)}
+        for name, chain in found.items() for n, one in enumerate(chain)
+    )  # fmt: skip

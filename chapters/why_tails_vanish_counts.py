@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from collapse.book import figures, numbers
+from collapse.book import columns, figures, numbers
 from collapse.book.figures import percent
 from collapse.book.numbers import Number
 from collapse.experiment import corpus
@@ -39,22 +39,21 @@ def cats_figure(
             "law_no_blue": law[:, 0],
             "all_blue": (shares == 1).mean(1),
             "law_all_blue": law[:, -1],
-            "mean_share": shares.mean(1),
         }
     )
-    some = shares[:, :25]
+    some, mean = shares[:, :25], shares.mean(1)
     figure, (left, right) = figures.canvas(2, 3.1)
     left.plot(100 * some, lw=0.7, color="#BBBBBB")
     lost, highest = _typical_loss(some), int(np.argmax(some[-1] + some.mean(0)))
     left.plot(100 * some[:, highest], lw=1.6, color=figures.COLOURS[0])
     left.plot(100 * some[:, lost], lw=1.6, color=figures.COLOURS[1])
-    left.plot(100 * data["mean_share"], lw=2, color=figures.INK, ls="--")
+    left.plot(100 * mean, lw=2, color=figures.INK, ls="--")
     left.set(xlabel="generation", ylabel="blue cats in a hundred", ylim=(-2, 103))
     figures.name_lines(
         left,
         [
             ("one that\ngains", 100 * some[-1, highest], figures.COLOURS[0]),
-            ("mean of\nall herds", 100 * data["mean_share"].iloc[-1], figures.INK),
+            ("mean of\nall herds", 100 * mean[-1], figures.INK),
             ("one that\nloses them", 100 * some[-1, lost], figures.COLOURS[1]),
         ],
         0.07,
@@ -78,7 +77,10 @@ def cats_figure(
     figures.name_lines(right, ends, 0.07)
     paths = pd.DataFrame(some).rename_axis("generation").reset_index()
     paths = paths.melt("generation", var_name="herd", value_name="blue_share")
-    return figure, figures.panels(left=paths, right=data)
+    means = pd.DataFrame({"generation": data["generation"], "blue_share": mean})
+    paths = pd.concat([paths.astype({"herd": "Int64"}), means])
+    paths = paths[["herd", "generation", "blue_share"]]
+    return figure, columns.panels(first=paths, second=data)
 
 
 def _typical_loss(shares: np.ndarray) -> int:
@@ -90,7 +92,7 @@ def _typical_loss(shares: np.ndarray) -> int:
 
 def cats_numbers(data: pd.DataFrame, blue: int, cats: int, herds: int) -> dict[str, Number]:
     """What the text says of the herds, by name; `data` as `cats_figure` gives it."""
-    last = data[data["panel"] == "right"].iloc[-1]
+    last = data[data["panel"] == "second"].iloc[-1]
     rounds = int(last["generation"])
     chosen = {"how": "a setting", "origin": PARAMETERS}
     law = {"how": "a closed form", "origin": "the binomial law of a redrawn herd"}
@@ -215,13 +217,13 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     figures.name_lines(left, ends)
     ranked = []
     for index, number in enumerate(SHOWN):
+        if number == 1:  # hardly to be told from generation 0
+            continue
         counts = np.sort(found.chains[0, number])[::-1]
         counts = counts[counts > 0]
         ranks = np.unique(np.geomspace(1, len(counts), 300).round().astype(int))
         shares = counts[ranks - 1] / found.draws
-        ranked.append(pd.DataFrame({"generation": number, "rank": ranks, "share": shares}))
-        if number == 1:  # hardly to be told from generation 0
-            continue
+        ranked.append(pd.DataFrame({"generation": number, "rank": ranks, "frequency": shares}))
         right.loglog(ranks, 1e6 * shares, color=_shade(index), ls=figures.LINES[index], lw=1.5)
         right.text(len(counts), 0.55 * shares[-1] * 1e6, str(number), color=_shade(index),
                    ha="center", va="top")  # fmt: skip
@@ -230,7 +232,7 @@ def words_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
     right.set(xlabel="rank of the word", ylabel="times in a million words")
     right.set(xlim=(low, None), ylim=(0.12e6 / found.draws, top))
     right.text(0.97, 0.06, "generation", ha="right", transform=right.transAxes)
-    return figure, figures.panels(left=data, right=pd.concat(ranked))
+    return figure, columns.panels(first=data, second=pd.concat(ranked))
 
 
 def _shade(index: int) -> str:
@@ -253,13 +255,14 @@ def loss_figure(found: Vocabulary) -> tuple[Figure, pd.DataFrame]:
         shares = found.chains[0, number] / found.draws
         shares = shares[shares > 0]
         distinct = [float(np.sum(-np.expm1(n * np.log1p(-shares)))) for n in lengths]
-        grown.append(pd.DataFrame({"generation": number, "words": lengths, "distinct": distinct}))
+        read = {"words_read": lengths, "distinct_words": distinct}
+        grown.append(pd.DataFrame({"generation": number, **read}))
         right.loglog(lengths, distinct, color=_shade(index), ls=figures.LINES[index], lw=1.5)
         ends.append((str(number) if number else "human\ntext", distinct[-1], _shade(index)))
     right.set(xlabel="words read", ylabel="different words met")
     right.xaxis.set_minor_locator(NullLocator())
     figures.name_lines(right, ends, 0.07)
-    return figure, figures.panels(left=data, right=pd.concat(grown))
+    return figure, columns.panels(first=data, second=pd.concat(grown))
 
 
 def slope(halves: pd.DataFrame) -> float:

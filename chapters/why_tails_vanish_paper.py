@@ -111,13 +111,15 @@ def digits_figure(runs: Digits, seeds: list[int]) -> tuple[Figure, pd.DataFrame]
     published = range(1, len(autoencoder.PAPER) + 1)
     right.plot(published, autoencoder.PAPER, "s--", mfc="white", color=figures.PAPER)
     right.set(xlabel="generation", ylabel="standard deviation of latents", ylim=(0, None))
+    theirs = {"setting": "paper's notebook", "generation": published, "spread": autoencoder.PAPER}
     last = data[data["generation"] == len(runs[0][0])]["spread"].mean()
     figures.name_lines(
         right,
         [(f"here,\n{len(seeds)} seeds", last, figures.COLOURS[0]),
          ("paper's\nnotebook", autoencoder.PAPER[-1], figures.PAPER)],
     )  # fmt: skip
-    return figure, data
+    rows = pd.concat([data.assign(setting="here").astype({"seed": "Int64"}), pd.DataFrame(theirs)])
+    return figure, rows[["setting", "generation", "seed", "spread"]]
 
 
 def shrinking(runs: Digits, seeds: list[int]) -> PerSeed:

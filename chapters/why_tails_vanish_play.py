@@ -111,9 +111,10 @@ def herd(blue: int, cats: int, generations: int, seed: int, id: str = "play-herd
         f"</legend>{choices}</fieldset>"
         '<button type="button" class="play-run">Play</button>'
         '<button type="button" class="play-new">New herds</button>'
-        "<label>generation <output></output>"
-        f'<input type="range" min="0" max="{generations}" value="{generations}" step="1"></label>'
-        "</form>"
+        f'<div class="play-time"><label for="{id}-time">generation</label> '
+        f'<output for="{id}-time"></output><input id="{id}-time" type="range" min="0" '
+        f'max="{generations}" value="{generations}" step="1"><div class="ticks" aria-hidden="true">'
+        f"{_ticks(generations)}</div></div></form>"
         f'<div class="play-pictures"><div class="play-picture">{_picture(blue, cats)}'
         "<p>One herd</p></div>"
         '<div class="play-picture play-all"><svg class="play-herd-all" viewBox="0 0 222 222" '
@@ -133,6 +134,12 @@ def herd(blue: int, cats: int, generations: int, seed: int, id: str = "play-herd
         + _data(data)
         + "</div>"
     )
+
+
+def _ticks(last: int) -> str:
+    """The numbers below a slider from 0 to a last one, evenly spread, and no more than five."""
+    gaps = next((n for n in (4, 3, 2) if last % n == 0), 1)
+    return "".join(f"<span>{last * n // gaps}</span>" for n in range(gaps + 1))
 
 
 def _picture(blue: int, cats: int) -> str:
@@ -236,8 +243,8 @@ def _rounded(n: int) -> str:
 def percent(p: float) -> str:
     """A chance, as the page's scripts write it too."""
     if p < 0.001 or p > 0.999:
-        return "< 0.1 %" if p < 0.5 else "> 99.9 %"
-    return f"{100 * p:.{1 if p < 0.1 or p > 0.9 else 0}f} %"
+        return "< 0.1\u00a0%" if p < 0.5 else "> 99.9\u00a0%"
+    return f"{100 * p:.{1 if p < 0.1 or p > 0.9 else 0}f}\u00a0%"
 
 
 def _table(heads: list[str], rows: list[list[str]], caption: str) -> str:

@@ -188,13 +188,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def toy_pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The pages of the toy book, built once to be read: its root; the build is in `_build`."""
     from collapse.book import site
-    from toys import PUBLISHING, at, toy_site
+    from toys import at, publish, toy_site
 
     root = tmp_path_factory.mktemp("toy-pages")
-    with at(root), pytest.MonkeyPatch.context() as patch:
-        for name, value in PUBLISHING.items():
-            patch.setenv(name, value)
-        site.make(toy_site(root))
+    with at(root):
+        build = toy_site(root)
+        publish(root)
+        site.make(build)
     return root
 
 

@@ -1,5 +1,6 @@
 """What `make test` and `make lint` rely on."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -61,3 +62,24 @@ def test_no_room_imports_what_is_one_chapter_s() -> None:
     seen = grimp.build_graph("collapse", include_external_packages=True, cache_dir=None).modules
     assert {"numpy", "collapse.measure"} <= seen  # what is imported is seen
     assert not chapters & seen
+
+
+def test_an_audit_asks_for_what_it_needs_and_names_what_lowers_a_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("audit", ROOT / ".ci/audit.py")
+    audit = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(audit)
+    monkeypatch.setenv("COLLAPSE_BUILD", str(tmp_path))
+    assert audit.main() == 2 and "run `make book` first" in capsys.readouterr().err
+    (tmp_path / "html/chapters").mkdir(parents=True)
+    (tmp_path / "html" / audit.PAGE).write_text("<p>")
+    monkeypatch.setenv("PATH", "")
+    assert audit.main() == 2 and "needs npm" in capsys.readouterr().err
+
+    every = {name: {"score": 1, "auditRefs": [{"id": "alt"}]} for name in audit.LEAST}
+    audits = {"alt": {"score": 0, "title": "Pictures have no text"}}
+    assert list(audit.below({"categories": every, "audits": audits})) == []
+    every["seo"]["score"] = 0.99
+    [told] = audit.below({"categories": every, "audits": audits})
+    assert told == f"{audit.PAGE}: seo 99, 100 are asked: Pictures have no text"

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from collapse import cli
 from collapse.book import cards, chapter, execution
 from collapse.book.parameters import ParameterError
+from collapse.cli import options
 from collapse.errors import BookError
 from collapse.sweeps import plan
 from toys import make_book
@@ -258,4 +259,4 @@ def test_an_architecture_that_the_planner_does_not_know_stops_no_plan(
 
 
 def test_pairs_keep_what_stands_behind_the_first_equals_sign() -> None:
-    assert cli.pairs(["a=1=2", "b="]) == {"a": "1=2", "b": ""}
+    assert options.pairs(["a=1=2", "b="]) == {"a": "1=2", "b": ""}

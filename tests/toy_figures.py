@@ -33,44 +33,71 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return found
 
 
-def show(maker: Maker) -> tuple[pd.DataFrame, dict[str, bytes]]:
-    """Make and show a figure; its data, and its files by suffix."""
+def show(maker: Maker, id: str) -> tuple[pd.DataFrame, dict[str, bytes]]:
+    """Make and show a figure; its data, and its files by what follows its identifier."""
     figure, data = maker()
-    figures.show(figure, data, id="fig-toy", caption="A caption.", alt="Some lines.", runs=SHOWN)
+    figures.show(figure, data, id=id, caption="A caption.", alt="Some lines.", runs=SHOWN)
     files = sorted((assets.build_dir() / "figures").iterdir())
-    assert [file.name for file in files] == [
-        f"fig-toy.{s}" for s in ("csv", "json", "narrow.svg", "png", "svg")
-    ]
-    return data, {file.name.partition(".")[2]: file.read_bytes() for file in files}
+    kinds = ("-all.csv", ".csv", ".datapackage.json", ".json", ".narrow.svg", ".png", ".svg")
+    assert [file.name for file in files] == [f"{id}{kind}" for kind in kinds]
+    return data, {file.name.removeprefix(id).lstrip("."): file.read_bytes() for file in files}
 
 
-def assert_saved_as_picture_data_and_card(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the same figure gives the same bytes."""
+def assert_saved_as_picture_data_and_card(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch, id: str = "fig-toy"
+) -> None:
+    """And the same figure gives the same bytes.
+
+    Args:
+        id: of the figure in `figures.yml`, where it has columns of its own.
+    """
     outputs, before = displayed(monkeypatch), plt.get_fignums()
-    data, files = show(maker)
+    data, files = show(maker, id)
     assert ET.fromstring(files["svg"]).tag.endswith("svg")
     picture = matplotlib.image.imread(io.BytesIO(files["png"]))
     assert picture.shape[1] > 800 and picture.std() > 0.01
-    read = pd.read_csv(io.BytesIO(files["csv"]))
-    pd.testing.assert_frame_equal(read, data.reset_index(drop=True), check_dtype=False)
+    assert_data_are_described(id, data, files)
     card = json.loads(files["json"])
-    assert (card["id"], card["alt"]) == ("fig-toy", "Some lines.")
+    assert (card["id"], card["alt"]) == (id, "Some lines.")
     assert (card["caption"], card["origin"]) == ("A caption.", describe(SHOWN))
     assert [run["fingerprint"] for run in card["runs"]] == [r.record.fingerprint for r in SHOWN]
     assert card["runs"][0]["protocol"] == SHOWN[0].record.protocol.to_dict()
     shown, links = outputs
     told = links["data"].data
-    assert all(f"../figures/{card['id']}.{kind}" in told for kind in files if "narrow" not in kind)
+    assert all(f"../figures/{id}.{kind}" in told for kind in ("svg", "png", "csv", "json"))
     assert all(run["record"] in links["data"].data for run in card["runs"])
     assert shown["data"]["image/svg+xml"].encode() == files["svg"]
     assert shown["metadata"]["collapse"] == {k: card[k] for k in ("id", "caption", "alt")}
     assert plt.get_fignums() == before
-    assert show(maker)[1] == files
+    assert show(maker, id)[1] == files
 
 
-def assert_fit_to_publish(maker: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_data_are_described(id: str, data: pd.DataFrame, files: dict[str, bytes]) -> None:
+    """What is drawn is in one file, all gauges of the runs in another, with what columns hold."""
+    read = pd.read_csv(io.BytesIO(files["csv"]), keep_default_na=False, na_values=[""])
+    flat = data.reset_index(drop=True).replace(r"\s*\n\s*", " ", regex=True)
+    pd.testing.assert_frame_equal(read, flat.astype(read.dtypes), rtol=5.1e-6)
+    gauges = pd.read_csv(io.BytesIO(files["-all.csv"]))
+    records = {run.record.name: run.record for run in SHOWN}
+    for name, rows in gauges.groupby("record"):
+        expected = records.pop(str(name)).generations.reset_index(drop=True)
+        found = rows.reset_index(drop=True)[list(expected)]
+        pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=5.1e-6)
+    assert not records
+    package = json.loads(files["datapackage.json"])
+    assert [one["path"] for one in package["resources"]] == [f"{id}.csv", f"{id}-all.csv"]
+    for resource, kind in zip(package["resources"], ("csv", "-all.csv"), strict=True):
+        fields = resource["schema"]["fields"]
+        header = files[kind].decode().partition("\n")[0]
+        assert [one["name"] for one in fields] == header.split(",")
+        assert all(one["description"] and one["unit"] for one in fields)
+
+
+def assert_fit_to_publish(
+    maker: Maker, monkeypatch: pytest.MonkeyPatch, id: str = "fig-toy"
+) -> None:
     """What every figure has to be: saved with all that belongs to it, and readable."""
-    assert_saved_as_picture_data_and_card(maker, monkeypatch)
+    assert_saved_as_picture_data_and_card(maker, monkeypatch, id)
     assert_readable(maker)
 
 

@@ -19,7 +19,7 @@ import how_fast
 from collapse import cli
 from collapse.bench import contestants, limits, measured, measurement
 from collapse.experiment import corpus, models
-from collapse.experiment.assets import build_dir
+from collapse.experiment.assets import ROOT, build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
 from collapse.sweeps import plan
@@ -27,6 +27,8 @@ from toy_figures import assert_readable
 
 MEASURED: dict[str, Any] = {
     "schema": measured.SCHEMA,
+    "kind": "cpu",
+    "parameters": 1_000_000,
     "block_length": 10,
     "limits": {"operations": 1000.0, "bytes": 100.0},
     "needed": {
@@ -47,12 +49,13 @@ MEASURED: dict[str, Any] = {
         "training": {"this book": [25.0, 20.0, 30.0], "Trainer": [20.0, 20.0, 20.0]},
     },
     "same_text": 1.0,
+    "rounds": 3,
     "growth": {
         "tokens": [[1, 1.0], [4, 4.0], [1, 1.2], [4, 4.8]],
         "generations": [[1, 3.0], [4, 6.0], [1, 3.0], [4, 6.0]],
         "operations": [[1e6, 1.0], [1e8, 10.0], [1e6, 1.0], [1e8, 10.0]],
     },
-} | dict.fromkeys(("model", "precision", "device", "rounds", "date", "commit"), "x")
+} | dict.fromkeys(("model", "precision", "device", "date", "commit"), "x")
 
 
 # -- what is read out of a file --------------------------------------------------------------
@@ -61,17 +64,15 @@ MEASURED: dict[str, Any] = {
 def test_the_floor_is_what_takes_longer_operations_or_bytes() -> None:
     assert how_fast.floor(MEASURED, "five beams") == pytest.approx(100.0)  # tokens a second
     assert how_fast.floor(MEASURED, "sampling") == pytest.approx(50.0)
-    words = how_fast.said(MEASURED)
+    words = {name: str(number) for name, number in how_fast.said(MEASURED).items()}
     assert words["floor-sampling"] == "30 %"  # 15 tokens a second, 2 of 100 bytes each
     assert words["floor-five beams"] == "60 %"  # 60 tokens a second, 10 of 1000 each
 
 
 def test_ratios_are_taken_within_a_round() -> None:
     assert measured.ratios(MEASURED, "five beams") == [4.0, 3.0, 4.5]  # of medians it would be 3
-    words = how_fast.said(MEASURED)
-    assert words["times-five beams"] == "4.0 (3.0 to 4.5)"
-    assert words["paper-five beams"] == "12.0 (8.0 to 18.0)"
-    assert words["other-five beams"] == "not run yet"
+    times = how_fast.said(MEASURED)["times-five beams"]
+    assert (times.text, times.value, times.low, times.high) == ("4.0 (3.0 to 4.5)", 4.0, 3.0, 4.5)
     assert measured.summary(MEASURED)[0] == "five beams: 4.0 (3.0 to 4.5) times as fast as generate"
 
 
@@ -85,7 +86,7 @@ def test_a_mark_is_reached_by_the_median() -> None:
 def test_what_was_not_measured_is_said_to_be_not_run() -> None:
     words = how_fast.said(None)
     assert words.keys() == how_fast.said(MEASURED).keys()
-    assert set(words.values()) == {"not run yet"}
+    assert set(map(str, words.values())) == {"not run yet"}
     for shown in (
         how_fast.contestants(None, "a toy"), how_fast.growth(None), how_fast.whole_runs(None, []),
         how_fast.marks(None), how_fast.growth(MEASURED | {"growth": {}}),
@@ -101,6 +102,16 @@ def test_the_table_has_every_side_once_with_its_shares_of_the_machine() -> None:
     assert used == pytest.approx({"operations": 0.6, "bytes": 0.3})
     assert "earlier version" not in shown
     assert "earlier version" in how_fast.contestants(MEASURED | {"profiles": {}}, "a toy").data
+
+
+def test_a_measurement_of_another_small_model_is_said_to_be_one() -> None:
+    of_tiny = next((ROOT / "records").glob("wikitext2-tiny-*/record.json"))
+    weights = json.loads(of_tiny.read_text())["base"]["parameters"]
+    told = how_fast.older(MEASURED | {"model": "tiny OPT (1.0 M parameters)"}).data
+    assert "earlier small model of this book,** tiny OPT (1.0 M parameters)" in told
+    assert f"today's has {weights / 1e6:.1f} M" in told
+    assert how_fast.older(MEASURED | {"parameters": weights}) is None
+    assert how_fast.older(MEASURED | {"kind": "cuda"}) is how_fast.older(None) is None
 
 
 def test_a_whole_run_takes_the_time_of_its_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

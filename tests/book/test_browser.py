@@ -45,7 +45,9 @@ READ = {  # how each kind of file of a figure is read, and what must be true of 
     "svg": lambda body: ElementTree.fromstring(body).tag.endswith("svg"),
     "png": lambda body: matplotlib.image.imread(io.BytesIO(body)).size > 0,
     "csv": lambda body: len(pd.read_csv(io.BytesIO(body))) > 0,
-    "json": lambda body: json.loads(body)["id"].startswith("fig-"),
+    "json": lambda body: "fig-" in str(json.loads(body)),
+    "bib": lambda body: len(parse_string(body.decode(), "bibtex").entries) == 1,
+    "ris": lambda body: body.startswith(b"TY  - FIGURE\n") and body.endswith(b"\nER  - \n"),
 }
 
 
@@ -67,7 +69,7 @@ def test_a_page_is_whole_and_can_be_read_by_all_on_every_width(
         for figure in figures:
             assert figure.locator("img").count() == 1
             assert figure.locator("figcaption").inner_text().strip()
-        cards = visit.page.locator("details.figure-card").all()
+        cards = visit.page.locator(".figure-strip").all()
         assert len(cards) == len(figures)
         for card in cards:
             assert_a_card_opens_to_files_that_can_be_read(visit.page, card)
@@ -77,14 +79,16 @@ def test_a_page_is_whole_and_can_be_read_by_all_on_every_width(
 
 
 def assert_a_card_opens_to_files_that_can_be_read(page: Any, card: Any) -> None:
-    assert not card.get_by_text("Make it again").is_visible()
-    card.locator("summary").first.click()
-    assert card.get_by_text("Make it again").is_visible()
-    for kind, good in READ.items():
-        link = card.locator(f"a[download][href$='.{kind}']")
-        reply = page.request.get(link.evaluate("a => a.href"))
-        assert reply.ok and good(reply.body()), link
-    own = card.get_by_text("Permanent page of this figure").evaluate("a => a.href")
+    for name, inside in (("Cite", "pre"), ("Data", "ul"), ("Make it again", "p > code")):
+        assert not card.locator(f"details:has-text('{name}') {inside}").first.is_visible()
+        card.get_by_text(name, exact=True).press("Enter")
+        assert card.locator(f"details[open] {inside}").first.is_visible()
+    links = [link.evaluate("a => a.href") for link in card.locator("a[download]").all()]
+    assert {link.rpartition(".")[2] for link in links} == set(READ)
+    for link in links:
+        reply = page.request.get(link)
+        assert reply.ok and READ[link.rpartition(".")[2]](reply.body()), link
+    own = card.get_by_title("Permanent page of this figure").evaluate("a => a.href")
     assert page.request.get(own).ok
 
 
@@ -104,24 +108,19 @@ def test_the_landing_page_leads_to_the_first_page(chromium: Any, address: str) -
         visit.page.wait_for_url(f"**/{PAGES[0]}.html")
 
 
-def test_a_citation_is_copied_with_the_figure_s_full_address(chromium: Any, address: str) -> None:
-    found = {
-        "BibTeX": lambda text: parse_string(text, "bibtex").entries["fig-cats"].fields["url"],
-        "CSL-JSON": lambda text: json.loads(text)[0]["URL"],
-    }
+def test_a_citation_is_copied_and_never_names_the_host_it_was_read_from(
+    chromium: Any, address: str
+) -> None:
     with opened(chromium, f"{address}/chapters/why-tails-vanish.html") as visit:
         visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        card = visit.page.locator("details.figure-card").first
-        card.locator("summary").first.click()
-        for kind, address_in in found.items():
-            card.get_by_text(kind, exact=True).click()
-            button = card.locator(f"details:has(pre[data-kind='{kind}']) button")
-            button.click()
-            visit.page.wait_for_function(
-                "b => b.textContent === 'copied'", arg=button.element_handle()
-            )
-            copied = visit.page.evaluate("navigator.clipboard.readText()")
-            assert address_in(copied) == f"{address}/figures/fig-cats.html"
+        card = visit.page.locator(".figure-strip").first
+        card.get_by_text("Cite", exact=True).click()
+        button = card.locator(".figure-copy")
+        button.click()
+        visit.page.wait_for_function("b => b.textContent === 'copied'", arg=button.element_handle())
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert "fig-cats" in parse_string(copied, "bibtex").entries
+        assert "localhost" not in copied and "127.0.0.1" not in visit.page.content()
         assert visit.errors == [] and visit.foreign == []
 
 
@@ -154,9 +153,9 @@ def test_a_card_s_link_opens_the_code_of_the_page(chromium: Any, address: str) -
         with opened(chromium, f"{address}/{page}.html") as visit:
             fold = visit.page.locator("#page-code")
             assert not fold.evaluate_all("found => found.some(one => one.open)")
-            visit.page.evaluate(
-                "document.querySelectorAll('details.figure-card').forEach(d => { d.open = true; })"
-            )
+            for part in visit.page.locator(".figure-strip summary", has_text="again").all():
+                if not part.evaluate("one => one.parentElement.open"):
+                    part.click()
             visit.page.locator("a.figure-code").first.click()
             visit.page.wait_for_url("**/chapters/no-retention.html#page-code")
             visit.page.wait_for_function("document.getElementById('page-code').open")
@@ -195,8 +194,8 @@ def test_on_paper_a_figure_keeps_its_citation_and_nothing_is_to_be_pressed(
         visit.page.emulate_media(media="print")
         cited = visit.page.locator(".figure-print").first
         assert cited.is_visible() and "CC BY" in cited.inner_text()
-        assert f"{address}/figures/fig-no-retention-perplexity.html" in cited.inner_text()
-        for pressed in ("button", "details.figure-card", "nav", ".prev-next-footer", "#page-code"):
+        assert "figures/fig-no-retention-perplexity.html" in cited.inner_text()
+        for pressed in ("button", ".figure-strip", "nav", ".prev-next-footer", "#page-code"):
             assert visit.page.locator(f"{pressed}:visible").count() == 0, pressed
         assert visit.page.locator("h1:visible").count() == 1
 

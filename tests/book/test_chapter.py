@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 import index
 from collapse import cli
-from collapse.book import chapter, execution, guide, parameters
+from collapse.book import chapter, execution, parameters
 from collapse.book.notebook import normalise
 from collapse.experiment import records
 from collapse.experiment.arms import Run
@@ -167,7 +167,7 @@ def test_the_command_line_refuses_in_one_sentence_without_a_traceback(
     def refuse(*_: object, **__: object) -> None:
         raise parameters.ParameterError("chapter toy has no parameter 'x'")
 
-    monkeypatch.setattr(cli, "run_chapters", refuse)
+    monkeypatch.setattr(cli.pages, "run_chapters", refuse)
     done = CliRunner().invoke(cli.main, ["run", "toy", "-p", "x=1"])
     assert done.exit_code == 2
     assert done.output == "Error: chapter toy has no parameter 'x'\n"
@@ -389,7 +389,15 @@ def test_the_analysis_of_one_chapter_decides_the_stamp_of_no_other(tmp_path: Pat
         with (tmp_path / "chapters/does_entropy_fall.py").open("a") as file:
             file.write("\n# A remark.\n")
         after = stamps()
+        (tmp_path / "params").unlink()  # pages show the settings of other scales, and chapters
+        (tmp_path / "params").mkdir()
+        scaled = stamps()
+        page = tmp_path / "chapters/no-retention.md"
+        page.write_text(page.read_text().replace("epochs: int = 5 ", "epochs: int = 6 ", 1))
+        again = stamps()
     assert [name for name in before if before[name] != after[name]] == ["does-entropy-fall"]
+    for one, other in ((after, scaled), (scaled, again)):
+        assert all(one[name] != other[name] for name in one)
 
 
 def test_no_module_of_the_book_needs_torch_to_be_imported() -> None:
@@ -398,26 +406,6 @@ def test_no_module_of_the_book_needs_torch_to_be_imported() -> None:
     code = f"import sys, collapse.book, collapse.cli, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
-
-
-def test_the_guide_lists_each_parameter_with_range_and_both_values() -> None:
-    rows = {
-        line.split("|")[1].strip(" `"): [cell.strip(" `") for cell in line.split("|")[2:-1]]
-        for line in guide.table("no-retention").splitlines()[2:]
-    }
-    assert set(rows) == set(chapter.parameters("no-retention")) - {"scale"}
-    assert rows["generations"][:5] == ["int", "models", "1 to 1,000", "10", "6"]
-    assert rows["decoding"][2] == "beam, sample, greedy"
-    assert rows["top_p"][2:5] == ["0.01 to 1", "1.0", "0.9"]
-    assert rows["compute"][2] == "missing, seed, all, none"
-    assert guide.table("index") == "This page has no parameters."
-    assert guide.command("no-retention") == 'make chapter NAME=no-retention PARAMS="seed=3"'
-
-
-@pytest.mark.parametrize("name", chapter.names())
-def test_the_guide_s_commands_are_accepted(name: str) -> None:
-    _, _, given = guide.command(name).partition("PARAMS=")
-    chapter.settings(name, "laptop", cli.pairs(given.strip('"').split()))
 
 
 def test_the_stand_in_is_shown_where_the_paper_s_model_has_no_record(

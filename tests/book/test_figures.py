@@ -2,8 +2,10 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from scipy import stats
 
 from collapse.book import figures
 from collapse.experiment.arms import describe
@@ -46,9 +48,17 @@ def test_a_figure_is_saved_as_picture_data_and_card(monkeypatch: pytest.MonkeyPa
 
 def test_a_figure_s_data_are_those_of_the_records() -> None:
     _, data = perplexity()
-    assert data["arm"].unique().tolist() == ["published", "nothing retained", "10 % retained"]
-    lost = data[data["arm"] == "nothing retained"]
-    assert lost["test_perplexity"].tolist() == [value for ppl in GROWING.values() for value in ppl]
+    names = ["published", "nothing retained", "10 % retained", "a line", "a band"]
+    assert data["setting"].unique().tolist() == names
+    lost = data[data["setting"] == "nothing retained"].sort_values(["seed", "generation"])
+    seeds = [value / ppl[0] for ppl in GROWING.values() for value in ppl]
+    assert lost["ratio"][lost["seed"].notna()].tolist() == pytest.approx(seeds)
+    last = lost[lost["seed"].isna()].iloc[-1]
+    logs = np.log([ppl[-1] / ppl[0] for ppl in GROWING.values()])
+    interval = stats.ttest_1samp(logs, 0).confidence_interval(0.95)
+    expected = np.exp([logs.mean(), interval.low, interval.high])
+    assert last[["ratio", "low", "high"]].tolist() == pytest.approx(expected)
+    assert data.set_index("setting").loc["a band", ["low", "high"]].tolist() == [1.2, 1.4]
     plt.close("all")
 
 

@@ -8,23 +8,22 @@ import re
 import shlex
 import subprocess
 import sys
-from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from bs4 import BeautifulSoup
 from markdown_it import MarkdownIt
 from pybtex.database import parse_string
 
-from collapse.book import cards, chapter, execution, gallery, site
+from collapse.book import cards, chapter, execution, gallery, identity, site
 from collapse.book.parameters import ParameterError
 from collapse.experiment.arms import Run
-from collapse.experiment.assets import ROOT
 from collapse.experiment.protocol import Protocol
+from collapse.measure.gauges import GAUGES
 from toy_records import make_record
-from toys import toy_site
+from toys import ADDRESS, toy_site
 
 RUNS = [Run(make_record(Protocol(seed=seed)), computed=seed == 1) for seed in (0, 1)]
 TITLE = "Loss of tails & 10 % of {words}"
@@ -32,7 +31,8 @@ CAPTION = f"{TITLE}, by generation. Thin lines are seeds."
 
 
 def card(runs: list[Run] = RUNS, **changes: Any) -> cards.Card:
-    found = cards.facts("fig-toy", CAPTION, 'A "line".', ["test_perplexity", "x"], "toys", runs)
+    table = {"fig-toy.csv": ["test_perplexity"]}
+    found = cards.facts("fig-toy", CAPTION, 'A "line".', table, "toys", runs)
     return found | {"title": TITLE} | changes
 
 
@@ -54,7 +54,7 @@ class Head(HTMLParser):
 
 
 def test_a_title_is_that_of_the_registry() -> None:
-    found = cards.facts("fig-one-axis", CAPTION, "A line.", [], "toys", [])
+    found = cards.facts("fig-one-axis", CAPTION, "A line.", {}, "toys", [])
     assert found["title"] == cards.registry().figures["fig-one-axis"].title
 
 
@@ -62,7 +62,10 @@ def test_a_card_holds_runs_protocols_and_what_columns_mean() -> None:
     found = card()
     assert [run["record"] for run in found["runs"]] == [run.record.name for run in RUNS]
     assert found["runs"][1]["protocol"]["seed"] == 1
-    assert list(found["columns"]) == ["test_perplexity"]
+    [column] = found["columns"]["fig-toy.csv"]
+    assert (
+        column["name"] == "test_perplexity" and column["meaning"] == GAUGES["test_perplexity"].label
+    )
     assert json.loads(json.dumps(found)) == found
 
 
@@ -77,36 +80,12 @@ def test_a_badge_says_scale_and_whose_run_it_is(
     assert cards.badge(card([])) == "computed here"
 
 
-@pytest.mark.parametrize("url", ["", "https://example.org/figures/fig-toy.html"])
-def test_bibtex_is_read_by_a_bibtex_parser(url: str) -> None:
-    [(key, entry)] = parse_string(cards.bibtex(card(), url), "bibtex").entries.items()
-    assert key == "fig-toy" and entry.type == "misc"
-    group = f"{{{cards.AUTHOR}}}"  # in braces, so that nobody takes it for a person
-    assert entry.persons["author"][0].last_names == [group]
-    assert entry.fields["title"] == r"{Loss of tails \& 10 \% of \{words\}}"
-    assert entry.fields["year"] == str(cards.YEAR)
-    assert entry.fields.get("url", "") == url
-
-
-def test_csl_json_names_author_title_year_and_figure() -> None:
-    [item] = json.loads(cards.csl(card()))
-    assert item["title"] == TITLE
-    assert item["author"] == [{"literal": cards.AUTHOR}]
-    assert item["issued"]["date-parts"] == [[cards.YEAR]]
-    assert (item["id"], item["type"]) == ("fig-toy", "figure")
-
-
-def test_the_date_and_the_author_are_those_of_the_citation_file() -> None:
-    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert str(cited["date-released"]) == cards.DATE and date.fromisoformat(cards.DATE)
-    assert cited["authors"] == [{"name": cards.AUTHOR}] and cited["title"] == cards.BOOK
-
-
 def test_a_card_on_a_page_is_markup_and_nothing_of_the_data_is() -> None:
     attack = "<script>alert(1)</script>"
     text = cards.shown(card(origin=attack, title=attack))
     assert "<script>" not in text and "&lt;script&gt;" in text
-    for suffix in ("svg", "png", "csv", "json"):
+    assert cards.figure_of(text) == "fig-toy" and cards.figure_of(f"<p>{text}</p>") is None
+    for suffix in ("svg", "png", "csv", "json", "bib", "ris", "csl.json"):
         assert f'href="../figures/fig-toy.{suffix}"' in text
     assert "make figure ID=fig-toy" in text and RUNS[0].record.name in text
 
@@ -180,11 +159,11 @@ def test_what_is_markdown_in_a_name_is_plain_in_a_caption() -> None:
 def test_a_figure_has_a_page_that_reference_managers_can_read(toy_pages: Path) -> None:
     folder = toy_pages / "_build/html/figures"
     text = (folder / "fig-toy.html").read_text(encoding="utf-8")
-    meta = Head(text).meta
-    address = "https://example.org/book/figures/fig-toy.html"
+    me, meta = identity.read(), Head(text).meta
+    address = f"{ADDRESS}/figures/fig-toy.html"
     assert meta["citation_title"] == "A line of a toy"
-    assert meta["citation_author"] == cards.AUTHOR
-    assert meta["citation_publication_date"] == cards.DATE.replace("-", "/")
+    assert meta["citation_author"] == me.by
+    assert meta["citation_publication_date"] == str(me.released).replace("-", "/")
     assert meta["citation_public_url"] == address
     assert 'href="../chapters/toy.html"' in text
     entry = parse_string((folder / "fig-toy.bib").read_text(), "bibtex").entries["fig-toy"]
@@ -194,6 +173,30 @@ def test_a_figure_has_a_page_that_reference_managers_can_read(toy_pages: Path) -
     assert (folder / listed["page"]).exists() and (folder / listed["files"]["svg"]).exists()
     assert "Ask Jane." in (folder / "fig-old.html").read_text(encoding="utf-8")
     assert "fig-toy.html" in (folder / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_figure_has_one_number_and_one_name_everywhere(toy_pages: Path) -> None:
+    for page in ("chapters/toy", "figures/fig-toy"):
+        text = (toy_pages / f"_build/html/{page}.html").read_text(encoding="utf-8")
+        [strip] = BeautifulSoup(text, "html.parser").select(".figure-strip")
+        assert strip.a is not None and strip.a.get_text() == "Figure 1.1 · fig-toy"
+        assert len(re.findall(r"Figure 1\.1", text)) >= 2  # in the caption, or where it is from
+        opened = strip.find_all("details", open=True)
+        assert len(strip.find_all("details")) == 3 and len(opened) in (0, 3)
+
+
+def test_a_run_after_the_date_of_publication_is_refused_with_the_remedy(root: Path) -> None:
+    build = toy_site(root)
+    file = build / "figures/fig-toy.json"
+    shown = card(RUNS[:1])["runs"][0] | {"published": True}
+    shown["provenance"]["date"] = "2999-01-01T00:00:00Z"
+    old = json.loads(file.read_text())
+    file.write_text(json.dumps(old | {"runs": [shown | {"computed_in_this_build": True}]}))
+    site.stage(build)  # what a reader computes is always newer
+    file.write_text(json.dumps(old | {"runs": [shown]}))
+    told = f"fig-toy shows the run {shown['record']} of 2999-01-01; raise date-released"
+    with pytest.raises(gallery.GalleryError, match=re.escape(told)):
+        site.stage(build)
 
 
 def test_a_figure_that_is_not_registered_is_refused(root: Path) -> None:

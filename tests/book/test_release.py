@@ -18,7 +18,7 @@ from collapse.experiment import records
 from collapse.experiment.assets import ROOT
 from collapse.experiment.protocol import Protocol
 from toy_records import make_record
-from toys import at, toy_site
+from toys import at, make_book, publish, toy_site
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def released(tmp_path_factory: pytest.TempPathFactory, toy_pages: Path) -> list[
     """The release of a book with a record, twice: of the same bytes; file managers left things."""
     root = tmp_path_factory.mktemp("released")
     shutil.copytree(toy_pages / "_build/html", root / "_build/html")
+    shutil.copyfile(toy_pages / "CITATION.cff", root / "CITATION.cff")
     (root / "_build" / folders.MARK).touch()
     record = records.write(make_record(Protocol(generations=2)), root / "records")
     for folder in (root / "_build/html", root / "records", record):
@@ -40,12 +41,14 @@ def released(tmp_path_factory: pytest.TempPathFactory, toy_pages: Path) -> list[
 
 def test_a_release_holds_pages_records_and_checksums(released: list[Path], toy_pages: Path) -> None:
     assert [path.name for path in released] == ["site.zip", "records.zip", "SHA256SUMS"]
+    version = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))["version"]
     sums = dict(reversed(line.split("  ")) for line in released[2].read_text().splitlines())
     for path in released[:2]:
         assert sums[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
     with zipfile.ZipFile(released[0]) as archive:
         page = (toy_pages / "_build/html/index.html").read_bytes()
-        assert archive.read("site/index.html") == page
+        for place in ("site", f"site/v{version}"):
+            assert archive.read(f"{place}/index.html") == page
         assert archive.testzip() is None
 
 
@@ -93,12 +96,11 @@ def test_links_stand_on_pages_only_where_a_repository_is_named(root: Path, toy_p
     assert "colab.research" not in staged.read_text(encoding="utf-8")
 
 
-def test_notebooks_for_elsewhere_install_the_book_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(release.ReleaseError, match="COLLAPSE_REPOSITORY=owner/name"):
+def test_notebooks_for_elsewhere_install_the_book_first(tmp_path: Path, root: Path) -> None:
+    make_book(root)
+    with pytest.raises(release.ReleaseError, match=r"give CITATION.cff a line repository-code"):
         release.notebooks(tmp_path)
-    monkeypatch.setenv("COLLAPSE_REPOSITORY", "someone/book")
+    publish(root)
     with pytest.raises(release.ReleaseError, match="no chapter has been executed"):
         release.notebooks(tmp_path)
     (tmp_path / "executed").mkdir()

@@ -7,7 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from collapse.book import loop, theme
+from collapse.book import loop, tables, theme
 
 
 @pytest.mark.parametrize("lit", ["", *loop.TAPS])
@@ -82,7 +82,7 @@ def test_code_that_a_page_folds_away_stands_once_at_its_end() -> None:
 
 def columns(table: str) -> list[str]:
     """The classes of a table's cells in its first row of data."""
-    row = BeautifulSoup(theme.marked(table), "html.parser").find_all("tr")[1]
+    row = BeautifulSoup(tables.marked(table), "html.parser").find_all("tr")[1]
     return [" ".join(cell.get("class", [])) for cell in row.find_all(["td", "th"])]
 
 
@@ -104,10 +104,10 @@ def test_columns_of_numbers_are_marked_and_columns_of_words_are_not() -> None:
 
 def test_a_table_of_words_names_each_cell_for_a_telephone() -> None:
     words = of_rows("claim|here|verdict", f"{'long words ' * 4}|{'more words ' * 4}|agrees")
-    shown = BeautifulSoup(theme.marked(words), "html.parser")
+    shown = BeautifulSoup(tables.marked(words), "html.parser")
     assert shown.table["class"] == ["cards"]
     assert [cell["data-label"] for cell in shown.find_all("td")] == ["claim", "here", "verdict"]
-    assert "cards" not in theme.marked(of_rows("setting|1|2", f"{'long ' * 9}|1|2"))
+    assert "cards" not in tables.marked(of_rows("setting|1|2", f"{'long ' * 9}|1|2"))
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_a_table_of_words_names_each_cell_for_a_telephone() -> None:
     ["<table><tr><td>a</td></tr></table>", of_rows("a|b", "1|2|3"), "<table></table>"],
 )
 def test_a_table_of_another_build_stays_as_it_is(table: str) -> None:
-    assert theme.marked(table) == table
+    assert tables.marked(table) == table
 
 
 def test_a_cell_that_is_a_verdict_becomes_a_chip_once() -> None:
     table = of_rows("claim|verdict", "a|cannot tell", "b|it agrees")
-    told = theme.marked(theme.marked(table))
+    told = tables.marked(tables.marked(table))
     chips = BeautifulSoup(told, "html.parser").select("td > .verdict")
     assert [(chip["data-verdict"], chip.get_text()) for chip in chips] == [("cannot tell",) * 2]

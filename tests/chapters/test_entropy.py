@@ -79,7 +79,8 @@ def test_a_gauge_has_moved_once_it_stays_away(distances: list[float], expected: 
 def test_runs_in_which_one_gauge_leads_are_counted() -> None:
     first = run_with(0, own_text_perplexity=[300, 9, 9, 9], unigram_entropy=[9, 9, 9, 9])
     later = run_with(1, own_text_perplexity=[300, 300, 300, 9], unigram_entropy=[9, 5, 5, 5])
-    assert measures.leads([first, later], "own_text_perplexity", "unigram_entropy") == "1 of 2"
+    ahead = measures.leads([first, later], "own_text_perplexity", "unigram_entropy")
+    assert (ahead.text, ahead.value) == ("1 of 2", 1)
 
 
 def test_what_moved_at_once_did_so_in_every_run() -> None:
@@ -89,20 +90,19 @@ def test_what_moved_at_once_did_so_in_every_run() -> None:
     assert {"overconfidence", "distinct_tokens"} <= set(measures.at_once(both))
     assert "distinct_tokens" not in measures.at_once([*both, third])
     numbers, alt = measures.told({"one way": [*both, third], "another": []})
-    assert numbers["ent-early"] == str(len(measures.at_once([*both, third])))
-    assert numbers["ent-late"] == "not run yet" and "not run yet with another" in alt
+    assert numbers["ent-early"].value == len(measures.at_once([*both, third]))
+    assert numbers["ent-late"].text == "not run yet" and "not run yet with another" in alt
 
 
 # -- arms ------------------------------------------------------------------------------------
 
 
-def test_a_table_of_arms_holds_values_intervals_and_ratios() -> None:
+def test_a_table_of_arms_holds_ratios() -> None:
     arms = {"a": [run_with(0, predictive_entropy=[8.0, 6.0, 4.0, 2.0]), run_with(1)], "b": []}
     table = entropy.by_arm(arms, "predictive_entropy")
-    assert sorted(set(table["seed"])) == [0, 1] and set(table["arm"]) == {"a"}
+    assert sorted(set(table["seed"])) == [0, 1] and set(table["setting"]) == {"a"}
     mine = table[table["seed"] == 0]
     assert mine["ratio"].tolist() == [1.0, 0.75, 0.5, 0.25]
-    assert mine["value_low"].tolist() == [7.5, 5.5, 3.5, 1.5]
 
 
 def test_a_table_of_settings_has_ratios_of_the_last_generation_to_the_first() -> None:
@@ -110,10 +110,12 @@ def test_a_table_of_settings_has_ratios_of_the_last_generation_to_the_first() ->
             for n, (end, gap) in enumerate([(0.5, 4.0), (2.0, 6.0)])]  # fmt: skip
     two, one, none = entropy.rows({"two\nseeds": runs, "one": runs[:1], "none": []})
     assert two["setting"] == "two seeds"
-    assert two["entropy on human text"].startswith("1.00 [")  # the mean of 1/2 and 2, as logarithms
+    assert str(two["entropy on human text"]).startswith(
+        "1.00 ["
+    )  # the mean of 1/2 and 2, as logarithms
     assert two["over-confidence, bits"] == "1.00 to 5.00"
-    assert one["entropy on human text"] == "0.50"
-    assert none["entropy on human text"] == none["over-confidence, bits"] == "not run yet"
+    assert str(one["entropy on human text"]) == "0.50"
+    assert str(none["entropy on human text"]) == none["over-confidence, bits"] == "not run yet"
 
 
 @pytest.mark.parametrize(
@@ -169,9 +171,13 @@ def test_figures_can_be_read_on_a_page_and_on_a_telephone(maker: str) -> None:
     assert_readable(MAKERS[maker])
 
 
-@pytest.mark.parametrize("maker", ["falls", "gauges", "vocabulary"])
-def test_figures_come_with_their_data(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_saved_as_picture_data_and_card(MAKERS[maker], monkeypatch)
+@pytest.mark.parametrize(
+    ("maker", "id"),
+    [("falls", "fig-entropy-domain"), ("gauges", "fig-entropy-gauges"),
+     ("vocabulary", "fig-entropy-vocabulary")],
+)  # fmt: skip
+def test_figures_come_with_their_data(maker: str, id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert_saved_as_picture_data_and_card(MAKERS[maker], monkeypatch, id)
     assert "seed" in MAKERS[maker]()[1]
     plt.close("all")
 
@@ -184,7 +190,7 @@ def test_the_numbers_of_the_strips_are_the_distances_clipped() -> None:
     numbers = {text.get_position()[0]: text.get_text() for text in figure.axes[0].texts
                if text.get_position()[1] == row}  # fmt: skip
     assert [numbers[n] for n in (1, 2, 3)] == ["+50", "0", "−50"]
-    mine = data[data["gauge"] == "unigram_entropy"]["distance"]
+    mine = data[data["measure"] == "unigram_entropy"]["standard_errors"]
     assert mine.tolist() == pytest.approx(np.array([0, 81, 0.2, -99]) / math.sqrt(0.5))
     plt.close("all")
 
@@ -204,10 +210,10 @@ def test_the_last_column_says_when_each_run_moved() -> None:
 def test_shares_of_vocabulary_are_of_human_text_s() -> None:
     run = run_with()
     data = entropy.vocabularies({"a": [run]}, 15)
-    last = data[data["generation"] == 3].set_index("panel")["share"]
-    assert last["left"] == entropy.vocabulary(run, 15) / entropy.human_vocabulary(run, 15)
+    last = data[data["generation"] == 3].set_index("measure")["of_human_text"]
+    assert last[entropy.SIZES[0]] == entropy.vocabulary(run, 15) / entropy.human_vocabulary(run, 15)
     bits = run.record.generations["miller_madow"].iloc[-1] - 1.5  # human text has 1.5 bits
-    assert last["right"] == pytest.approx(2**bits)
+    assert last[entropy.SIZES[1]] == pytest.approx(2**bits)
 
 
 # -- verdicts --------------------------------------------------------------------------------
@@ -237,7 +243,7 @@ def test_claims_turn_when_the_runs_do() -> None:
 
 
 def test_every_number_of_the_page_is_a_number_an_interval_or_a_name() -> None:
-    said = entropy.said(FOUND, ARMS["one"][0], "sotu")
+    said = {key: str(one) for key, one in entropy.said(FOUND, ARMS["one"][0]).items()}
     assert said["ent-whole-human"] == said["ent-gap-last"] == "not run yet"
     assert said["ent-models"] == "4" and said["ent-seeds"] == "2"
     assert all(len(words) < 40 for words in said.values())
@@ -245,7 +251,7 @@ def test_every_number_of_the_page_is_a_number_an_interval_or_a_name() -> None:
 
 def test_a_table_of_claims_is_safe_markup() -> None:
     claim = verdicts.Claim("<b>", "a & b", "x < 1", "0.5", "agrees")
-    html = figures.table([claim], verdicts.RULE).data
+    html = figures.table([claim], verdicts.RULE, id="tab-toy", caption="A <toy>.").data
     assert "<b>" not in html and "&lt;b&gt;" in html and "a &amp; b" in html
     assert html.count("</tr>") == 2
 
@@ -286,5 +292,8 @@ def test_the_figure_of_estimators_shows_the_truth() -> None:
     data = estimators.trial(300, [500, 1000], samples=2, seed=0)
     figure, drawn = estimators.figure(data, 300)
     assert f"truth, {estimators.truth(300):.2f} bits" in texts_in(figure)
-    assert drawn is data
+    plug_in = data.set_index(["measure", "length"])["value"]["plug-in", 500]
+    found = drawn.set_index(["measure", "length"]).loc[("plug-in", 500)]
+    assert found.tolist() == pytest.approx([plug_in.mean(), plug_in.min(), plug_in.max()])
+    assert drawn["mean"].iloc[-1] == estimators.truth(300)
     plt.close("all")

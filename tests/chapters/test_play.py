@@ -192,6 +192,23 @@ def test_play_runs_to_a_pause_and_is_not_read_aloud_meanwhile(chromium: Any, add
         assert time.input_value() == "200" and visit.errors == []
 
 
+def test_the_numbers_below_the_slider_stand_where_its_handle_stops(visit: Any) -> None:
+    box = visit.page.locator(".play-herd")
+    assert box.locator(".ticks span").all_inner_texts() == ["0", "50", "100", "150", "200"]
+    bar = box.locator("input[type=range]").bounding_box()
+    handle = 16  # pixels, in Chromium
+    for k, tick in enumerate(box.locator(".ticks span").all()):
+        place = tick.bounding_box()
+        stop = bar["x"] + handle / 2 + k / 4 * (bar["width"] - handle)
+        assert place["x"] + place["width"] / 2 == pytest.approx(stop, abs=3)
+
+
+def test_no_script_lets_a_number_and_its_sign_part() -> None:
+    scripts = {path.name: path.read_text() for path in (assets.ROOT / "_static").glob("*.js")}
+    assert "\\u00a0%" in scripts["herd.js"]
+    assert [name for name, code in scripts.items() if re.search(r"[})] %", code)] == []
+
+
 # -- words -----------------------------------------------------------------------------------
 
 

@@ -29,28 +29,32 @@ CORNERS = {
     for share in (0.0, 0.1)
 }
 MAKERS = {
-    "perplexity": lambda: figures.perplexity(ARMS, REFERENCES, {"published": SHOWN[:1]}),
-    "text_bands": lambda: retention_figures.text_bands({"one": SHOWN[0], "other": SHOWN[3]}),
-    "copies": lambda: retention_figures.copies(FOUND),
-    "square": lambda: retention_figures.square(CORNERS),
+    "fig-no-retention-perplexity": lambda: figures.perplexity(
+        ARMS, REFERENCES, {"published": SHOWN[:1]}
+    ),
+    "fig-no-retention-text": lambda: retention_figures.text_bands(
+        {"one": SHOWN[0], "other": SHOWN[3]}
+    ),
+    "fig-no-retention-copies": lambda: retention_figures.copies(FOUND),
+    "fig-retention-square": lambda: retention_figures.square(CORNERS),
 }
 
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_figure_is_fit_to_publish(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_fit_to_publish(MAKERS[maker], monkeypatch)
+    assert_fit_to_publish(MAKERS[maker], monkeypatch, maker)
 
 
 def test_a_figure_s_data_are_those_of_the_records() -> None:
-    _, last = MAKERS["square"]()
+    _, last = MAKERS["fig-retention-square"]()
     expected = ratios.ratio(CORNERS[5, 0.0]).by_seed
-    found = last[(last["epochs"] == 5) & (last["kept"] == 0)]
+    found = last[(last["epochs"] == 5) & (last["retained"] == 0)].dropna(subset="seed")
     assert dict(zip(found["seed"], found["ratio"], strict=True)) == expected
-    _, bands = MAKERS["text_bands"]()
+    _, bands = MAKERS["fig-no-retention-text"]()
     nll = SHOWN[0].record.arrays["text_nll"][1].astype(float)
-    found = bands[(bands["run"] == "one") & (bands["text"] == "1")].set_index("percentile")
-    assert found["perplexity"][50] == pytest.approx(float(np.median(np.exp(nll))))
-    assert found["perplexity"].is_monotonic_increasing
+    found = bands[(bands["model"] == "one") & (bands["text"] == "1")].set_index("percentile")
+    assert found["block_perplexity"][50] == pytest.approx(float(np.median(np.exp(nll))))
+    assert found["block_perplexity"].is_monotonic_increasing
     plt.close("all")
 
 

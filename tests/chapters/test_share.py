@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,12 @@ def test_the_data_are_ratios_to_human_text_alone_by_seed_and_generation() -> Non
     assert none["since"].startswith(f"×{math.sqrt(80 / 50 * 45 / 25):.2f} [")
     assert half["last"].startswith("20 % [")
     assert {*every["mean"]} == {1}
+
+
+def test_every_place_of_the_slider_has_its_share_below_it() -> None:
+    assert '<div class="ticks"\n aria-hidden="true">' in page_of(DOSES)
+    ticks = re.findall(r"<span>(.*?)</span>", page_of(DOSES))
+    assert ticks == [one["human"] for one in slider.data_of(dose.grid(DOSES))["shares"]]
 
 
 def test_nine_shares_of_ten_generations_are_small_and_stay_data() -> None:

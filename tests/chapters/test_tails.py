@@ -71,15 +71,15 @@ def test_the_words_that_went_first_occur_once_and_are_gone() -> None:
 
 def test_shares_are_told_with_their_interval_over_seeds() -> None:
     found = zipf()
-    told = counts.words_numbers(found, [0, 1])["gone-10"]
-    mean, low, high = map(float, re.fullmatch(r"(.*) % \[(.*), (.*)\]", told).groups())
+    told = counts.words_numbers(found, [0, 1], "a toy")["gone-10"]
+    mean, low, high = map(float, re.fullmatch(r"(.*) % \[(.*), (.*)\]", str(told)).groups())
     shares = 100 * (found.chains[:, 10] == 0).mean(1)
     half = 12.706 * shares.std(ddof=1) / 2**0.5  # Student's t, one degree of freedom
     assert (mean, low, high) == pytest.approx(
         (shares.mean(), shares.mean() - half, shares.mean() + half), abs=0.06
     )
     alone = counts.Vocabulary(found.words, found.counts, found.chains[:1])
-    assert "[" not in counts.words_numbers(alone, [0])["gone-10"]
+    assert "[" not in str(counts.words_numbers(alone, [0], "a toy")["gone-10"])
 
 
 # -- figures ---------------------------------------------------------------------------------

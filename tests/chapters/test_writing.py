@@ -22,10 +22,10 @@ CELLS: dict[written.Cell, list[Run]] = {
 }
 MODELS = {"The small model": WAYS, "SmolLM2": {k: v for k, v in WAYS.items() if k[0] in "ft"}}
 MAKERS = {
-    "perplexity": lambda: written.perplexity_figure(MODELS),
-    "rare": lambda: written.rare_figure(MODELS, "temperature 1"),
-    "entropy": lambda: written.entropy_figure(WAYS),
-    "grid": lambda: written.grid_figure(
+    "fig-writing": lambda: written.perplexity_figure(MODELS),
+    "fig-writing-rare": lambda: written.rare_figure(MODELS, "temperature 1"),
+    "fig-entropy-decoding": lambda: written.entropy_figure(WAYS),
+    "fig-writing-grid": lambda: written.grid_figure(
         written.grid(CELLS), {0.8: 1.8, 0.9: 1.23, 0.95: 1.1, 1.0: 1.0}
     ),
 }
@@ -130,4 +130,4 @@ def test_a_claim_s_verdict_flips_with_the_runs() -> None:
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_figure_is_fit_to_publish(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_fit_to_publish(MAKERS[maker], monkeypatch)
+    assert_fit_to_publish(MAKERS[maker], monkeypatch, maker)

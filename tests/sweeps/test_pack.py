@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from collapse import cli
 from collapse.book import chapter
+from collapse.cli import options
 from collapse.experiment import assets, corpus, models, records
 from collapse.experiment.assets import ROOT, sha256_file
 from collapse.experiment.protocol import Protocol
@@ -200,7 +201,7 @@ def test_a_part_in_which_a_byte_was_flipped_is_named(there: Path) -> None:
     content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
     ran = compute(there)
-    assert ran.returncode == 1 and not ran.stdout
+    assert ran.returncode == 2 and not ran.stdout
     assert re.fullmatch(
         rf"Error: {damaged.name} in .* differs from what was packed.*\n", ran.stderr
     )
@@ -213,7 +214,7 @@ def test_all_missing_parts_are_named(there: Path) -> None:
     for path in (every[0], every[2]):
         path.unlink()
     ran = compute(there)
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert f"there is no {every[0].name}, {every[2].name} in " in ran.stderr
     assert "Traceback" not in ran.stderr
 
@@ -226,7 +227,7 @@ def test_a_manifest_that_says_nothing_is_named(there: Path) -> None:
 
 def test_a_package_that_the_pack_does_not_bring_is_named(there: Path) -> None:
     ran = compute(there, absent=("psutil",))
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     assert re.search(r"^Error: .*psutil.*, and the pack does not bring it; start", ran.stderr)
 
 
@@ -238,7 +239,7 @@ def test_a_damaged_archive_of_what_was_computed_is_refused(there: Path, tmp_path
     for damaged in (content[:60], content.replace(b"{}{}", b"{}{{", 1), b""):
         archive.write_bytes(damaged)
         ran = compute(there)
-        assert ran.returncode == 1 and "carried.zip is damaged" in ran.stderr, ran.stderr
+        assert ran.returncode == 2 and "carried.zip is damaged" in ran.stderr, ran.stderr
         with pytest.raises(PackError, match=r"carried.zip is damaged .* bring it home again"):
             pack.unpack(archive, tmp_path)
         assert archive.read_bytes() == damaged
@@ -281,7 +282,7 @@ def test_what_cannot_be_packed_is_refused(toy: Protocol, tmp_path: Path) -> None
     "text, count", [("25MB", 25_000_000), ("1.5 GB", 1_500_000_000), ("10kB", 10_000)]
 )
 def test_sizes_of_parts(text: str, count: int) -> None:
-    assert cli._size(None, None, text) == count  # type: ignore[arg-type]
+    assert options.size(None, None, text) == count  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ["25", "MB", "-1MB", "0MB", "9kB", "rain", "", "infMB"])

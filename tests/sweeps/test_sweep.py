@@ -343,7 +343,7 @@ def test_a_recomputation_sweeps_before_it_executes_the_chapters(
     monkeypatch.setenv("COLLAPSE_BUILD", os.environ["COLLAPSE_BUILD"])  # the command sets it
     monkeypatch.setattr(chapter, "wanted", lambda names, *given: done.append(given) or [toy])
     monkeypatch.setattr(sweep, "sweep", lambda runs, *where: done.append((len(runs), *where)))
-    monkeypatch.setattr(cli, "run_chapters", lambda *_, **__: done.append("executed"))
+    monkeypatch.setattr(cli.pages, "run_chapters", lambda *_, **__: done.append("executed"))
     monkeypatch.setattr(records, "publish", lambda _: [])
     said = CliRunner().invoke(cli.main, ["recompute"])
     assert isinstance(said.exception, SystemExit | FileNotFoundError)  # there is no picture

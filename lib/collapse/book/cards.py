@@ -1,32 +1,31 @@
-"""The card of a figure: its runs, its citation, its files, and how to make it again.
+"""The card of a figure, the strip below it: runs, citation, files, and how to make it again.
 
 `figures.yml` lists every figure that was ever published, by the identifier that is its address.
 """
 
-import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 from pydantic import BaseModel
 
-from collapse import __version__
+from collapse.book import citations, identity
+from collapse.book.columns import Column, described
+from collapse.book.identity import Identity
 from collapse.book.parameters import read_file
 from collapse.experiment.records import published
-from collapse.measure.gauges import COLUMNS
 
 if TYPE_CHECKING:
     from collapse.experiment.arms import Run
 
-BOOK = "Model Collapse: A Reproducible Paper Book"
-AUTHOR = "The Model Collapse Book contributors"
-DATE = "2026-11-24"  # of the release, as in CITATION.cff
-YEAR = int(DATE[:4])
-ARTICLE = "10.1038/s41586-024-07566-y"
-FILES = {"svg": "picture", "png": "picture", "csv": "data", "json": "card with protocols"}
+# What ends the name of a figure's file -> what is in it; only those that are there are shown.
+FILES = {
+    ".csv": "what is drawn", "-all.csv": "everything else", ".json": "runs and settings",
+    ".datapackage.json": "the columns", ".svg": "picture", ".png": "picture",
+}  # fmt: skip
 
 Card = dict[str, Any]
 
@@ -39,10 +38,14 @@ _PAGES = jinja2.Environment(
 
 
 class Entry(BaseModel, extra="forbid"):
-    """What `figures.yml` says of a figure: the title that it is cited by, and what it is about."""
+    """What `figures.yml` says of a figure: the title that it is cited by, and what it is about.
+
+    columns: of its data files, what they hold there alone.
+    """
 
     title: str
     topics: list[str]
+    columns: dict[str, Column] = {}
 
 
 class Registry(BaseModel, extra="forbid"):
@@ -67,27 +70,37 @@ def rendered(template: str, **values: Any) -> str:
 
 
 def facts(
-    id: str, caption: str, alt: str, columns: Sequence[str], origin: str, runs: Sequence["Run"]
+    id: str,
+    caption: str,
+    alt: str,
+    tables: Mapping[str, Iterable[str]],
+    origin: str,
+    runs: Sequence["Run"],
 ) -> Card:
     """Everything that a figure's card says, as it is stored beside the figure.
 
     The chapter is that which is being executed, and none in a notebook opened by hand.
 
     Args:
-        columns: of the figure's data.
+        tables: the figure's data files by name, with the names of their columns.
         origin: in words, what is shown.
+
+    Raises:
+        ColumnError: nothing says what a column holds.
+        ParameterError: as `registry`.
     """
-    entry = registry().figures.get(id)
+    entry, me = registry().figures.get(id), identity.read()
+    own = entry.columns if entry else {}
     return {
         "id": id,
         "title": entry.title if entry else id,
-        "book": f"{BOOK}, version {__version__}",
+        "book": f"{me.title}, version {me.version}",
         "chapter": os.environ.get("COLLAPSE_CHAPTER", ""),
         "scale": os.environ.get("COLLAPSE_SCALE", ""),
         "parameters": os.environ.get("COLLAPSE_PARAMETERS", ""),
-        "licence": "CC-BY-4.0",
-        "article": f"https://doi.org/{ARTICLE}",
-        "columns": {name: COLUMNS[name] for name in columns if name in COLUMNS},
+        "licence": me.licences[1],
+        "article": f"https://doi.org/{me.article}",
+        "columns": {name: described(table, own, name) for name, table in tables.items()},
         "caption": caption,
         "alt": alt,
         "origin": origin,
@@ -97,7 +110,10 @@ def facts(
                 "fingerprint": run.record.fingerprint,
                 "computed_in_this_build": run.computed,
                 "published": (published() / run.record.name).is_dir(),
-                "protocol": run.record.protocol.to_dict(),
+                "protocol": {
+                    key: list(value) if isinstance(value, tuple) else value  # as JSON has it
+                    for key, value in run.record.protocol.to_dict().items()
+                },
                 "base": run.record.base,
                 "provenance": {
                     key: run.record.provenance[key]
@@ -143,44 +159,6 @@ def brief(card: Card) -> str:
     )
 
 
-# -- citations -------------------------------------------------------------------------------
-
-
-def bibtex(card: Card, url: str = "") -> str:
-    """The figure as a BibTeX entry."""
-    fields = {
-        "author": f"{{{AUTHOR}}}",
-        "title": f"{{{_tex(card['title'])}}}",
-        "year": str(YEAR),
-        "howpublished": f"Figure {card['id']} in: {_tex(BOOK)}",
-        "version": __version__,
-        "note": f"Relates to doi:{ARTICLE}",
-        **({"url": url} if url else {}),
-    }
-    width = max(map(len, fields))
-    lines = [f"  {name:<{width}} = {{{value}}}," for name, value in fields.items()]
-    return "\n".join([f"@misc{{{card['id']},", *lines, "}"])
-
-
-def _tex(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text)
-
-
-def csl(card: Card) -> str:
-    """The figure as CSL-JSON, a list of one item; a page adds its address."""
-    item = {
-        "id": card["id"],
-        "type": "figure",
-        "title": card["title"],
-        "container-title": BOOK,
-        "author": [{"literal": AUTHOR}],
-        "issued": {"date-parts": [[YEAR]]},
-        "version": __version__,
-        "note": f"Relates to doi:{ARTICLE}",
-    }
-    return json.dumps([item], indent=1, ensure_ascii=False)
-
-
 def in_markdown(text: str) -> str:
     """A text that holds no markup: a name of a file may have dollars, stars, brackets."""
     return re.sub(r"([\\`*_\[\]{}<>$|~#])", r"\\\1", text)
@@ -198,14 +176,39 @@ def command(card: Card) -> str:
     return f"make figure ID={card['id']}{parameters}{scale}"
 
 
-def shown(card: Card, folder: str = "../figures/", is_open: bool = False) -> str:
-    """The card as HTML: one line that opens in place.
+def cited(card: Card, me: Identity) -> citations.Item:
+    """The figure as it is cited."""
+    return citations.item(me, "figure", card["id"], card["title"], f"figures/{card['id']}.html")
+
+
+def shown(
+    card: Card, folder: str = "../figures/", number: str = "Figure", me: Identity | None = None,
+    public: Path | None = None,
+) -> str:  # fmt: skip
+    """The strip below a figure as HTML; each of its parts opens in place.
 
     Args:
-        folder: where the figures' pages and files lie, as seen from the page.
+        folder: where the figures' pages and files lie, as seen from the page; nothing on their own.
+        number: as in `Figure 3.1`; only the site knows it.
+        me: who publishes it, as the book's citation file says if nothing is given.
+        public: where the figure's files lie, to show those that are there.
     """
+    me = me or identity.read()
+    entry, files = cited(card, me), {f"{card['id']}{suffix}": FILES[suffix] for suffix in FILES}
+    there = {name: what for name, what in files.items() if not public or (public / name).is_file()}
     return rendered(
-        "card.html", card=card, folder=folder, open=is_open, badge=badge(card), brief=brief(card),
-        files=FILES,
-        citations={"BibTeX": bibtex(card), "CSL-JSON": csl(card)}, command=command(card),
+        "card.html", card=card, folder=folder, number=number, badge=badge(card), brief=brief(card),
+        files=there, formats=citations.NAMES, text=citations.text(entry),
+        bibtex=citations.bibtex(entry),
+        command=command(card), licence=identity.licence(me.licences[1]), version=me.version,
+        not_yet="" if me.url else identity.NOT_YET,
     )  # fmt: skip
+
+
+_STRIP = re.compile(r'<div class="figure-card" data-figure="([\w-]+)">.*</div>', re.S)
+
+
+def figure_of(html: str) -> str | None:
+    """The figure whose strip a piece of HTML is."""
+    found = _STRIP.fullmatch(html.strip())
+    return found[1] if found else None

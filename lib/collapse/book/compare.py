@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from collapse.errors import Exit
 from collapse.experiment import records, sources
 from collapse.experiment.assets import atomic, build_dir
 from collapse.experiment.protocol import Protocol
 from collapse.experiment.record import Record
 from collapse.measure import per_seed
 
-STATUS = {"agrees": 0, "differs": 1, "not comparable": 3}  # exit status; 2 is a mistake
+STATUS = {"agrees": Exit.DONE, "differs": Exit.DIFFERS, "not comparable": Exit.OPEN}
 SEEDS = 3  # published ones that it takes to speak of a spread
 # What must be equal for numbers to be of the same quantity.
 _SAME_QUANTITY = ("corpus", "model", "block_length", "train_blocks", "eval_blocks", "eos")
@@ -206,7 +207,7 @@ def told(found: Comparison) -> str:
     seeds = ", ".join(str(run.protocol.seed) for run in found.published)
     parts = [f"rerun:     {found.mine.name}"]
     if found.published:
-        parts.append(f"published: {found.published[0].name} and its arm, seeds {seeds}")
+        parts.append(f"published: {found.published[0].name}\n           and its arm, seeds {seeds}")
     for name, (mine, theirs) in found.differing.items():
         parts.append(f"  {name} = {mine} (published: {theirs})")
     if found.lines:
@@ -220,8 +221,8 @@ def _row(line: Line) -> dict[str, str]:
     return {
         "measure": line.measure,
         "rerun": f"{line.mine:,.4g}",
-        "published mean": f"{np.mean(line.published):,.4g}",
-        "where one more seed would be": f"{line.low:,.4g} to {line.high:,.4g}" if known else "?",
+        "mean": f"{np.mean(line.published):,.4g}",
+        "one more seed": f"{line.low:,.4g} to {line.high:,.4g}" if known else "?",
         "inside": ("yes" if line.inside else "no") if known else "unknown",
     }
 

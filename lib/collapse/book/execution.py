@@ -42,9 +42,11 @@ def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
     root = assets.ROOT
     inputs = [root / "chapters" / f"{name}.md", *used(name), *root.glob("figures.yml")]
     inputs += [*sorted(cards.TEMPLATES.glob("*.*")), *folders.shown(root / "records")]
-    inputs += sorted(build_dir.glob("bench-*.json"))
+    inputs += [*sorted(build_dir.glob("bench-*.json")), *sorted(root.glob("params/*.yml"))]
     described = {
         "values": dict(values),
+        # A page may show other chapters' settings, too.
+        "parameters": [code(other)[0] for other in names()],
         "files": [[path.name, path.parent.name, sha256_file(path)] for path in inputs],
         "versions": {package: importlib.metadata.version(package) for package in DEPENDENCIES},
     }

@@ -26,7 +26,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from collapse.book import cards, ratios
+from collapse.book import cards, columns, ratios
 from collapse.book.numbers import glue as glue
 from collapse.book.numbers import words as words
 from collapse.book.tables import remark as remark
@@ -140,7 +140,8 @@ def perplexity(
     are drawn as bands. The axis is logarithmic, as models differ by large factors.
 
     Returns:
-        the figure and its data: one row an arm, seed and generation.
+        the figure and its data: one row a setting, generation and seed, or their mean; and one
+        a reference.
     """
     figure, axes = canvas()
     data, ends = [], []
@@ -148,7 +149,7 @@ def perplexity(
     behind = {label: runs for label, runs in (background or {}).items() if runs}
     for index, (label, runs) in enumerate([*behind.items(), *front.items()]):
         rows = ratios.table(runs)
-        data.append(rows.assign(arm=label))
+        data.append(ratios.drawn(rows.assign(setting=label), "ratio", ["setting", "generation"]))
         grey = label in behind
         place = (index if grey else index - len(behind), len(front))
         colour = "#777777" if grey else human_share(runs[0].record.protocol.retained)
@@ -157,6 +158,8 @@ def perplexity(
         ends.append((f"{label}\n×{last:.2f}", last, colour))
     for reference in references:
         band(axes, reference)
+        row = {"setting": reference.label, "low": reference.low, "high": reference.high}
+        data.append(pd.DataFrame([row]))
         ends.append((reference.label, math.sqrt(reference.low * reference.high), PAPER))
     axes.set_yscale("log")
     axes.set(ylabel="perplexity on human text,\ntimes that of generation 0")
@@ -242,11 +245,6 @@ def plain_numbers(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def panels(**data: pd.DataFrame) -> pd.DataFrame:
-    """The data of a figure's panels in one table, with a column that names the panel."""
-    return pd.concat([rows.assign(panel=panel) for panel, rows in data.items()])
-
-
 def show(
     figure: Figure,
     data: pd.DataFrame,
@@ -256,35 +254,46 @@ def show(
     alt: str,
     runs: Sequence["Run"] = (),
     origin: str = "",
+    everything: pd.DataFrame | None = None,
 ) -> None:
     """Save a figure as SVG, wide and narrow, PNG, CSV and a card in JSON, and display it.
 
     The line below it says what the records say about the runs; `id` names the files, the figure's
-    number and its address for good.
+    number and its address for good. What columns hold is in the card and in a data package.
 
     Args:
+        data: what is drawn, a row a point or interval.
         origin: where the data come from, if not from runs.
+        everything: what there is beyond what is drawn, for a second data file; of runs, by
+            default, all gauges of all generations.
 
     Raises:
         AssetError: the disk is full or cannot be written.
+        ColumnError: nothing says what a column of the data holds.
     """
     shown = origin or describe(list(runs))
-    card = cards.facts(id, caption, alt, list(data), shown, runs)
+    if everything is None and runs:
+        everything = columns.of_runs(runs)
+    tables = {f"{id}.csv": data}
+    if everything is not None:
+        tables[f"{id}-all.csv"] = everything
+    card = cards.facts(id, caption, alt, tables, shown, runs)
     if not runs and not origin:
         figure.text(0.5, 0.5, NOT_RUN, ha="center", fontsize=14)
+    picture = rendered(figure, "svg")
     files = {
-        "svg": rendered(figure, "svg"),
-        "png": rendered(figure, "png"),
-        "narrow.svg": rendered(narrow(figure), "svg"),
-        "csv": data.to_csv(index=False, lineterminator="\n").encode(),
-        "json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
+        f"{id}.svg": picture,
+        f"{id}.png": rendered(figure, "png"),
+        f"{id}.narrow.svg": rendered(narrow(figure), "svg"),
+        f"{id}.json": (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
+        **columns.files(card, tables),
     }
-    for suffix, content in files.items():
-        with atomic(build_dir() / "figures" / f"{id}.{suffix}") as temporary:
+    for name, content in files.items():
+        with atomic(build_dir() / "figures" / name) as temporary:
             temporary.write_bytes(content)
     plt.close(figure)
     display(
-        {"image/svg+xml": files["svg"].decode(), "text/plain": alt},
+        {"image/svg+xml": picture.decode(), "text/plain": alt},
         raw=True,
         metadata={"collapse": {"id": id, "caption": caption, "alt": alt}},
     )

@@ -4,7 +4,6 @@ A figure that is gone keeps its page, which says where it went.
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,16 @@ import jinja2
 import nbformat
 import yaml
 
-from collapse.book import cards, theme
+from collapse.book import cards, chapter, citations, identity, theme
+from collapse.book.identity import Identity
 from collapse.errors import BookError
 
 
 class GalleryError(BookError):
-    """A figure of a page has no card, or no entry in `figures.yml`."""
+    """A figure has no card, no entry in `figures.yml`, or a run after the date of publication."""
+
+
+_KINDS = ("svg", "png", "csv", "json")
 
 
 def write(book: Path, notebooks: list[Path]) -> None:
@@ -28,10 +31,11 @@ def write(book: Path, notebooks: list[Path]) -> None:
         notebooks: the executed chapters, in the order of the table of contents.
 
     Raises:
-        GalleryError: a figure has no card, or is not in `figures.yml`.
+        GalleryError: a figure has no card, is not in `figures.yml`, or shows a published run
+            that is newer than the date of publication.
         ParameterError: as `cards.registry`.
     """
-    known = cards.registry()
+    known, me = cards.registry(), identity.read()
     folder, public = book / "figures", book / "_public" / "figures"
     folder.mkdir()
     found: list[cards.Card] = []
@@ -44,12 +48,13 @@ def write(book: Path, notebooks: list[Path]) -> None:
                 )
             topics = known.figures[id].topics
             found.append(_card(public, id, notebook.stem) | {"topics": topics})
+    _check_date(found, me)
     pictures = {card["id"]: theme.image(public, card["id"], card["alt"]) for card in found}
     pages = {"index": cards.rendered("gallery.md", cards=found, pictures=pictures)}
     for card in found:
         id = card["id"]
         pages[id] = _page(card, public)
-        (public / f"{id}.bib").write_text(cards.bibtex(card, _url(id)) + "\n", encoding="utf-8")
+        citations.write(public / id, cards.cited(card, me))
     absent = {id: "It is not part of this build." for id in known.figures if id not in pages}
     absent |= known.gone
     for id, where in absent.items():
@@ -78,6 +83,7 @@ def _card(public: Path, id: str, chapter: str) -> cards.Card:
     try:
         card = json.loads((public / f"{id}.json").read_text(encoding="utf-8"))
         cards.shown(card)
+        cards.rendered("columns.html", card=card)
     except (OSError, ValueError, LookupError, jinja2.TemplateError) as error:  # or it is old
         raise GalleryError(
             f"figure {id} of chapter {chapter} has no card that can be read; "
@@ -86,27 +92,36 @@ def _card(public: Path, id: str, chapter: str) -> cards.Card:
     return card | {"chapter": chapter}
 
 
-def _url(id: str) -> str:
-    """The absolute address of a figure's page, where `COLLAPSE_URL` says that of the site."""
-    base = os.environ.get("COLLAPSE_URL", "").rstrip("/")
-    return f"{base}/figures/{id}.html" if base else ""
+def _check_date(found: list[cards.Card], me: Identity) -> None:
+    """See that no figure shows a published run that is newer than the book."""
+    for card in found:
+        for run in card["runs"]:
+            date = run["provenance"]["date"][:10]
+            own = run["computed_in_this_build"] or not run["published"]
+            if date > str(me.released) and not own:
+                raise GalleryError(
+                    f"{identity.FILE} says date-released {me.released}, but figure {card['id']} "
+                    f"shows the run {run['record']} of {date}; raise date-released"
+                )
+
+
+def cite(book: Path, pages: list[str]) -> None:
+    """Write the citations of the chapters beside them; the first page stands for the book."""
+    me = identity.read()
+    for number, page in enumerate(pages):
+        name = Path(page).name
+        kind, id = ("chapter", f"model-collapse-{name}") if number else ("book", "model-collapse")
+        title = chapter.title(name) if number else me.title
+        cited = citations.item(me, kind, id, title, f"{page}.html")
+        citations.write(book / "_public" / page, cited)
 
 
 def _page(card: cards.Card, public: Path) -> str:
-    """The page of a figure, with what reference managers read in its head."""
-    url = _url(card["id"])
-    meta = {
-        "description": card["alt"],
-        "citation_title": card["title"],
-        "citation_author": cards.AUTHOR,
-        "citation_publication_date": cards.DATE.replace("-", "/"),
-        "citation_inbook_title": cards.BOOK,
-        "citation_language": "en",
-        **({"citation_public_url": url} if url else {}),
-    }
-    shown = cards.shown(card, folder="", is_open=True)
-    picture = theme.picture(public, card["id"], card["alt"], folder="")
-    return cards.rendered("figure.md", card=card, meta=meta, shown=shown, picture=picture)
+    """The page of a figure."""
+    return cards.rendered(
+        "figure.md", card=card, shown=cards.shown(card, folder=""),
+        picture=theme.picture(public, card["id"], card["alt"], folder=""),
+    )  # fmt: skip
 
 
 def _entry(card: cards.Card) -> dict[str, Any]:
@@ -115,7 +130,7 @@ def _entry(card: cards.Card) -> dict[str, Any]:
     return {
         **{key: card[key] for key in ("id", "title", "chapter", "topics", "alt")},
         "page": f"{id}.html",
-        "files": {kind: f"{id}.{kind}" for kind in [*cards.FILES, "bib"]},
+        "files": {kind: f"{id}.{kind}" for kind in (*_KINDS, *citations.FORMATS)},
         "records": [run["record"] for run in card["runs"]],
         "scale": cards.badge(card),
     }

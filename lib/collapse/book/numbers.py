@@ -1,51 +1,27 @@
 """Every number of a page, as something to cite: what it is, how certain, and where it comes from.
 
-An executed chapter keeps its numbers beside their texts, as metadata of its outputs. The site
-gathers them in `numbers.csv` and `numbers.json`, and lists them on a page of their own.
+An executed chapter keeps its numbers beside their texts, as metadata of its outputs, which
+`listing` gathers.
 """
 
-import csv
 import html
-import io
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
 from IPython.display import display
-from nbformat import NotebookNode
 
-from collapse.book import cards
 from collapse.errors import BookError
 from collapse.measure.per_seed import NOT_RUN, PerSeed
 
 if TYPE_CHECKING:
     from collapse.experiment.arms import Run
 
-# What `numbers.csv` says of a number, in this order.
-COLUMNS = {
-    "id": "chapter and name",
-    "value": "in the unit given, before rounding; empty where only two ends are told",
-    "low": "lower end of the interval, in the same unit; empty where there is none",
-    "high": "upper end of the interval, likewise",
-    "interval": "which kind of interval, or why there is none",
-    "n": "seeds, that is repetitions with other random numbers; empty where there are none",
-    "unit": "empty where the number is a ratio or a count of what the next column names",
-    "what": "what the number is",
-    "how": "how it was computed",
-    "records": "folders in `records/` that it comes from",
-    "origin": "where it comes from, if not from records",
-    "text": "as the page shows it",
-    "address": "on this site",
-}
 METADATA = "number"  # of the output that holds a glued text
 WORDS = "words"  # the same, of a text that is no number, whatever digits it has
-_GLUED = re.compile(r"\{glue:text\}`([^`]+)`")
-_PREFIX = "application/papermill.record/"
+PREFIX = "application/papermill.record/"
 
 
 class NumberError(BookError):
@@ -54,7 +30,7 @@ class NumberError(BookError):
 
 @dataclass(frozen=True)
 class Number:
-    """A number as a page shows it, and what `COLUMNS` says of it."""
+    """A number as a page shows it, and what `listing.COLUMNS` says of it."""
 
     text: str
     value: float
@@ -131,15 +107,17 @@ def of(
         text += "" if unit or not interval else f" ({why}, no interval)"
     elif interval:
         text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+    how = (
+        "mean of the logarithms over seeds, then the exponential"
+        if found.logs
+        else "mean over seeds"
+    )
     kind = f"{100 * found.confidence:g} %, Student's t over seeds"
+    kind += ", on the log scale" if found.logs else ""
+    kind = f"none: {why}" if math.isnan(low) else kind
     return Number(
-        text, mean, what or found.what,
-        "mean of the logarithms over seeds, then the exponential" if found.logs
-        else "mean over seeds",
-        unit, low, high,
-        f"none: {why if n else NOT_RUN}" if math.isnan(low)
-        else kind + (", on the log scale" if found.logs else ""),
-        n, found.records, origin,
+        text, mean, what or found.what, why if n == 1 else how, unit, low, high, kind, n,
+        found.records, origin,
     )  # fmt: skip
 
 
@@ -211,8 +189,8 @@ def words(found: Mapping[str, str]) -> None:
 
 def _glue(name: str, text: str, metadata: dict[str, Any]) -> None:
     """As `myst_nb.glue`, with metadata beside it, and without loading all of Sphinx."""
-    marked = {"scrapbook": {"name": name, "mime_prefix": _PREFIX}, **metadata}
-    display({f"{_PREFIX}text/plain": repr(text)}, raw=True, metadata=marked)
+    marked = {"scrapbook": {"name": name, "mime_prefix": PREFIX}, **metadata}
+    display({f"{PREFIX}text/plain": repr(text)}, raw=True, metadata=marked)
 
 
 # -- on a page -------------------------------------------------------------------------------
@@ -249,9 +227,10 @@ def said(number: dict[str, Any]) -> str:
     if number["value"] is not None:
         lines.append(f"Value: {number['value']:.6g}{unit}.")
     if number["low"] is not None:
-        lines.append(f"{number['low']:.4g} to {number['high']:.4g}{unit}: {number['interval']}.")
+        ends = f"{number['low']:.4g} to {number['high']:.4g}{unit}"
+        lines.append(f"Interval: {ends} ({number['interval']}).")
     else:
-        lines.append(f"Interval: {number['interval']}.")
+        lines.append(f"No interval: {number['interval'].removeprefix('none: ')}.")
     lines.append(f"n = {number['n']}." if number["n"] else "")
     return "\n".join(line for line in lines if line)
 
@@ -285,83 +264,3 @@ def shown(number: Number, name: str) -> str:
         if number.text != NOT_RUN
         else NOT_RUN
     )
-
-
-# -- of the site -----------------------------------------------------------------------------
-
-
-def gathered(notebook: NotebookNode, chapter: str) -> list[dict[str, Any]]:
-    """The numbers that an executed chapter shows, in the order in which they were computed.
-
-    Raises:
-        NumberError: a text with digits is glued without a source, or a name is used twice.
-    """
-    used = {
-        name.split(":")[0]
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for name in _GLUED.findall(cell.source)
-    }
-    found: dict[str, dict[str, Any]] = {}
-    for name, number in _of(notebook, chapter):
-        if name in used or number.get("of_table"):
-            if anchor(name) in found:
-                raise NumberError(
-                    f"chapter {chapter} has two numbers whose address would be "
-                    f"#{anchor(name)}; rename {name!r}"
-                )
-            address = f"chapters/{chapter}.html#{anchor(name)}"
-            told = {"id": f"{chapter}/{slug(name)}", **number, "address": address}
-            found[anchor(name)] = {key: told[key] for key in COLUMNS}
-    return list(found.values())
-
-
-def _of(notebook: NotebookNode, chapter: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    outputs = [out for cell in notebook.cells for out in cell.get("outputs", [])]
-    for output in outputs:
-        metadata = output.get("metadata", {})
-        if name := metadata.get("scrapbook", {}).get("name"):
-            text = str(output["data"].get(f"{_PREFIX}text/plain", ""))
-            if number := metadata.get(METADATA):
-                if number["text"] != NOT_RUN:
-                    yield name, number
-            elif re.search(r"\d", text) and not metadata.get(WORDS):
-                raise NumberError(
-                    f"the number {name!r} of chapter {chapter}, {text}, has no source; glue it "
-                    "with `figures.glue` as a Number that says its runs or its origin"
-                )
-        for name, number in metadata.get("text/html", {}).get("numbers", {}).items():
-            yield name, {**number, "of_table": True}
-
-
-def write(book: Path, notebooks: list[Path]) -> None:
-    """Write `numbers.csv`, `numbers.json` and the page of all numbers into a staged book.
-
-    Raises:
-        NumberError: as `gathered`.
-    """
-    found = {
-        path.stem: gathered(nbformat.read(path, as_version=4), path.stem) for path in notebooks
-    }
-    rows = [number for numbers in found.values() for number in numbers]
-    public = book / "_public"
-    public.mkdir(exist_ok=True)
-    (public / "numbers.csv").write_text(table(rows), encoding="utf-8")
-    told = json.dumps({"columns": COLUMNS, "numbers": rows}, indent=1, ensure_ascii=False)
-    (public / "numbers.json").write_text(told + "\n", encoding="utf-8")
-    page = cards.rendered("numbers.md", chapters={k: v for k, v in found.items() if v})
-    (book / "numbers.md").write_text(page, encoding="utf-8")
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """Numbers as CSV; several records are parted by blanks."""
-    made = io.StringIO()
-    writer = csv.DictWriter(made, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        numeric = {
-            key: "" if row[key] is None else f"{row[key]:.10g}"
-            for key in ("value", "low", "high", "n")
-        }
-        writer.writerow({**row, **numeric, "records": " ".join(row["records"])})
-    return made.getvalue()

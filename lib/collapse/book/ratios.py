@@ -88,6 +88,33 @@ def paired(above: "list[Run]", below: "list[Run]", column: str = "test_perplexit
     return ratio(above, column) / ratio(below, column)
 
 
+def drawn(rows: pd.DataFrame, column: str, by: list[str]) -> pd.DataFrame:
+    """The seeds' values of a column and, below those of each group, their mean and its interval.
+
+    Args:
+        column: a ratio, if its name begins so; its mean is then taken on the log scale.
+        by: columns that name a group.
+
+    Returns:
+        the columns of `by`, `seed`, which is empty for a mean, `column`, `low` and `high`, which
+        are empty for a seed; none of nothing.
+    """
+    if rows.empty:
+        return pd.DataFrame()
+    parts: list[dict] = []
+    for key, group in rows.groupby(by, sort=False):
+        named = dict(zip(by, key, strict=True))
+        mean = over_seeds(
+            dict(zip(group["seed"], group[column], strict=True)), column.startswith("ratio")
+        )
+        parts += [{**named, "seed": seed, column: value} for seed, value in mean.by_seed.items()]
+        parts.append(named | {column: mean.mean, "low": mean.low, "high": mean.high})
+    names = [*by, "seed", column, "low", "high"]
+    found = pd.DataFrame(parts, columns=names)
+    whole = ["seed", *found[by].select_dtypes("integer")]  # which other rows may leave empty
+    return found.astype(dict.fromkeys(whole, "Int64"))
+
+
 def share_in(runs: "list[Run]", column: str, generation: int = -1) -> Number:
     """A share in one generation, the mean over seeds, in per cent."""
     found = per_seed(

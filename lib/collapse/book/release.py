@@ -1,10 +1,10 @@
 """What a release carries: the pages as one archive, the records as a data package, checksums.
 
-And the executed chapters as notebooks that can be opened elsewhere, with links to do so.
+The pages are there twice, at the root and under their version. And the executed chapters as
+notebooks that can be opened elsewhere, with links to do so.
 """
 
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +13,7 @@ from urllib.parse import quote
 import nbformat
 from nbformat import NotebookNode
 
-from collapse import __version__
-from collapse.book import cards, folders
+from collapse.book import folders, identity
 from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import atomic, sha256_file
@@ -40,8 +39,10 @@ def make(build: Path) -> list[Path]:
     for path in list_records(assets.ROOT / "records"):
         read(path)
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {f"site/{path.relative_to(html)}": path for path in folders.shown(html)}
     with folders.alone(build):
+        whole = {str(path.relative_to(html)): path for path in folders.shown(html)}
+        places = ("site", f"site/v{identity.read().version}")  # the latest, and for good
+        pages = {f"{place}/{name}": path for place in places for name, path in whole.items()}
         site = archive(folder / "site.zip", pages)
     root = assets.ROOT
     named = {str(path.relative_to(root)): path for path in folders.shown(root / "records")}
@@ -78,13 +79,15 @@ def _package(files: dict[str, Path]) -> str:
         }
         for name, path in files.items()
     ]
+    me = identity.read()
     described = {
         "name": "model-collapse-records",
-        "title": f"Records of {cards.BOOK}",
-        "version": __version__,
-        "created": f"{cards.DATE}T00:00:00Z",
-        "licenses": [{"name": "CC-BY-4.0", "path": "https://creativecommons.org/licenses/by/4.0/"}],
-        "contributors": [{"title": cards.AUTHOR, "role": "author"}],
+        "title": f"Records of {me.title}",
+        "version": me.version,
+        "created": f"{me.released}T00:00:00Z",
+        **({"homepage": me.url} if me.url else {}),
+        "licenses": [{"name": me.licences[1], "path": identity.licence(me.licences[1])[1]}],
+        "contributors": [{"title": author.plain, "role": "author"} for author in me.authors],
         "arrays": {
             name: {"axes": axes, "type": kind}
             for name, (axes, kind) in {**ARRAYS, **RECOVERY_ARRAYS}.items()
@@ -122,8 +125,8 @@ if "google.colab" in sys.modules:
 
 
 def repository() -> str:
-    """`owner/name` of the repository on GitHub that the pages are published from, or nothing."""
-    return os.environ.get("COLLAPSE_REPOSITORY", "").strip("/")
+    """`owner/name` of the book's repository on GitHub, or nothing where none is assigned."""
+    return identity.read().github
 
 
 def with_links(notebook: NotebookNode, name: str) -> NotebookNode:
@@ -149,7 +152,7 @@ def notebooks(build: Path) -> Path:
     """
     executed = sorted((build / "executed").glob("*.ipynb"))
     if not repository():
-        raise ReleaseError("name the repository on GitHub: COLLAPSE_REPOSITORY=owner/name")
+        raise ReleaseError(f"no repository is named; give {identity.FILE} a line repository-code")
     if not executed:
         raise ReleaseError("no chapter has been executed yet; run `make book` first")
     folder = build / "notebooks"

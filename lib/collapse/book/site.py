@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import nbformat
 
-from collapse.book import chapter, folders, gallery, numbers, release, theme
+from collapse.book import chapter, folders, gallery, identity, listing, metadata, release, theme
 from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import atomic
@@ -41,7 +41,7 @@ def stage(build: Path, for_print: bool = False) -> Path:
             target.write_text(nbformat.writes(shown) + "\n", encoding="utf-8")
         else:
             shutil.copyfile(source, target)
-    for name in ("_config.yml", "_toc.yml", "references.bib"):
+    for name in ("_config.yml", "_toc.yml", "references.bib", identity.FILE):
         shutil.copyfile(assets.ROOT / name, book / name)
     hidden = shutil.ignore_patterns(".*", *folders.LEFT)  # and files that are being written
     shutil.copytree(assets.ROOT / "_static", book / "_static", ignore=hidden)
@@ -49,8 +49,9 @@ def stage(build: Path, for_print: bool = False) -> Path:
     shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
     if not for_print:
         executed = [source for source in pages.values() if source.suffix == ".ipynb"]
-        numbers.write(book, executed)
+        listing.write(book, executed)
         gallery.write(book, executed)
+        gallery.cite(book, list(pages))
     return book
 
 
@@ -90,6 +91,7 @@ def make(build: Path) -> Path:
     with folders.alone(build):
         book = stage(build.resolve())
         _jupyter_book(book, "--warningiserror", "--nitpick", "--keep-going")
+        metadata.complete(book / "_build" / "html", identity.read(), chapter.pages()[0])
         html, old = build / "html", build / "html.old"
         shutil.rmtree(old, ignore_errors=True)
         if html.exists():

@@ -3,25 +3,21 @@
 A Sphinx extension, named in `_config.yml`.
 """
 
-import csv
 import html
-import io
 import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
-from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from myst_nb.ext.glue.roles import PasteTextRole
 from myst_nb.ext.glue.utils import retrieve_glue_data
 from nbformat import NotebookNode
 from sphinx.transforms import SphinxTransform
 
-from collapse.book import cards, formulas, numbers
+from collapse.book import cards, formulas, identity, metadata, numbers, tables
 from collapse.measure.per_seed import NOT_RUN
-from collapse.measure.verdicts import VERDICTS
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -37,10 +33,6 @@ _UNBROKEN = (
 _BETWEEN_TAGS = re.compile(r"(<(code|pre|script|style|svg)\b.*?</\2>)|>[^<]+", re.S)
 _TABLE = re.compile(r"<table\b.*?</table>", re.S)
 _FOLD = re.compile(r'<details class="(?=[^"]*\bpage-code\b)')
-# A number, with a sign, a unit, an interval or a remark in brackets if it likes.
-_NUMBER = re.compile(r"[×<>≈+−-]?\s?\d[\d.,]*(\s?(%|×|s|min|h))?(\s?[\[(].*[\])])?")
-_ABSENT = ("", "–", "—", "not run yet")
-_WORDS = 24  # letters of a cell from which on it holds words, not a name or a number
 _CODE = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 FOLDED = ("hide-input", "hide-cell", "injected-parameters")
 
@@ -55,9 +47,11 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     app.connect("config-inited", _use_templates)
     app.connect("doctree-resolved", _say_scale)  # before figures are replaced
     app.connect("doctree-resolved", _draw_figures)
+    app.connect("doctree-resolved", _draw_strips)
     app.connect("doctree-resolved", _set_numbers)
     app.connect("doctree-resolved", _address_numbers)
     app.connect("html-page-context", _finish)
+    metadata.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -110,6 +104,25 @@ def _draw_figures(app: "Sphinx", tree: nodes.document, page: str) -> None:
             for image in list(figure.findall(nodes.image)):
                 shown = picture(public, id, image.get("alt", ""), folder)
                 image.replace_self(nodes.raw("", shown, format="html"))
+
+
+def _draw_strips(app: "Sphinx", tree: nodes.document, page: str) -> None:
+    """Draw the strips below figures anew, with their numbers and what the book is cited by now."""
+    public, me = Path(app.confdir) / "_public" / "figures", identity.read(Path(app.confdir))
+    places = {
+        id: (Path(chapter).name, ".".join(map(str, number)))
+        for chapter, kinds in app.env.toc_fignumbers.items()
+        for id, number in kinds.get("figure", {}).items()
+    }
+    folder = "" if page.startswith("figures/") else "../" * page.count("/") + "figures/"
+    for raw in list(tree.findall(nodes.raw)):
+        id = cards.figure_of(raw.astext())
+        if id is not None and (file := public / f"{id}.json").is_file():
+            card = json.loads(file.read_text(encoding="utf-8"))
+            chapter, number = places.get(id, (card["chapter"], ""))
+            told = f"Figure {number}".strip()
+            shown = cards.shown(card | {"chapter": chapter}, folder, told, me, public)
+            raw[:] = [nodes.Text(shown)]
 
 
 def picture(public: Path, id: str, alt: str, folder: str) -> str:
@@ -239,17 +252,7 @@ class _Tables(SphinxTransform):  # type: ignore[misc]
     default_priority = 840  # before what is numbered gets known
 
     def apply(self, **options: Any) -> None:
-        for raw in list(self.document.findall(nodes.raw)):
-            soup = BeautifulSoup(raw.astext() if raw.get("format") == "html" else "", "html.parser")
-            made = soup.find("table", id=re.compile("^tab-"))
-            if isinstance(made, Tag) and isinstance(made.caption, Tag):
-                id, caption = str(made["id"]), made.caption.extract().get_text()
-                inner = nodes.raw("", made.decode_contents(), format="html")
-                table = nodes.table("", nodes.title("", caption), inner, ids=[id], names=[id])
-                self.document.note_explicit_target(table)
-                made.extract()
-                rest = nodes.raw("", str(soup), format="html")
-                raw.replace_self(nodes.container("", table, rest, classes=raw["classes"]))
+        tables.numbered(self.document)
 
 
 def _finish(
@@ -261,92 +264,5 @@ def _finish(
     own = app.builder.name == "html"  # not so in print, where all pages are one
     files = Path(app.outdir) / "figures" if own else None
     folder = "../" * page.count("/") + "figures/"
-    body = _TABLE.sub(lambda found: marked(found[0], files, folder), context["body"])
+    body = _TABLE.sub(lambda found: tables.marked(found[0], files, folder), context["body"])
     context["body"] = _FOLD.sub('<details id="page-code" class="', body)
-
-
-def marked(table: str, files: Path | None = None, folder: str = "") -> str:
-    """A table with its cells of numbers marked, and each cell naming its column.
-
-    One that holds words is marked to be stacked where it is narrow. One with an address gets one
-    for each row, and is written as CSV.
-
-    Args:
-        files: where CSV is written; none where tables have no address.
-        folder: where that lies as seen from the page.
-
-    >>> marked("<table><tr><th>a</th></tr><tr><td>1</td></tr></table>").count("number")
-    2
-    """
-    soup = BeautifulSoup(table, "html.parser")
-    rows = [row.find_all(["td", "th"], recursive=False) for row in soup.find_all("tr")]
-    if len(rows) < 2:
-        return table
-    head, body = rows[0], rows[1:]
-    if not all(cell.name == "th" for cell in head):
-        return table
-    if any(len(row) != len(head) for row in body):  # a cell that spans several
-        return table
-    if files is not None and str(soup.table and soup.table.get("id")).startswith("tab-"):
-        _address(soup, rows, files, folder)
-    for column, name in enumerate(head):
-        cells = [row[column] for row in body]
-        texts = [cell.get_text().strip() for cell in cells]
-        told = [text for text in texts if text not in _ABSENT]
-        if told and all(_NUMBER.fullmatch(text) for text in told):
-            for cell in (name, *cells):
-                _mark(cell, "number")
-        for cell in cells:
-            cell["data-label"] = name.get_text().strip()
-            if cell.get_text().strip() in VERDICTS and not cell.select(".verdict"):
-                _chip(soup, cell)
-    if len(head) > 2 and any(len(cell.get_text()) > _WORDS for row in body for cell in row[1:]):
-        for whole in soup.find_all("table"):
-            _mark(whole, "cards")
-    return str(soup)
-
-
-def _address(soup: BeautifulSoup, rows: list[Any], files: Path, folder: str) -> None:
-    """Give each row an address and a link to it, and write the table as CSV, with a link to it."""
-    assert soup.table is not None
-    id = str(soup.table["id"])
-    files.mkdir(exist_ok=True)
-    (files / f"{id}.csv").write_text(as_csv(rows), encoding="utf-8")
-    caption = soup.table.caption
-    if caption is not None:
-        link = {"class": "table-csv", "href": f"{folder}{id}.csv", "download": ""}
-        caption.append(soup.new_tag("a", attrs=link, string="CSV"))
-    firsts = [row[0] for row in rows[1:]]
-    for cell, name in zip(
-        firsts, numbers.addresses([cell.get_text().strip() for cell in firsts]), strict=True
-    ):
-        cell.parent["id"] = f"{id}-{name}"
-        link = {"class": "row-link", "href": f"#{id}-{name}", "aria-label": "link to this row"}
-        cell.append(soup.new_tag("a", attrs=link))
-
-
-def as_csv(rows: list[list[Tag]]) -> str:
-    """A table as it is shown; after a column of numbers with intervals, value and ends of each."""
-    columns = []
-    for cells in zip(*rows, strict=True):
-        head, *texts = (" ".join(cell.get_text(" ").split()) for cell in cells)
-        columns.append([head, *(text.replace("\u2212", "-") for text in texts)])
-        data = [cell.find("data") for cell in cells[1:]]
-        for key, name in (("value", "value"), ("data-low", "low"), ("data-high", "high")):
-            values = ["" if one is None else str(one.get(key, "")) for one in data]
-            if any(values):
-                columns.append([f"{head}: {name}", *values])
-    made = io.StringIO()
-    csv.writer(made, lineterminator="\n").writerows(zip(*columns, strict=True))
-    return made.getvalue()
-
-
-def _chip(soup: BeautifulSoup, cell: Tag) -> None:
-    word = cell.get_text().strip()
-    cell.clear()
-    cell.append(soup.new_tag("span", attrs={"class": "verdict", "data-verdict": word}, string=word))
-
-
-def _mark(element: Tag, name: str) -> None:
-    had: str | list[str] = element.get("class") or []
-    element["class"] = " ".join([*([had] if isinstance(had, str) else had), name])

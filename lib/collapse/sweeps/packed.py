@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 
 def main() -> int:
-    """Compute what the pack asks for; return the exit status of `book sweep`: 3 if time is up."""
+    """Compute what the pack asks for; return the exit status of `book sweep`."""
     here = Path(__file__).resolve().parent
     parser = argparse.ArgumentParser(description="Compute the runs of this pack.")
     until = "start no generation that would not end by then"
@@ -51,7 +51,8 @@ def main() -> int:
 
 def refuse(said: str) -> NoReturn:
     """End with a sentence: the pack, or this machine, is not what it should be."""
-    raise SystemExit(f"Error: {said}")
+    print(f"Error: {said}", file=sys.stderr)
+    sys.exit(2)
 
 
 def lay_out(here: Path) -> tuple[Path, str]:
