@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from collapse.experiment.arms import Run
 from collapse.measure import alarms
@@ -59,7 +60,7 @@ class Series:
 def series(found: Found) -> list[Series]:
     """Each chain of which the null of its seed is known, and a second null to scale it by."""
     null = {run.record.protocol.seed: run for run in found["null"]}
-    logs = {seed: _logs(run).iloc[1:] for seed, run in null.items()}
+    logs = {seed: signed_logs(run).iloc[1:] for seed, run in null.items()}
     made = []
     for chain, runs in found.items():
         for run in runs:
@@ -68,7 +69,7 @@ def series(found: Found) -> list[Series]:
             if seed not in null or not others or chain == "same text":
                 continue
             after = slice(RUN_IN + 1 if chain == "null" else 1, None)
-            changes = _logs(run).iloc[after] - logs[seed].iloc[:RUN_IN].mean()
+            changes = signed_logs(run).iloc[after] - logs[seed].iloc[:RUN_IN].mean()
             made.append(
                 Series(
                     chain, seed, changes.reset_index(drop=True),
@@ -79,7 +80,7 @@ def series(found: Found) -> list[Series]:
     return made
 
 
-def _logs(run: Run) -> pd.DataFrame:
+def signed_logs(run: Run) -> pd.DataFrame:
     """The signed logarithm of each gauge, a row a generation."""
     rows = run.record.generations
     return pd.DataFrame({name: sign * np.log(rows[name]) for name, (_, sign) in GAUGES.items()})
@@ -193,9 +194,13 @@ def charts(chart: str = "CUSUM") -> list[Alarm]:
 
 
 def several() -> list[Alarm]:
-    """Rules that read several gauges or blocks; the first two have their limit set by the null."""
+    """Rules that read several gauges or blocks; each has Shewhart's rate of false alarms.
+
+    The largest of all with Bonferroni's limit, T² with the limit of the χ² distribution.
+    """
+    tail = stats.norm.sf(3)
     return [
-        Alarm("any gauge", "any", alarms.cusum, 4.0),
-        Alarm("four gauges together", "four", alarms.shewhart, 10.0),
+        Alarm("any gauge", "any", alarms.shewhart, stats.norm.isf(tail / len(GAUGES))),
+        Alarm("four gauges together", "four", alarms.shewhart, stats.chi2.isf(tail, len(TOGETHER))),
         Alarm("pairs of held-out blocks", "evidence", alarms.e_detector, math.log(ONCE_IN)),
     ]

@@ -17,6 +17,7 @@ from would_you_have_noticed import Alarm, Trial
 
 SHOWN = ("test_perplexity", "text_perplexity_median", "divergence", "distinct_tokens", "chao_shen")
 COLOURS = dict(zip(SHOWN, ("#0072B2", "#B8860B", "#009E73", "#D55E00", "#A0529A"), strict=True))
+MANY = 20  # false alarms in a hundred generations, the most that are shown
 SPARSE = 0.1  # false alarms in a hundred generations that stand for this many or fewer
 
 
@@ -36,7 +37,8 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
             rows.append(curve.assign(dose=dose, alarm=alarm.label, rule="CUSUM"))
             colour = COLOURS[alarm.gauge]
             axes.plot(curve["false_alarms"], curve["delay"], color=colour, lw=2)
-            ends.append((alarm.label, float(curve["delay"].iloc[-1]), colour))
+            usual = trial.delay(trial.set_to(alarm), chain).mean
+            ends.append((usual, alarm.label, colour))
         for alarm in noticed.thresholds():
             rate, delay = trial.false_alarms(alarm).mean, trial.delay(alarm, chain).mean
             published = noticed.THRESHOLDS[alarm.gauge][1]
@@ -54,13 +56,15 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
                       mfc=colour if published else "none", clip_on=False, zorder=4)  # fmt: skip
         axes.set_xscale("log")
         axes.set(
-            xlim=(SPARSE, 20), ylim=(0.8, longest + 0.3), title=f"{100 * dose:g} % written text"
+            xlim=(SPARSE, MANY), ylim=(0.8, longest + 0.3), title=f"{100 * dose:g} % written text"
         )
         axes.set_xlabel("false alarms in 100 generations")
         axes.xaxis.set_major_formatter(FuncFormatter(_rate))
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-        if axes is panels[0, -1]:
-            figures.name_lines(axes, ends)
+        ticks = range(1, longest + 1)
+        axes.set_yticks(ticks, [*map(str, ticks[:-1]), f"{longest}\nor never"])
+    for place, (_, name, colour) in enumerate(sorted(ends)):  # the soonest first
+        axes.text(1.03, 0.9 - 0.08 * place, name, color=colour,
+                  transform=axes.transAxes)  # fmt: skip
     panels[0, 0].set_ylabel("generations until the alarm")
     return figure, pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
@@ -71,7 +75,7 @@ def _rate(value: float, _: object) -> str:
 
 def _curve(trial: Trial, alarm: Alarm, chain: str) -> pd.DataFrame:
     """Rate of false alarms and mean delay at rising limits."""
-    limits = np.linspace(0.3, trial.set_to(alarm, SPARSE / 100).limit, 24)[::-1]
+    limits = np.geomspace(trial.set_to(alarm, SPARSE / 100).limit, 0.2, 32)
     tried = [Alarm(alarm.label, alarm.gauge, alarm.chart, float(limit)) for limit in limits]
     rows = pd.DataFrame(
         {
@@ -81,7 +85,7 @@ def _curve(trial: Trial, alarm: Alarm, chain: str) -> pd.DataFrame:
         }
     )
     rows["false_alarms"] = rows["false_alarms"].clip(lower=SPARSE)
-    return rows[rows["false_alarms"] <= 20]
+    return rows[rows["false_alarms"] <= MANY]
 
 
 def by_gauge(trial: Trial, kinds: dict[str, list[tuple[str, str]]]) -> tuple[Figure, pd.DataFrame]:

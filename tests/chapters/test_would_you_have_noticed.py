@@ -11,6 +11,7 @@ from scipy import stats
 from toy_alarms import DOSES, SPREAD, run
 
 import would_you_have_noticed as noticed
+import would_you_have_noticed_claims as said
 import would_you_have_noticed_figures as pictures
 from collapse.measure import alarms
 from toy_figures import assert_readable
@@ -133,3 +134,32 @@ def test_the_table_counts_chains_that_ring_within_three(trial: noticed.Trial) ->
     assert rows[0]["25 % written"] == "3 of 3"
     empty = pictures.table(noticed.Trial({"null": []}), noticed.charts()[:1], DOSES)
     assert empty[0]["25 % written"] == "not run yet"
+
+
+# -- what is said ----------------------------------------------------------------------------
+
+
+def test_claims_follow_the_change_and_flip_with_it(found: dict[str, list[Any]]) -> None:
+    def verdict(chains: dict[str, list[Any]]) -> list[str]:
+        return [claim.verdict for claim in said.claims(noticed.Trial(chains))]
+
+    # A tenth by the end, e^0.1, at a dose of a quarter; all gauges move alike, so none leads.
+    told = verdict(found)
+    assert told[1] == "disagrees" and told[3] == "disagrees"
+    larger = {**found, "written 0.25": [run(seed, 9, 0.3) for seed in range(3)]}
+    assert verdict(larger)[:2] == ["agrees", "agrees"]
+    none = {**found, "written 0.1": [run(seed, 9, 0.0) for seed in range(3)]}
+    assert verdict(none)[3] == "agrees"
+    assert set(verdict({"null": []})) == {"not run yet"}
+
+
+def test_the_noise_of_the_same_text_is_told_from_that_of_fresh_text(trial: noticed.Trial) -> None:
+    assert said.quieter(trial) == pytest.approx(4, rel=0.25)
+    assert said.noise(trial) == pytest.approx(SPREAD, rel=0.1)
+    assert math.isnan(said.quieter(noticed.Trial({"null": []})))
+
+
+def test_numbers_have_their_runs(trial: noticed.Trial) -> None:
+    found = said.numbers_of(trial, DOSES)
+    assert found["null-seeds"].text == "8" and found["seeds"].text == "3"
+    assert said.numbers_of(noticed.Trial({"null": []}), DOSES)["noise"].text == "not run yet"

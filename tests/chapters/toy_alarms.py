@@ -23,7 +23,7 @@ def run(seed: int, generations: int, change: float, own_noise: float = SPREAD) -
     protocol = SimpleNamespace(seed=seed, train_blocks=16, block_length=64)
     record = SimpleNamespace(
         protocol=protocol, generations=pd.DataFrame(columns), arrays={"test_nll": losses},
-        samples=[{}],
+        samples=[{}], name=f"toy-{seed}-{generations}-{change}",
     )  # fmt: skip
     return SimpleNamespace(record=record, computed=True)
 
