@@ -17,10 +17,10 @@ BOUNDS = {name: (low, high) for name, low, high in RANGES}
 OTHER: dict[str, Any] = {
     "corpus": "sotu", "train_blocks": 7, "eval_blocks": 7, "block_length": 32, "model": "tiny",
     "generations": 3, "epochs": 10, "retained": 0.1, "retains": "fixed", "regime": "accumulate",
-    "budget": "steps", "recovery": 8, "init": "previous",
-    "prompts": "bos", "decoding": "sample", "beams": 4, "temperature": 0.7, "top_p": 0.9,
-    "repetition_penalty": 2.0, "eos": "allow", "selection": "last", "lr": 1e-3, "lr_end": 0.0,
-    "batch": 16, "precision": "bf16", "seed": 1,
+    "schedule": (1.0, 0.5), "replaced_by": "other-subject", "budget": "steps", "recovery": 8,
+    "init": "previous", "prompts": "bos", "decoding": "sample", "beams": 4, "temperature": 0.7,
+    "top_p": 0.9, "repetition_penalty": 2.0, "eos": "allow", "selection": "last", "lr": 1e-3,
+    "lr_end": 0.0, "batch": 16, "precision": "bf16", "seed": 1,
 }  # fmt: skip
 # What another value of a field goes with.
 TIED: dict[str, dict[str, Any]] = {
@@ -41,7 +41,8 @@ def refusal(**values: Any) -> str:
         ("corpus", 3), ("train_blocks", "all"), ("train_blocks", 2.0), ("generations", True),
         ("seed", None), ("retained", "0.1"), ("retained", True), ("lr", math.nan),
         ("lr", math.inf), ("temperature", [1.0]), ("model", None), ("regime", "mix"),
-        ("decoding", ["beam"]), ("init", 0), ("precision", "fp16"),
+        ("decoding", ["beam"]), ("init", 0), ("precision", "fp16"), ("schedule", 0.5),
+        ("replaced_by", "sotu"),
     ],
 )  # fmt: skip
 def test_a_wrong_type_is_refused_in_one_sentence(field: str, value: object) -> None:
@@ -66,6 +67,10 @@ def test_fields_that_contradict_each_other_are_refused() -> None:
     assert "lr_end=0.5 exceeds lr=0.1" in refusal(lr=0.1, lr_end=0.5)
     assert "retains='fixed' has no meaning" in refusal(retains="fixed")
     assert "budget='steps' has no meaning" in refusal(budget="steps")
+    assert "retained=0.1 has no meaning with schedule=" in refusal(retained=0.1, schedule=(1, 0.9))
+    assert "schedule=(0.5,) has no meaning" in refusal(schedule=(0.5,), regime="accumulate")
+    assert "schedule has 1.5; give shares" in refusal(schedule=(1, 1.5))
+    assert refusal(schedule=(1, "half")).startswith("a share of schedule='half' is not of type")
     said = "recovery=8 has no meaning with generations=1; set recovery=0 or change generations"
     assert refusal(recovery=8, generations=1, train_blocks=9) == said
     assert "train_blocks=0 trains on all of it" in refusal(recovery=8)
@@ -108,7 +113,7 @@ def test_every_field_changes_the_hash_and_all_but_two_the_hash_of_the_arm(field:
 def test_fields_that_came_later_leave_the_names_of_older_runs_as_they_were() -> None:
     values = Protocol(epochs=7).to_dict()
     older = {name: values[name] for name in values if name not in LATER}
-    assert len(older) == len(values) - 3
+    assert len(older) == len(values) - 5
     assert Protocol.from_dict(older).hash == digest(older)[:12]
 
 
@@ -129,6 +134,8 @@ def test_equal_protocols_have_equal_hashes_even_where_an_int_stands_for_a_float(
 
 def values_of(name: str) -> st.SearchStrategy:
     kind = FIELDS[name].type
+    if name == "schedule":
+        return st.lists(st.floats(0, 1), max_size=3).map(tuple)
     if get_args(kind):
         return st.sampled_from(get_args(kind))
     if kind is str:
@@ -142,10 +149,12 @@ def protocols(draw: st.DrawFn) -> Protocol:
     values = {name: draw(values_of(name)) for name in FIELDS}
     values["lr_end"] = min(values["lr"], values["lr_end"])
     if values["regime"] != "replace":
+        values["schedule"], values["replaced_by"] = (), "written"
+    if values["regime"] != "replace" or values["schedule"]:
         values["retained"] = 0.0
     if values["regime"] != "accumulate":
         values["budget"] = "epochs"
-    if not values["retained"]:
+    if not (values["retained"] or any(values["schedule"])):
         values["retains"] = "redrawn"
     if values["generations"] == 1 or values["train_blocks"] == 0:
         values["recovery"], values["retains"] = 0, "redrawn"

@@ -1,5 +1,7 @@
 """What each generation is trained on, against brute force."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,10 @@ from collapse.experiment.protocol import Protocol
 BLOCKS = 50
 HUMAN = np.arange(BLOCKS * 4, dtype=np.int32).reshape(BLOCKS, 4)
 UNSEEN = HUMAN + 100_000
-CORPUS = corpus.Blocks(train=HUMAN, valid=HUMAN[:0], test=HUMAN[:0], following=HUMAN, unseen=UNSEEN)
+OTHER = np.concatenate([HUMAN + 200_000, HUMAN + 300_000])
+CORPUS = corpus.Blocks(
+    train=HUMAN, valid=HUMAN[:0], test=HUMAN[:0], following=HUMAN, unseen=UNSEEN, other=OTHER
+)
 
 
 def written_by(generation: int) -> np.ndarray:
@@ -98,14 +103,46 @@ def test_only_the_last_generation_of_a_recovery_is_trained_on_unseen_blocks() ->
     before = training_text.training_blocks(CORPUS, WRITTEN[:2], protocol)
     assert np.array_equal(before, WRITTEN[1])
     last = training_text.training_blocks(CORPUS, WRITTEN[:3], protocol)
-    assert np.array_equal(last, UNSEEN[:7])
+
+    def in_order(seed: int) -> np.ndarray:  # drawn as `corpus` once drew it for all seeds
+        return np.random.default_rng(seed).permutation(UNSEEN)
+
+    assert np.array_equal(last, in_order(0)[:7])
+    other = training_text.training_blocks(CORPUS, WRITTEN[:3], protocol.replace(seed=1))
+    assert np.array_equal(other, in_order(1)[:7]) and not np.array_equal(other, last)
     assert [training_text.starts_from_previous(protocol, n) for n in range(4)] == [False] * 3 + [
         True
     ]
     # With fresh text before it, the blocks that mend were not seen either.
     both = protocol.replace(retained=0.2, retains="fresh")
     last = training_text.training_blocks(CORPUS, WRITTEN[:3], both)
-    assert np.array_equal(last, UNSEEN[20:27]) and both.unseen == 27
+    assert np.array_equal(last, in_order(0)[20:27]) and both.unseen == 27
+
+
+def test_a_schedule_gives_each_generation_its_share_and_no_fresh_block_comes_twice() -> None:
+    shares = (1.0, 0.9, 0.4)
+    protocol = Protocol(train_blocks=BLOCKS, schedule=shares, retains="fresh", generations=6)
+    unseen = np.arange(4 * 200, dtype=np.int32).reshape(200, 4) + 100_000
+    long = dataclasses.replace(CORPUS, unseen=unseen)
+    seen: list[tuple[int, ...]] = []
+    for generation in range(1, 6):
+        mixed = training_text.training_blocks(long, WRITTEN[:generation], protocol)
+        fresh = [tuple(row) for row in mixed.tolist() if row in unseen.tolist()]
+        assert len(fresh) == BLOCKS * shares[min(generation, 3) - 1]  # the last share goes on
+        seen += fresh
+    assert protocol.unseen == len(set(seen)) == len(seen) == 50 + 45 + 3 * 20
+
+
+def test_what_is_not_kept_may_be_human_text_on_another_subject() -> None:
+    protocol = Protocol(retained=0.6, replaced_by="other-subject")
+    found = [training_text.training_blocks(CORPUS, WRITTEN[:n], protocol) for n in (1, 2)]
+    others = []
+    for mixed in found:
+        other = [tuple(row) for row in mixed.tolist() if row in OTHER.tolist()]
+        assert len(other) == BLOCKS * 0.4
+        assert sum(row in HUMAN.tolist() for row in mixed.tolist()) == BLOCKS * 0.6
+        others += other
+    assert len(set(others)) == len(others)  # each generation has others
 
 
 def test_mixing_leaves_the_written_text_as_it_was() -> None:

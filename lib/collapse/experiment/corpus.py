@@ -60,7 +60,8 @@ class Blocks:
     valid: np.ndarray
     test: np.ndarray
     following: np.ndarray  # row i is what the human author wrote right after row i of `train`
-    unseen: np.ndarray  # blocks of the same split that are not in `train`, in an order of its own
+    unseen: np.ndarray  # blocks of the same split that are not in `train`
+    other: np.ndarray  # human blocks on another subject; none where not asked for
 
 
 def load_text(name: str) -> Text:
@@ -166,16 +167,23 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     check_length(text.name, protocol.block_length, len(every), len(valid), len(test))
     train, following = every[:-1], every[1:]
     chosen = _spread(len(train), protocol.train_blocks, "train_blocks", text.name)
-    left = np.setdiff1d(np.arange(len(train)), chosen)
-    # In the order of the text, the first of them would come from few articles.
-    shuffled = np.random.default_rng(0).permutation(left)
+    other = np.zeros((0, protocol.block_length), np.int32)
+    if protocol.replaced_by == "other-subject":
+        lines = load_text(_another(text.name)).splits["train"]
+        other = cached_tokens(lines, tokenizer, protocol.block_length)
     return Blocks(
         train=train[chosen],
         following=following[chosen],
-        unseen=train[shuffled],
+        unseen=train[np.setdiff1d(np.arange(len(train)), chosen)],
+        other=other,
         valid=valid[_spread(len(valid), protocol.eval_blocks, "eval_blocks", text.name)],
         test=test[_spread(len(test), protocol.eval_blocks, "eval_blocks", text.name)],
     )
+
+
+def _another(name: str) -> str:
+    """A text on another subject: addresses, and for these an encyclopedia."""
+    return "wikitext2" if name == "sotu" else "sotu"
 
 
 def check_length(name: str, block_length: int, train: int, valid: int, test: int) -> None:

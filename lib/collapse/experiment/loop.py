@@ -123,7 +123,7 @@ Materials = tuple[corpus.Text, models.Base, corpus.Blocks, dict[str, torch.Tenso
 
 def prepare(protocol: Protocol) -> Materials:
     """Text, base model, blocks, and the base's weights, which training overwrites."""
-    needed = ("corpus", "model", "train_blocks", "eval_blocks", "block_length")
+    needed = ("corpus", "model", "train_blocks", "eval_blocks", "block_length", "replaced_by")
     return _materials(Protocol(**{name: getattr(protocol, name) for name in needed}))
 
 
@@ -155,7 +155,14 @@ def _check(protocol: Protocol, text: corpus.Text, base: models.Base, blocks: cor
             f"and {text.name} has {len(blocks.unseen)} besides its {len(blocks.train)}; lower "
             "train_blocks, retained, generations or recovery"
         )
-    training_text.kept(len(blocks.train), protocol)  # refuses a share that comes to none or all
+    training_text.check_shares(len(blocks.train), protocol)
+    if protocol.replaced_by == "other-subject":
+        needed = (protocol.generations - 1) * len(blocks.train)
+        if needed > len(blocks.other):
+            raise ProtocolError(
+                f"this run takes {needed} human blocks on another subject, and there are "
+                f"{len(blocks.other)}; lower train_blocks or generations"
+            )
 
 
 def _generation(chain: _Chain, number: int) -> None:
@@ -257,7 +264,9 @@ def _compute(chain: _Chain, train: np.ndarray, number: int, key: str) -> None:
         value = metrics.perplexity(scores[what].nll)
         training.check_finite(value, f"{words} of generation {number}", p)
     if devices.rank() == 0:
-        human = observation.human_blocks(train, np.concatenate([blocks.train, blocks.unseen]))
+        human = observation.human_blocks(
+            train, np.concatenate([blocks.train, blocks.unseen, blocks.other])
+        )
         facts = {"blocks": len(train), "human_blocks": human, "history": history}
         seconds = time.perf_counter() - started
         made = Generation(arrays, facts, seconds, provenance.place())

@@ -31,7 +31,9 @@ class Protocol:
     generations: int = 10  # models in the chain: 0 trained on human text, then nine more
     epochs: int = 5  # passes over the training blocks, in each generation
     retained: float = 0.0  # share of the human blocks kept in each generation
+    schedule: tuple[float, ...] = ()  # that share in generation 1, 2 and so on; () = `retained`
     retains: Literal["redrawn", "fixed", "fresh"] = "redrawn"  # article: which ones is drawn anew
+    replaced_by: Literal["written", "other-subject"] = "written"  # what takes the other rows
     regime: Literal["replace", "accumulate", "accumulate-subsample"] = "replace"
     budget: Literal["epochs", "steps"] = "epochs"  # what a pool that grows has as much of
     recovery: int = 0  # unseen human blocks that mend the last generation; 0 = it is like the rest
@@ -56,15 +58,24 @@ class Protocol:
             _check_type(field.name, value, field.type)
             if field.type is float:  # 0 and 0.0 are one value, and must have one hash
                 object.__setattr__(self, field.name, float(value))
+        # JSON has lists, and a dataclass that is hashed has none.
+        object.__setattr__(self, "schedule", tuple(map(float, self.schedule)))
         for name, low, high in RANGES:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ProtocolError(
                     f"{name}={value!r} is out of range; give a value from {low:g} to {high:g}"
                 )
+        for share in self.schedule:
+            if not 0 <= share <= 1:
+                raise ProtocolError(f"schedule has {share!r}; give shares from 0 to 1")
+        replaces, keeps = self.regime == "replace", self.retained or any(self.schedule)
         for name, usual, other, pointless in (
-            ("retained", 0, "regime", self.regime != "replace"),
-            ("retains", "redrawn", "retained", not self.retained),
+            ("retained", 0, "regime", not replaces),
+            ("retained", 0, "schedule", bool(self.schedule)),
+            ("schedule", (), "regime", not replaces),
+            ("retains", "redrawn", "retained", not keeps),
+            ("replaced_by", "written", "regime", not replaces),
             ("budget", "epochs", "regime", self.regime != "accumulate"),
             ("recovery", 0, "generations", self.generations < 2),
         ):
@@ -130,9 +141,7 @@ class Protocol:
     def mixture(self) -> str:
         """What generations are trained on, in words, as in `10 % retained`."""
         words = {
-            "replace": f"{percent(self.retained)} % retained"
-            if self.retained
-            else "nothing retained",
+            "replace": self._kept_in_words(),
             "accumulate": "accumulated",
             "accumulate-subsample": "accumulated, as many drawn",
         }[self.regime]
@@ -140,14 +149,26 @@ class Protocol:
             self.retains
         ]
         words += ", equal steps" if self.budget == "steps" else ""
+        words += ", the rest on another subject" if self.replaced_by == "other-subject" else ""
         return words + (f", then {self.recovery} human blocks" if self.recovery else "")
+
+    def _kept_in_words(self) -> str:
+        if self.schedule:
+            return f"{percent(self.schedule[0])} to {percent(self.schedule[-1])} % retained"
+        return f"{percent(self.retained)} % retained" if self.retained else "nothing retained"
+
+    def share(self, generation: int) -> float:
+        """The share of human blocks that a generation keeps, where written text replaces them."""
+        if not self.schedule:
+            return self.retained
+        return self.schedule[min(generation, len(self.schedule)) - 1]
 
     @property
     def unseen(self) -> int:
         """How many human blocks it takes besides those that generation 0 is trained on."""
-        fresh = round(self.train_blocks * self.retained) if self.retains == "fresh" else 0
-        mended = 1 if self.recovery else 0
-        return fresh * (self.generations - 1 - mended) + self.recovery
+        fresh = range(1, self.generations - (1 if self.recovery else 0))
+        kept = (round(self.train_blocks * self.share(n)) for n in fresh if self.retains == "fresh")
+        return sum(kept) + self.recovery
 
     @property
     def width(self) -> int:
@@ -162,7 +183,10 @@ class Protocol:
 
 # Fields that came after the first published records, with their defaults: where they have these
 # they do not count, so that the names of earlier runs stay what they are.
-LATER = {"retains": "redrawn", "budget": "epochs", "recovery": 0}
+LATER: dict[str, Any] = {
+    "retains": "redrawn", "budget": "epochs", "recovery": 0, "schedule": (),
+    "replaced_by": "written",
+}  # fmt: skip
 COMPUTE = ("missing", "seed", "all", "none")  # which runs of an arm a chapter computes
 
 
@@ -226,6 +250,12 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
         if value not in get_args(kind):
             choices = ", ".join(get_args(kind))
             raise ProtocolError(f"{name}={value!r} is not one of: {choices}")
+        return
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ProtocolError(f"{name}={value!r} is not a list; give one of shares")
+        for one in value:
+            _check_type(f"a share of {name}", one, float)
         return
     good = isinstance(value, (int, float) if kind is float else kind)
     if not good or isinstance(value, bool) or (kind is float and not math.isfinite(value)):

@@ -16,7 +16,8 @@ def training_blocks(human: Blocks, written: list[np.ndarray], protocol: Protocol
     `dataset.py`: the first batches of a shuffled loader keep their blocks). The rows are drawn
     anew each generation, or once if they are `fixed`; in a row is its own block, or, if they are
     `fresh`, one that no generation has seen (Alemohammad et al. 2023, fig. 1: with nothing
-    retained, fixed and fresh are their three loops).
+    retained, fixed and fresh are their three loops). Rows that are `replaced_by` another subject
+    have human text on it in place of continuations.
     With `accumulate` it is all human and all synthetic blocks so far; `accumulate-subsample` draws
     as many of these as there are human blocks (Kazdan et al. 2024). The last generation of a run
     with a recovery has unseen human blocks alone.
@@ -29,13 +30,17 @@ def training_blocks(human: Blocks, written: list[np.ndarray], protocol: Protocol
     if not written:
         return human.train
     if mends(protocol, number):
-        return human.unseen[: protocol.unseen][-protocol.recovery :]
+        return shuffled(human.unseen, protocol)[: protocol.unseen][-protocol.recovery :]
     if protocol.regime == "replace":
-        kept = retained_rows(len(human.train), protocol, number)
+        rows = len(human.train)
+        keeping = retained_rows(rows, protocol, number)
         mixed = written[-1].copy()
-        mixed[kept] = human.train[kept]
+        if protocol.replaced_by == "other-subject":
+            mixed = shuffled(human.other, protocol)[rows * (number - 1) : rows * number]
+        mixed[keeping] = human.train[keeping]
         if protocol.retains == "fresh":
-            mixed[kept] = human.unseen[len(kept) * (number - 1) : len(kept) * number]
+            start = sum(kept(rows, protocol, n) for n in range(1, number))
+            mixed[keeping] = shuffled(human.unseen, protocol)[start : start + len(keeping)]
         return mixed
     pool = np.concatenate([human.train, *written])
     if protocol.regime == "accumulate":
@@ -48,18 +53,32 @@ def retained_rows(blocks: int, protocol: Protocol, generation: int) -> np.ndarra
     """Which rows a generation fills with human text: sorted, drawn without replacement."""
     drawn_in = 1 if protocol.retains == "fixed" else generation
     random = np.random.default_rng(seed_of(protocol, drawn_in, "retention"))
-    return np.sort(random.permutation(blocks)[: kept(blocks, protocol)])
+    return np.sort(random.permutation(blocks)[: kept(blocks, protocol, generation)])
 
 
-def kept(blocks: int, protocol: Protocol) -> int:
-    """How many of so many human blocks a generation keeps; refused where that is none or all."""
-    number = round(blocks * protocol.retained)
-    if 0 < protocol.retained < 1 and number in (0, blocks):
-        raise ProtocolError(
-            f"retained={protocol.retained!r} of {blocks} blocks comes to {number} of them, as if "
-            f"it were {int(number > 0)}; give another share or more training blocks"
-        )
-    return number
+def kept(blocks: int, protocol: Protocol, generation: int) -> int:
+    """How many of so many human blocks a generation keeps."""
+    return round(blocks * protocol.share(generation))
+
+
+def check_shares(blocks: int, protocol: Protocol) -> None:
+    """Refuse a share of so many human blocks that comes to none or to all of them."""
+    for generation in range(1, protocol.generations):
+        share, number = protocol.share(generation), kept(blocks, protocol, generation)
+        if 0 < share < 1 and number in (0, blocks):
+            raise ProtocolError(
+                f"retained={share!r} of {blocks} blocks comes to {number} of them, as if "
+                f"it were {int(number > 0)}; give another share or more training blocks"
+            )
+
+
+def shuffled(blocks: np.ndarray, protocol: Protocol) -> np.ndarray:
+    """Human blocks that generation 0 has not seen, in an order that the seed decides.
+
+    In the order of the text, the first of them would come from few articles; in one order for all
+    seeds, runs would differ by less than the choice of text makes them.
+    """
+    return blocks[np.random.default_rng(protocol.seed).permutation(len(blocks))]
 
 
 def starts_from_previous(protocol: Protocol, generation: int) -> bool:

@@ -154,7 +154,7 @@ def jobs(protocols: Iterable[Protocol]) -> list[Job]:
     """
     found = [Job(p, shape_of(p.model), *_blocks(p)) for p in protocols]
     for job in found:
-        training_text.kept(job.train, job.protocol)
+        training_text.check_shares(job.train, job.protocol)
     return found
 
 

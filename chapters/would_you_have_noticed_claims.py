@@ -1,0 +1,120 @@
+"""What the page says of alarms in numbers, and what others claim of them."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+import would_you_have_noticed as noticed
+from collapse.book import numbers
+from collapse.book.numbers import Number
+from collapse.measure import verdicts
+from collapse.measure.per_seed import PerSeed, over_seeds
+from collapse.measure.verdicts import Claim
+from would_you_have_noticed import Alarm, Trial
+
+OF_TEXT = (
+    "text_perplexity_median",
+    "divergence",
+    "distinct_2_pooled",
+    "distinct_tokens",
+    "chao_shen",
+)
+SOON = 3  # generations
+PIECE = "a newsletter, with no source given"
+
+
+def scaled(trial: Trial, chain: str, gauge: str) -> PerSeed:
+    """The mean change of a gauge in the first generations, in standard deviations of the null."""
+    found = {of.seed: float(of.scaled[gauge].iloc[:SOON].mean()) for of in trial.chain(chain)}
+    return over_seeds(found)
+
+
+def lead(trial: Trial, chain: str) -> PerSeed:
+    """That change of perplexity, over the largest of the gauges of written text."""
+    found = {}
+    for of in trial.chain(chain):
+        mean = of.scaled.iloc[:SOON].mean()
+        found[of.seed] = float(mean["test_perplexity"] / max(mean[list(OF_TEXT)].max(), 1e-9))
+    return over_seeds(found, ratio=True)
+
+
+def last(trial: Trial, chain: str, gauge: str) -> PerSeed:
+    """The last generation's value of a gauge over that of the run-in."""
+    sign = noticed.GAUGES[gauge][1]
+    found = {
+        of.seed: math.exp(sign * float(of.changes[gauge].iloc[-1])) for of in trial.chain(chain)
+    }
+    return over_seeds(found, ratio=True)
+
+
+def quieter(trial: Trial, gauge: str = "test_perplexity") -> float:
+    """The noise with fresh text over that with the same text again; nan without runs."""
+    runs = trial.found.get("same text", [])
+    if not runs or not trial.null:
+        return math.nan
+    fresh, same = (
+        noticed.spread([noticed.signed_logs(run).iloc[1:] for run in of])[gauge]
+        for of in (trial.found["null"], runs)
+    )
+    return float(fresh / same)
+
+
+def noise(trial: Trial, gauge: str = "test_perplexity") -> float | None:
+    """Standard deviation of a gauge's logarithm within null chains; None without runs."""
+    rows = [noticed.signed_logs(run).iloc[1:] for run in trial.found.get("null", [])]
+    return float(noticed.spread(rows)[gauge]) if rows else None
+
+
+def claims(trial: Trial, dose: float = 0.25, small: float = 0.1) -> list[Claim]:
+    """Claims of alarms beside what was measured."""
+    much, little = f"written {dose:g}", f"written {small:g}"
+    perplexity, distinct = (last(trial, much, g) for g in ("test_perplexity", "distinct_tokens"))
+    first, average = lead(trial, little), scaled(trial, little, "test_perplexity")
+    where = f"{100 * dose:g} % written text, last generation ÷ run-in"
+    return [
+        Claim("perplexity on held-out text, up by 10 %, tells in time", PIECE,
+              f"that perplexity, {where}", perplexity,
+              verdicts.judge(perplexity, 1.10, math.inf, verdicts.CLAIM)),
+        Claim("distinct tokens below 85 % tell in time", PIECE, f"distinct tokens, {where}",
+              distinct, verdicts.judge(distinct, 0, 0.85, verdicts.CLAIM)),
+        Claim("perplexity on held-out human text is the canary", f"{PIECE}, as Karpathy's advice",
+              f"its change ÷ the largest of the written text's, each in its own noise, "
+              f"{100 * small:g} % written", first, verdicts.rises(first)),
+        Claim("averages do not catch early collapse", PIECE,
+              f"change of average perplexity, in standard deviations, {100 * small:g} % written; "
+              "caught at 3", average,
+              verdicts.judge(average, -math.inf, 3, verdicts.CLAIM)),
+    ]  # fmt: skip
+
+
+def in_words(rows: pd.DataFrame, by: Sequence[str], value: str, unit: str = "") -> str:
+    """Means over seeds of a figure's data, one clause a row, for its alternative text."""
+    means = rows.groupby([*by], sort=False)[value].mean()
+    named = ((key if isinstance(key, tuple) else (key,), mean) for key, mean in means.items())
+    return "; ".join(f"{', '.join(map(str, key))}: {mean:.1f}{unit}" for key, mean in named) + "."
+
+
+def numbers_of(trial: Trial, doses: Sequence[float]) -> dict[str, Number | PerSeed]:
+    """Numbers for the page."""
+    null, changed = trial.found.get("null", []), trial.found.get(f"written {doses[-1]:g}", [])
+    found: dict[str, Number | PerSeed] = {
+        "null-seeds": numbers.one(len(null), "chains without a change", "a count", runs=null),
+        "seeds": numbers.one(len(changed), "chains with each change", "a count", runs=changed),
+        "quieter": numbers.one(
+            quieter(trial), "noise of perplexity with fresh text ÷ with the same text again",
+            "ratio of pooled standard deviations", runs=null, form=".1f",
+        ),
+        "noise": numbers.share(
+            noise(trial),
+            "standard deviation of perplexity from one generation to the next, human text alone",
+            "pooled within chains, of the logarithm", 1, runs=null,
+        ),
+    }  # fmt: skip
+    return found
+
+
+def alarm_of(gauge: str, trial: Trial) -> Alarm:
+    """The running sum of a gauge that rings for nothing once in fifty generations."""
+    usual = next(alarm for alarm in noticed.charts() if alarm.gauge == gauge)
+    return trial.set_to(usual) if trial.null else usual
