@@ -115,7 +115,7 @@ def test_a_citation_is_copied_and_never_names_the_host_it_was_read_from(
         visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         card = visit.page.locator(".figure-strip").first
         card.get_by_text("Cite", exact=True).click()
-        button = card.get_by_role("button", name="copy")
+        button = card.locator(".figure-copy")
         button.click()
         visit.page.wait_for_function("b => b.textContent === 'copied'", arg=button.element_handle())
         copied = visit.page.evaluate("navigator.clipboard.readText()")
