@@ -14,7 +14,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from scipy import stats
 
-from collapse.book import figures, listing, numbers, ratios
+from collapse.book import figures, listing, numbers, ratios, tables
 from collapse.experiment import assets
 from collapse.measure.per_seed import PerSeed, over_seeds
 from toy_records import GROWING, STABLE, runs_of
@@ -164,6 +164,15 @@ def test_a_table_of_a_toy_has_number_caption_rows_and_csv(toy_pages: Path) -> No
         ["a & b", "1.50 [1.25, 1.75]", "1.5", "1.25", "1.75"],
         ["a & b", "not run yet", "", "", ""],
     ]
+
+
+def test_a_row_s_link_stands_in_the_line_of_its_name(tmp_path: Path) -> None:
+    rows = [("th", "a", "b"), ("td", "x", "−1")]
+    body = "".join(f"<tr><{t}><p>{a}</p></{t}><{t}><p>{b}</p></{t}></tr>" for t, a, b in rows)
+    told = tables.marked(f'<table id="tab-a">{body}</table>', tmp_path, "../figures/")
+    link = BeautifulSoup(told, "html.parser").select_one("tr#tab-a-x td > p > a.row-link")
+    assert link is not None and link["href"] == "#tab-a-x"
+    assert (tmp_path / "tab-a.csv").read_text(encoding="utf-8") == "a,b\nx,-1\n"
 
 
 def shown(site: Path) -> dict[str, dict[str, str]]:
