@@ -1,5 +1,5 @@
 // Figures: a click enlarges; cards with absolute addresses, a button that copies a citation, a link
-// to the code. The gallery: search by words, choice of chapter.
+// to the code. The gallery and the list of numbers: search by words, choice of chapter.
 (() => {
   function address(block) {
     const url = new URL(block.dataset.page, document.baseURI).href.split("#")[0];
@@ -43,7 +43,7 @@
   }
 
   function gallery(form) {
-    const items = [...document.querySelectorAll(".gallery > li")];
+    const items = [...document.querySelectorAll(form.dataset.items || ".gallery > li")];
     function filter() {
       const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -53,7 +53,7 @@
         item.hidden = !here;
         shown += here;
       }
-      form.querySelector("output").textContent = `${shown} of ${items.length} figures`;
+      form.querySelector("output").textContent = `${shown} of ${items.length} ${form.dataset.what || "figures"}`;
     }
     form.addEventListener("input", filter);
     filter();

@@ -1,6 +1,5 @@
 """What the chapter on entropy reads from the records and draws: settings, words, vocabulary."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from collapse.book import figures, ratios
+from collapse.book import figures, numbers, ratios
+from collapse.book.numbers import Number
 from collapse.experiment import sources
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
-from collapse.measure import facts, metrics, verdicts
-from collapse.measure.per_seed import NOT_RUN, PerSeed, over_seeds
+from collapse.measure import facts, gauges, metrics, verdicts
+from collapse.measure.per_seed import NOT_RUN, PerSeed
 from collapse.measure.verdicts import NOT_READ, Claim, Reference
 
 HALF = Reference(0.5, 0.5, "claimed: half", -1)
@@ -69,13 +69,16 @@ def runs_in(arms: Arms) -> list[Run]:
     return [run for runs in arms.values() for run in runs]
 
 
-def mean_of(runs: list[Run], column: str, generation: int = -1) -> float:
-    """The mean over seeds of a column in one generation; nan without runs."""
-    values = [float(run.record.generations[column].iloc[generation]) for run in runs]
-    return float(np.mean(values)) if values else math.nan
+def bits_of(runs: list[Run], column: str, generation: int) -> Number:
+    """The mean over seeds of a column in one generation, in bits."""
+    found = ratios.per_seed(
+        runs, lambda run: float(run.record.generations[column].iloc[generation]),
+        f"{gauges.GAUGES[column].label}, {'last generation' if generation else 'generation 0'}",
+    )  # fmt: skip
+    return numbers.of(found, unit="bits", interval=False)
 
 
-def rows(arms: Arms) -> list[dict[str, str]]:
+def rows(arms: Arms) -> list[dict[str, str | Number]]:
     """A row a setting: what became of perplexity, entropy and over-confidence."""
     columns = {
         "perplexity on human text": "test_perplexity",
@@ -84,13 +87,11 @@ def rows(arms: Arms) -> list[dict[str, str]]:
     }
     found = []
     for label, runs in arms.items():
-        gap = [mean_of(runs, "overconfidence", generation) for generation in (0, -1)]
-        row = {"setting": label.replace("\n", " ")}
+        row: dict[str, str | Number] = {"setting": label.replace("\n", " ")}
         for title, column in columns.items():
-            ratio = ratios.ratio(runs, column)
-            row[title] = f"{ratio.mean:.2f}" if len(runs) == 1 else str(ratio)
-        words = " to ".join(f"{bits:.2f}" for bits in gap) if runs else NOT_RUN
-        found.append(row | {"over-confidence, bits": words})
+            row[title] = numbers.of(ratios.ratio(runs, column), interval=len(runs) != 1)
+        gap = [str(bits_of(runs, "overconfidence", generation)) for generation in (0, -1)]
+        found.append(row | {"over-confidence, bits": " to ".join(gap) if runs else NOT_RUN})
     return found
 
 
@@ -109,36 +110,54 @@ def length(shown: Run) -> int:
     return 10_000 if size > 10_000 else size // 2
 
 
-def said(found: Found, shown: Run, domain: str) -> dict[str, str]:
+def said(found: Found, shown: Run) -> dict[str, Number | PerSeed | str]:
     """Every number in the page's prose by its name there, but for those of its small figures.
 
     Args:
         found: the runs of `general`, `domain`, `half`, `quarter` and `whole`.
         shown: the run whose sizes are told.
     """
-    record, general = shown.record, found["general"]
-    human = record.corpus["human_text"]
-    told: dict[str, Any] = {
-        "models": len(record.generations), "seeds": len(general), "length": f"{length(shown):,}",
-        "size": f"{record.base['parameters'] / 1e6:.2g}", "domain-title": sources.title(domain),
+    record, general, size = shown.record, found["general"], length(shown)
+    human, blocks = record.corpus["human_text"], record.corpus["blocks"]
+
+    def fact(value: float, what: str, how: str = "a count", **options: Any) -> Number:
+        return numbers.one(value, what, how, runs=[shown], **options)
+
+    chosen = {"how": "a setting", "origin": "this book's choice"}
+    told: dict[str, Number | PerSeed | str] = {
+        "models": fact(len(record.generations), "models in a chain", "a setting"),
+        "seeds": numbers.one(len(general), "seeds a setting", "a count", runs=general),
+        "length": fact(size, "tokens in which different ones are counted", "a choice"),
+        "size": fact(record.base["parameters"] / 1e6, "parameters of the small model",
+                     unit="million", form=".2g"),
         "minutes": ratios.minutes(runs_in(found)),
-        "claimed": f"{2 ** (4.2 - 2.5):.1f}", "compared": facts.COMPARED, "groups": facts.GROUPS,
+        "claimed": numbers.one(
+            2 ** (4.2 - 2.5), "effective vocabulary, before ÷ after a fall from 4.2 to 2.5 bits",
+            "a closed form, two to the difference", origin="Keisha et al. 2025, from summaries",
+            form=".1f",
+        ),
+        "compared": numbers.one(facts.COMPARED, "blocks of self-BLEU", **chosen),
+        "groups": numbers.one(facts.GROUPS, "groups of the jackknife", **chosen),
         "words": ratios.ratio(general, "unigram_entropy"),
-        "kept": vocabulary_ratio(general, length(shown)),
-        "tri-human": f"{human['trigram_entropy']:.2f}",
-        "tail-human": f"{100 * human['tail_coverage']:.0f} %",
-        "blocks-test": f"{record.corpus['blocks']['test']:,}",
-        "blocks-text": f"{record.corpus['blocks']['train']:,}",
+        "kept": vocabulary_ratio(general, size),
+        "tri-human": fact(human["trigram_entropy"], "entropy of a token given two, human text",
+                          "counted in the text that continues the prompts", unit="bits",
+                          form=".2f"),
+        "tail-human": numbers.share(
+            human["tail_coverage"], "rare human tokens that as much human text uses",
+            "counted in the text that continues the prompts", runs=[shown],
+        ),
+        "blocks-test": fact(blocks["test"], "human test blocks"),
+        "blocks-text": fact(blocks["train"], "blocks of a generation's text"),
+        "whole-human": ratios.ratio(found["whole"], "predictive_entropy"),
+        "whole-test": ratios.ratio(found["whole"]),
+        "tail-last": ratios.share_in(general, "tail_coverage"),
+        "tail-first": ratios.share_in(general, "tail_coverage", 0),
     }  # fmt: skip
-    for key, runs in found.items():
-        told[f"{key}-human"] = ratios.ratio(runs, "predictive_entropy")
-        told[f"{key}-test"] = ratios.ratio(runs)
     for name, generation in (("first", 0), ("last", -1)):
-        gap = mean_of(found["whole"], "overconfidence", generation)
-        told[f"gap-{name}"] = NOT_RUN if math.isnan(gap) else f"{gap:.2f}"
-        told[f"tri-{name}"] = f"{mean_of(general, 'trigram_entropy', generation):.2f}"
-        told[f"tail-{name}"] = f"{100 * mean_of(general, 'tail_coverage', generation):.0f} %"
-    return {f"ent-{name}": str(value) for name, value in told.items()}
+        told[f"gap-{name}"] = bits_of(found["whole"], "overconfidence", generation)
+        told[f"tri-{name}"] = bits_of(general, "trigram_entropy", generation)
+    return {f"ent-{name}": value for name, value in told.items()}
 
 
 def claims(found: Found, length: int) -> list[Claim]:
@@ -150,19 +169,19 @@ def claims(found: Found, length: int) -> list[Claim]:
     drawn = way(found["general"][0].record.protocol)
     return [
         Claim("with synthetic text alone entropy falls", letter, f"{on_human}; {drawn}",
-              str(human["general"]), verdicts.falls(human["general"])),
+              human["general"], verdicts.falls(human["general"])),
         Claim("the same", letter, f"{on_human}; temperature 1",
-              str(human["whole"]), verdicts.falls(human["whole"])),
+              human["whole"], verdicts.falls(human["whole"])),
         Claim("mixed with human text it stays at 3.3 to 3.5", letter, f"{on_human}; half human",
-              str(human["half"]), verdicts.size(human["half"], 3.3 / 3.5, 3.5 / 3.3)),
+              human["half"], verdicts.size(human["half"], 3.3 / 3.5, 3.5 / 3.3)),
         Claim("synthetic text alone loses more than a mixture", letter,
-              "entropy, nothing human ÷ half human", str(mixed), verdicts.falls(mixed)),
+              "entropy, nothing human ÷ half human", mixed, verdicts.falls(mixed)),
         Claim("vocabulary narrows to half", letter,
-              f"distinct tokens in {length:,}, last ÷ first; {drawn}", str(words),
+              f"distinct tokens in {length:,}, last ÷ first; {drawn}", words,
               verdicts.beside(words, HALF)),
         Claim("general text loses more (4.2 → 2.5) than one domain (3.5 → 3.3)",
               "Keisha et al. 2025, from summaries", "entropy, general ÷ one domain",
-              str(human["general"] / human["domain"]), NOT_READ),
+              human["general"] / human["domain"], NOT_READ),
     ]  # fmt: skip
 
 
@@ -251,11 +270,10 @@ def human_vocabulary(run: Run, length: int) -> float:
 
 def vocabulary_ratio(runs: list[Run], length: int) -> PerSeed:
     """Vocabulary at a length in the last generation over that in generation 0."""
-    last, first = (
-        over_seeds(ratios.by_seed(runs, lambda run, n=n: vocabulary(run, length, n)))
-        for n in (-1, 0)
-    )
-    return last / first
+    return ratios.per_seed(
+        runs, lambda run: vocabulary(run, length, -1) / vocabulary(run, length, 0),
+        f"distinct tokens in {length:,}, last generation ÷ generation 0", ratio=True,
+    )  # fmt: skip
 
 
 def effective_vocabulary(bits: Any) -> Any:

@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from collapse.book import figures
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 from collapse.measure import metrics
 
 ENTROPIES = {
@@ -62,7 +63,7 @@ def truth(types: int) -> float:
     return float(stats.entropy(zipf(types), base=2))
 
 
-def page() -> tuple[Figure, pd.DataFrame, dict[str, str], str]:
+def page() -> tuple[Figure, pd.DataFrame, dict[str, Number], str]:
     """The figure and its data, a number for the prose by its name there, and the alt text."""
     types, lengths = 20_000, [500, 2000, 8000, 32_000, 128_000]
     found = trial(types, lengths, samples=8, seed=0)
@@ -74,7 +75,12 @@ def page() -> tuple[Figure, pd.DataFrame, dict[str, str], str]:
         f"{mean['Chao–Shen', 128_000]:.2f}, above the truth. Right, the type-token ratio falls "
         f"with length, to {mean['type-token ratio', 128_000]:.2f}; two other measures stay level."
     )
-    return *figure(found, types), {"ent-rise": f"{rise:.2f}"}, alt
+    number = numbers.one(
+        rise, "rise of the plug-in entropy from 2,000 to 32,000 tokens of one law",
+        "mean over samples", origin=f"8 samples of a Zipf law with {types:,} types, seed 0",
+        unit="bits", form=".2f",
+    )  # fmt: skip
+    return *figure(found, types), {"ent-rise": number}, alt
 
 
 def figure(data: pd.DataFrame, types: int) -> tuple[Figure, pd.DataFrame]:

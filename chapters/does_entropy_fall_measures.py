@@ -10,10 +10,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from collapse.book import figures
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 from collapse.experiment.arms import Run
 from collapse.measure import gauges
-from collapse.measure.per_seed import NOT_RUN
 
 MOVED = 3.0  # standard errors: so far a measure must be from its value in generation 0
 CLIPPED = 50  # standard errors: what is farther is drawn and printed as if it were here
@@ -106,20 +106,30 @@ def at_once(runs: Sequence[Run]) -> list[str]:
     return [str(name) for name in firsts.index[(firsts == 1).all(axis=1)]] if len(firsts) else []
 
 
-def leads(runs: list[Run], first: str, second: str) -> str:
+def leads(runs: list[Run], first: str, second: str) -> Number:
     """In how many runs one measure moves before another, as `1 of 3`; never counts as last."""
     moves = [first_move(movements(run)).fillna(math.inf) for run in runs]
-    return f"{sum(moved[first] < moved[second] for moved in moves)} of {len(runs)}"
+    ahead = sum(moved[first] < moved[second] for moved in moves)
+    return numbers.one(
+        ahead, f"runs in which {LABELS[first]} moves before {LABELS[second]}", "a count",
+        runs=runs, text=f"{ahead} of {len(runs)}",
+    )  # fmt: skip
 
 
-def told(arms: figures.Arms) -> tuple[dict[str, str], str]:
+def told(arms: figures.Arms) -> tuple[dict[str, Number], str]:
     """The numbers of the page's prose on these measures by their names there; and the alt text.
 
     Args:
         arms: two ways of writing, the page's own first.
     """
     early = {name: at_once(runs) for name, runs in arms.items()}
-    counts = [str(len(early[name])) if runs else NOT_RUN for name, runs in arms.items()]
+    counts = [
+        numbers.one(
+            len(early[name]) if runs else math.nan, f"measures that moved in generation 1, {name}",
+            f"a count, beyond {MOVED:g} standard errors in every seed", runs=runs,
+        )
+        for name, runs in arms.items()
+    ]  # fmt: skip
     both = [LABELS[name] for name in LABELS if all(name in moved for moved in early.values())]
     alt = (
         f"Heat strips of {len(LABELS)} measures. Moved in generation 1 in every seed: "
@@ -127,9 +137,11 @@ def told(arms: figures.Arms) -> tuple[dict[str, str], str]:
         + f". Both times: {', '.join(both) or 'none'}."
     )
     ahead = leads(next(iter(arms.values())), "own_text_perplexity", "unigram_entropy")
-    numbers = dict(zip(("early", "late"), counts, strict=True))
-    numbers |= {"all": str(len(LABELS)), "ahead": ahead}
-    return {f"ent-{name}": number for name, number in numbers.items()}, alt
+    found = dict(zip(("early", "late"), counts, strict=True)) | {"ahead": ahead}
+    found["all"] = numbers.one(
+        len(LABELS), "measures that have an interval", "a count", origin="this book's measures"
+    )
+    return {f"ent-{name}": number for name, number in found.items()}, alt
 
 
 def gauges_figure(arms: figures.Arms) -> tuple[Figure, pd.DataFrame]:

@@ -1,5 +1,6 @@
 """The page on speed: what `book bench` measured, as one figure, tables and words."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,9 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from scipy import stats
 
-from collapse.bench.measured import OTHER, OURS, PAPER, RIVALS, in_words, ratios
-from collapse.book import figures
+from collapse.bench.measured import OURS, RIVALS, in_words, ratios
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 from collapse.experiment.protocol import Protocol
 
 ASKED = {"five beams": 4.0, "sampling": 1.5, "training": 1.3}  # times the rival, set beforehand
@@ -64,32 +66,48 @@ def slope(points: Sequence[Sequence[float]]) -> tuple[float, float, float]:
 # -- words -----------------------------------------------------------------------------------
 
 
-def said(found: Found | None) -> dict[str, str]:
+def said(found: Found | None) -> dict[str, Number]:
     """Every number in the page's prose by its name there; `not run yet` where it was not measured.
 
-    Named `KIND-CONTEST`: `times`, `paper` and `other` are this book's rate over that of its rival,
-    of the paper's way and of CTranslate2; `floor` is its share of the floor.
+    Named `KIND-CONTEST`: `times` is this book's rate over that of its rival; `floor` is its share
+    of the floor.
     """
-    words = {}
+    where = origin(found) if found else ""
+
+    def fact(value: float, what: str, how: str, **options: Any) -> Number:
+        return numbers.one(value, what, how, origin=where, **options)
+
+    told = {}
     for contest, rival in RIVALS.items():
-        words[f"times-{contest}"] = _times(found, contest, rival)
-        words[f"paper-{contest}"] = _times(found, contest, PAPER)
-        words[f"other-{contest}"] = _times(found, contest, OTHER)
-        words[f"floor-{contest}"] = NOT_YET
+        rates = _rates(found, contest, rival)
+        told[f"times-{contest}"] = fact(
+            statistics.median(rates) if rates else math.nan,
+            f"{contest}, tokens a second, this book ÷ {rival}", "median of the rounds",
+            text=in_words(rates) if rates else "", low=min(rates, default=math.nan),
+            high=max(rates, default=math.nan), interval="slowest and fastest round",
+        )  # fmt: skip
+        used = {}
         if found:
             used = shares(found, contest, statistics.median(found["contests"][contest][OURS]))
-            words[f"floor-{contest}"] = f"{100 * max(used.values()):.0f} %"
-    words["same-text"] = f"{100 * found['same_text']:.0f} %" if found else NOT_YET
-    words["rounds"] = str(found["rounds"]) if found else NOT_YET
-    words["where"] = origin(found) if found else NOT_YET
-    return words
+        told[f"floor-{contest}"] = fact(
+            100 * max(used.values(), default=math.nan), f"{contest}, share of the floor",
+            "median of the rounds", unit="%",
+        )  # fmt: skip
+    same, rounds = (found["same_text"], found["rounds"]) if found else (math.nan, math.nan)
+    told["same-text"] = fact(
+        100 * same, "five-beam continuations that are those of `generate`, token for token",
+        "a count", unit="%",
+    )  # fmt: skip
+    told["rounds"] = fact(rounds, "rounds of the benchmark", "a count")
+    return told
 
 
-def _times(found: Found | None, contest: str, rival: str) -> str:
+def _rates(found: Found | None, contest: str, rival: str) -> list[float]:
+    """This book's rate over that of a rival, round by round; none where it was not measured."""
     try:
-        return in_words(ratios(found, contest, rival)) if found else NOT_YET
+        return list(ratios(found, contest, rival)) if found else []
     except KeyError:
-        return NOT_YET
+        return []
 
 
 def origin(found: Found) -> str:
@@ -133,20 +151,27 @@ def contestants(found: Found | None, kind: str) -> HTML:
         "Measured on an earlier version, which also ran a plain training loop in the style of the "
         "paper's code."
     )
-    return figures.table(rows, earlier if "profiles" in found else "")
+    return figures.table(
+        rows, earlier if "profiles" in found else "", id=f"tab-speed-{kind.split()[-1].lower()}",
+        caption=f"Who writes and trains how fast on {kind}; medians, with the slowest and the "
+        "fastest round.",
+    )  # fmt: skip
 
 
 def marks(found: Found | None) -> HTML:
     """How many times as fast as its rival each contest was to be, and whether the median is."""
-    rows = []
-    for contest, rival in RIVALS.items():
+    rows, told = [], said(found)
+    for contest in RIVALS:
         row = {"contest": contest, f"asked: times {_RIVALS}": f"{ASKED[contest]:g}"}
-        row |= {"measured": _times(found, contest, rival), "mark": NOT_YET}
+        row |= {"measured": told[f"times-{contest}"], "mark": NOT_YET}
         if found:
             reached = statistics.median(ratios(found, contest)) >= ASKED[contest]
             row["mark"] = "reached" if reached else "not reached"
         rows.append(row)
-    return figures.table(rows)
+    return figures.table(
+        rows, id="tab-speed-marks", caption="What was asked for before anything was measured, and "
+        "what was reached.",
+    )  # fmt: skip
 
 
 def growth(found: Found | None) -> HTML:
@@ -175,10 +200,14 @@ def growth(found: Found | None) -> HTML:
                 "slope": f"{value:.2f} [{low:.2f}, {high:.2f}]",
             }
         )
-    return figures.table(rows)
+    return figures.table(
+        rows, id="tab-speed-growth", caption="How the seconds grow with the size of the work."
+    )
 
 
-def whole_runs(found: Found | None, settings: Sequence[Protocol]) -> HTML:
+def whole_runs(
+    found: Found | None, settings: Sequence[Protocol], kind: str = "a processor"
+) -> HTML:
     """What runs on all of WikiText-2 take at the measured rates, and what they would at the floor.
 
     Scored are the validation blocks after each epoch, the test blocks, and what was written, by
@@ -211,7 +240,10 @@ def whole_runs(found: Found | None, settings: Sequence[Protocol]) -> HTML:
                 "share of the floor": f"{100 * hours['floor'] / hours['here']:.0f} %",
             }
         )
-    return figures.table(rows)
+    return figures.table(
+        rows, id=f"tab-whole-runs-{kind.split()[-1].lower()}",
+        caption=f"What whole runs would take on {kind}, by the measured rates.",
+    )  # fmt: skip
 
 
 # -- figure ----------------------------------------------------------------------------------

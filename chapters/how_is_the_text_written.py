@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy import optimize
 
-from collapse.book import figures, ratios
+from collapse.book import figures, numbers, ratios
+from collapse.book.numbers import Number
 from collapse.experiment import corpus
 from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure import verdicts
-from collapse.measure.per_seed import NOT_RUN
 from collapse.measure.verdicts import Claim
 
 Ways = Mapping[str, list[Run]]  # way of writing -> runs that differ by seed alone
@@ -178,17 +178,15 @@ def cell_means(found: pd.DataFrame) -> pd.DataFrame:
     return means.assign(**{name: np.exp(means[name]) for name in ("perplexity", "entropy")})
 
 
-def cell_numbers(means: pd.DataFrame) -> dict[str, str]:
+def cell_numbers(cells: Mapping[Cell, list[Run]]) -> dict[str, Number]:
     """Numbers of the grid for the page: of the two cells in which temperature 1.2 meets a cut."""
-    cell = means.reindex([(1.2, 0.8), (1.2, 0.9)])
-    ratios_ = {
-        "cell-entropy": cell.entropy.iloc[0], "cell-perplexity": cell.perplexity.iloc[0],
-        "best": cell.perplexity.iloc[1],
-    }  # fmt: skip
+    deep, light = (cells.get((1.2, cut), []) for cut in (0.8, 0.9))
     return {
-        **{key: NOT_RUN if math.isnan(one) else f"{one:.2f}" for key, one in ratios_.items()},
-        "cell-rare": figures.percent(cell.rare.iloc[0]),
-        "warm-rare": figures.percent(cell.rare.iloc[1]),
+        "cell-entropy": numbers.of(ratios.ratio(deep, MEASURES["entropy"]), interval=False),
+        "cell-perplexity": numbers.of(ratios.ratio(deep), interval=False),
+        "best": numbers.of(ratios.ratio(light), interval=False),
+        "cell-rare": ratios.share_in(deep, MEASURES["rare"]),
+        "warm-rare": ratios.share_in(light, MEASURES["rare"]),
     }
 
 
@@ -248,15 +246,15 @@ def claims(ways: Ways, hot: list[Run], hottest: float) -> list[Claim]:
     ]
     return [
         *(
-            Claim(claim, source, f"entropy on human text, {way}", str(entropy[way]),
+            Claim(claim, source, f"entropy on human text, {way}", entropy[way],
                   verdicts.falls(entropy[way]))
             for claim, source, way in falling
         ),
         Claim("above temperature 1 it spreads", loop,
-              f"entropy on human text, temperature {hottest:g}", str(heated),
+              f"entropy on human text, temperature {hottest:g}", heated,
               verdicts.rises(heated)),
         Claim("finite samples alone take rare words", "Shumailov et al. 2024, their first error",
-              "rare tokens still written, temperature 1, last ÷ first", str(rare),
+              "rare tokens still written, temperature 1, last ÷ first", rare,
               verdicts.falls(rare)),
     ]  # fmt: skip
 

@@ -8,12 +8,14 @@ that no generation has seen. At the end, what others claim.
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from collapse.book import ratios
+from collapse.book import numbers, ratios
+from collapse.book.numbers import Number
 from collapse.experiment.arms import Run
 from collapse.laws import drift
 from collapse.measure import verdicts
@@ -63,13 +65,22 @@ def grid(doses: Doses) -> pd.DataFrame:
                 part[f"{column}_change"] = rows[column] / base[seed][column]
             parts.append(part)
     columns = ["share", "seed", "generation", *COLUMNS, *(f"{name}_change" for name in COLUMNS)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    made = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    made.attrs["records"] = {share: ratios.names(runs) for share, runs in doses.items()}
+    return made
 
 
 def change(found: pd.DataFrame, share: float, generation: int, column: str) -> PerSeed:
     """One cell of the grid: the ratio to share 0, over seeds."""
     rows = found[(found["share"] == share) & (found["generation"] == generation)]
-    return over_seeds(dict(zip(rows["seed"], rows[f"{column}_change"], strict=True)), ratio=True)
+    records = found.attrs.get("records", {})
+    return over_seeds(
+        dict(zip(rows["seed"], rows[f"{column}_change"], strict=True)),
+        ratio=True,
+        what=f"{COLUMNS[column]} in generation {generation} ÷ that with human text alone: "
+        f"{100 * share:g} % synthetic",
+        records=tuple(name for one in dict.fromkeys((share, 0.0)) for name in records.get(one, ())),
+    )
 
 
 def middle(doses: Doses) -> float:
@@ -83,18 +94,23 @@ def since(found: pd.DataFrame, share: float, before: int, end: int) -> PerSeed:
     return now / then
 
 
-def worse(measured: PerSeed) -> str:
+def worse(measured: PerSeed) -> Number:
     """A ratio with its interval: in per cent more below 1.3 times, as a factor from there on.
 
-    >>> worse(PerSeed({0: 1.2}, 1.2, 1.1, 1.3)), worse(PerSeed({0: 2.0}, 2.0, 1.5, 2.5))
-    ('20 % [10, 30]', '×2.00 [1.50, 2.50]')
+    >>> one, two = PerSeed({0: 1.2}, 1.2, 1.1, 1.3), PerSeed({0: 2.0}, 2.0, 1.5, 2.5)
+    >>> [numbers.of(found, origin="a toy", **in_words(found)).text for found in (one, two)]
+    ['20 % [10, 30]', '×2.00 [1.50, 2.50]']
     """
+    return numbers.of(measured, **in_words(measured))
+
+
+def in_words(measured: PerSeed) -> dict[str, Any]:
+    """How `worse` has a ratio written."""
     if not measured.mean < _PERCENT:
-        return f"×{measured}" if measured.by_seed else NOT_RUN
-    mean, low, high = (100 * (end - 1) for end in (measured.mean, measured.low, measured.high))
-    digits = 0 if mean >= 10 else 1
-    told = f"{mean:.{digits}f} %"
-    return told if math.isnan(low) else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
+        return {"before": "×"}
+    digits = 0 if 100 * (measured.mean - 1) >= 10 else 1
+    what = f"change in per cent of {measured.what}"
+    return {"what": what, "unit": "%", "times": 100, "less": 1.0, "digits": digits}
 
 
 # -- equivalence -------------------------------------------------------------------------------
@@ -218,13 +234,16 @@ def regained(runs: list[Run]) -> PerSeed:
             seed: float((before - after) / (before - first))
             for seed, (first, before, after) in ends.items()
             if before > first
-        }
+        },
+        what=f"share of the lost loss on human test blocks that is back: {ratios.setting(runs)}",
+        records=ratios.names(runs),
     )
 
 
 def beside(runs: list[Run], others: list[Run]) -> PerSeed:
     """Last test perplexity of one arm over another's, seed by seed."""
-    return over_seeds(ratios.by_seed(runs, _end)) / over_seeds(ratios.by_seed(others, _end))
+    measure = "perplexity on human test blocks, at the end"
+    return ratios.per_seed(runs, _end, measure) / ratios.per_seed(others, _end, measure)
 
 
 # -- claims ------------------------------------------------------------------------------------
@@ -284,7 +303,9 @@ def claims(doses: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
         Claim(
             "the best weight of human data is 0.618", "He et al. 2025",
             "a fitted mean, as many human as synthetic data: weight with the least variance",
-            f"{least:.3f} by the law",
+            numbers.one(least, "weight of human data with the least variance of a fitted mean",
+                        "a closed form, minimised", origin="the law of a weighed mean",
+                        text=f"{least:.3f} by the law"),
             AGREES if abs(least - drift.GOLDEN) < 0.001 else DISAGREES,
         ),
     ]  # fmt: skip

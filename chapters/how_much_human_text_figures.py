@@ -4,6 +4,7 @@ Both come from `how_much_human_text`; the numbers are by the name that the text 
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 import how_much_human_text as dose
-from collapse.book import figures
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 from collapse.experiment.arms import Run
 from collapse.laws import drift
-from collapse.measure.per_seed import NOT_RUN, PerSeed
+from collapse.measure.per_seed import PerSeed
 
 _WORSE = LinearSegmentedColormap.from_list("worse", ["#FFFFFF", "#F2C6A0", "#C4500F", "#5A1F00"])
 _DIVERSITY = {
@@ -75,7 +77,7 @@ def _shade(value: float, worst: float) -> tuple[float, float, float, float]:
 
 def value_in_short(cell: PerSeed) -> str:
     """A ratio without its interval, as `dose.worse` tells it."""
-    value = dose.worse(PerSeed({0: cell.mean}, cell.mean, math.nan, math.nan))
+    value = str(dose.worse(PerSeed({0: cell.mean}, cell.mean, math.nan, math.nan)))
     return value.partition(" (")[0] if "×" in value else f"+{value}".replace("+-", "−")
 
 
@@ -248,75 +250,118 @@ def weight_figure(chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
 # -- numbers in the text ---------------------------------------------------------------------
 
 
-def numbers(doses: dose.Doses, mended: dose.Mended, rounds: int, end: int) -> dict[str, str]:
+def told(
+    doses: dose.Doses, mended: dose.Mended, rounds: int, end: int
+) -> dict[str, Number | PerSeed | str]:
     """All that the text says of the runs, by name."""
     tested, amounts = dose.equivalence(dose.grid(doses)), sorted({n for _, n in mended})
+    tests = [run for runs in doses.values() for run in runs]
     return (
         dose_numbers(doses, end)
-        | equivalence_numbers(tested, end)
+        | equivalence_numbers(tested, end, tests)
         | recovery_numbers(mended, rounds, amounts)
     )
 
 
-def in_per_cent(share: PerSeed) -> str:
+def in_per_cent(share: PerSeed) -> Number:
     """A share with its interval, in per cent."""
-    if not share.by_seed:
-        return NOT_RUN
-    mean, low, high = (f"{100 * end:.0f}" for end in (share.mean, share.low, share.high))
-    return f"{mean} %" if math.isnan(share.low) else f"{mean} % [{low}, {high}]"
+    return numbers.of(share, unit="%", times=100, digits=0)
 
 
-def dose_numbers(doses: dose.Doses, end: int) -> dict[str, str]:
+def _set(value: float, what: str, unit: str = "") -> Number:
+    """A number that was chosen, not measured."""
+    form = ".6g" if unit else ",.0f"
+    return numbers.one(
+        value, what, "a setting", origin="parameters of the page", unit=unit, form=form
+    )
+
+
+def dose_numbers(doses: dose.Doses, end: int) -> dict[str, Number | PerSeed | str]:
     """How much worse, by share, and whether it still grows; the middle share is called half."""
     found, middle = dose.grid(doses), dose.middle(doses)
     tenth = max(share for share in doses if share < 1)
-    numbers = {"dose-end": str(end)}
+    told: dict[str, Number | PerSeed | str] = {"dose-end": _set(end, "the last generation")}
     for name, share in (("all", 1.0), ("tenth", tenth), ("half", middle)):
-        numbers |= {
-            f"dose-{name}-human": f"{100 * round(1 - share, 9):g} %",
+        steps = {"later": min(2, end), "step": end - 1}
+        told |= {
+            f"dose-{name}-human": _set(100 * round(1 - share, 9), "human share of the text", "%"),
             f"dose-{name}-worse": dose.worse(dose.change(found, share, end, "test_perplexity")),
             f"dose-{name}-first": dose.worse(dose.change(found, share, 1, "test_perplexity")),
-            f"dose-{name}-later": f"×{dose.since(found, share, min(2, end), end)}",
-            f"dose-{name}-step": f"×{dose.since(found, share, end - 1, end)}",
         }
+        for key, before in steps.items():
+            since = dose.since(found, share, before, end)
+            told[f"dose-{name}-{key}"] = numbers.of(since, before="×")
         for column, short in (("distinct_tokens", "distinct"), ("tail_coverage", "tail")):
-            numbers[f"dose-{name}-{short}"] = in_per_cent(dose.change(found, share, end, column))
-    return numbers
+            told[f"dose-{name}-{short}"] = in_per_cent(dose.change(found, share, end, column))
+    return told
 
 
-def equivalence_numbers(tested: pd.DataFrame, end: int) -> dict[str, str]:
+def equivalence_numbers(
+    tested: pd.DataFrame, end: int, runs: Sequence[Run]
+) -> dict[str, Number | PerSeed | str]:
     """Up to which synthetic share a change is ruled out, and from which one it is certain."""
-    numbers = {"eq-margin": f"{100 * dose.MARGIN:g} %"}
+    found: dict[str, Number | PerSeed | str] = {
+        "eq-margin": numbers.share(
+            dose.MARGIN, "change of perplexity that counts as none", "a choice",
+            origin="this book's margin",
+        )
+    }  # fmt: skip
     for name, generation in (("first", 1), ("last", end)):
         shares = dose.certain_up_to(tested, generation), dose.certain_from(tested, generation)
         for word, share in zip(("within", "above"), shares, strict=True):
-            told = "no share" if math.isnan(share) else f"{100 * share:g} %"
-            numbers[f"eq-{name}-{word}"] = told
-    return numbers
+            which = "largest" if word == "within" else "least"
+            found[f"eq-{name}-{word}"] = (
+                "no share"
+                if math.isnan(share)
+                else numbers.one(
+                    100 * share,
+                    f"{which} synthetic share whose change is {word} the margin, "
+                    f"generation {generation}",
+                    "two one-sided tests at 5 %, share by share",
+                    runs=runs,
+                    unit="%",
+                    form=".6g",
+                )
+            )
+    return found
 
 
-def weight_numbers(data: pd.DataFrame) -> dict[str, str]:
+def weight_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
     """Where simulated chains settle; `data` as `weight_figure` gives it."""
-    simulated = data[data["law"] == "simulated"].set_index("human")["value"]
-    return {
-        "mix-golden": f"{simulated[0.618]:.2f}",
-        "mix-one": f"{simulated[1.0]:.2f}",
-        "mix-law": f"{drift.weighed_variance(drift.GOLDEN):.2f}",
-    }
+    simulated = data[data["law"] == "simulated"].set_index("human")
+    what = "variance of a mean, times that of the human half alone, human weight"
+    found = {
+        "mix-law": numbers.one(
+            drift.weighed_variance(drift.GOLDEN), f"{what} {drift.GOLDEN:.3f}", "a closed form",
+            origin="the law of a weighed mean in a chain", form=".2f",
+        )
+    }  # fmt: skip
+    for name, weight in (("mix-golden", 0.618), ("mix-one", 1.0)):
+        value, half = simulated["value"][weight], 1.96 * simulated["error"][weight]
+        found[name] = numbers.one(
+            value, f"{what} {weight:g}", "mean over simulated chains", origin=origin, form=".2f",
+            low=value - half, high=value + half, interval="95 %, normal, over simulated chains",
+        )  # fmt: skip
+    return found
 
 
-def recovery_numbers(mended: dose.Mended, rounds: int, amounts: list[int]) -> dict[str, str]:
+def recovery_numbers(
+    mended: dose.Mended, rounds: int, amounts: list[int]
+) -> dict[str, Number | PerSeed | str]:
     """What is regained after the most rounds of collapse, with the least and the most text."""
     runs = [run for runs in mended.values() for run in runs]
-    numbers = {
-        "mend-rounds": str(rounds),
-        "mend-large": f"{amounts[-1]:,}",
-        "mend-small": f"{amounts[0]:,}",
-        "mend-first": f"{runs[0].record.corpus['blocks']['train']:,}" if runs else NOT_RUN,
+    first = runs[0].record.corpus["blocks"]["train"] if runs else math.nan
+    told: dict[str, Number | PerSeed | str] = {
+        "mend-rounds": _set(rounds, "rounds with nothing human before the recovery"),
+        "mend-large": _set(amounts[-1], "human blocks of the largest recovery"),
+        "mend-small": _set(amounts[0], "human blocks of the smallest recovery"),
+        "mend-first": numbers.one(
+            first, "human blocks that generation 0 learnt from", "a setting", runs=runs[:1]
+        ),
     }
     for name, blocks in (("large", amounts[-1]), ("small", amounts[0])):
-        numbers[f"mend-{name}-back"] = in_per_cent(dose.regained(mended[rounds, blocks]))
-        numbers[f"mend-{name}-scar"] = dose.worse(
+        told[f"mend-{name}-back"] = in_per_cent(dose.regained(mended[rounds, blocks]))
+        told[f"mend-{name}-scar"] = dose.worse(
             dose.beside(mended[rounds, blocks], mended[0, blocks])
         )
-    return numbers
+    return told

@@ -51,7 +51,7 @@ def data_of(found: pd.DataFrame) -> dict[str, object]:
                 "colour": to_hex(figures.human_share(human)),
                 "mean": _rounded(figures.mean_over_seeds(rows, "ratio")),
                 "seeds": [_rounded(one["ratio"]) for _, one in rows.groupby("seed")],
-                "last": dose.worse(last),
+                "last": str(dose.worse(last)),
                 "since": f"×{since}",
             }
         )

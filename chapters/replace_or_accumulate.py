@@ -1,13 +1,13 @@
 """Pools of text and ways for human text to enter, in the language model; and what others claim."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from collapse.book import figures, ratios
+from collapse.book.numbers import Number
 from collapse.experiment.arms import Run
-from collapse.measure.per_seed import NOT_RUN, PerSeed
+from collapse.measure.per_seed import PerSeed
 from collapse.measure.verdicts import CANNOT_TELL, Claim, falls, rises, stays
 from replace_or_accumulate_regression import GERSTGRASSER, floor_claim, law_claim
 
@@ -47,44 +47,35 @@ def kept_figure(arms: dict[str, list[Run]], rest: str) -> tuple[Figure, pd.DataF
     return made, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
 
 
-def rows_of(arms: dict[str, list[Run]]) -> list[dict[str, str]]:
+def rows_of(arms: dict[str, list[Run]]) -> list[dict[str, str | PerSeed | Number]]:
     """What each arm ends with, for a table."""
     return [
         {
             "setting": arm,
-            "perplexity, last ÷ first": str(ratios.ratio(runs)),
-            "last ÷ the one before": str(ratios.ratio(runs, over=-2)),
-            "different tokens, last ÷ first": str(ratios.ratio(runs, "distinct_tokens")),
-            "human share of the last text": _human(runs),
+            "perplexity, last ÷ first": ratios.ratio(runs),
+            "last ÷ the one before": ratios.ratio(runs, over=-2),
+            "different tokens, last ÷ first": ratios.ratio(runs, "distinct_tokens"),
+            "human share of the last text": ratios.share_in(runs, "human_share"),
         }
         for arm, runs in arms.items()
     ]
 
 
-def _human(runs: list[Run]) -> str:
-    shares = [100 * run.record.generations["human_share"].iloc[-1] for run in runs]
-    return f"{np.mean(shares):.0f} %" if shares else NOT_RUN
-
-
-def arm_numbers(found: dict[str, list[Run]]) -> dict[str, str]:
+def arm_numbers(found: dict[str, list[Run]]) -> dict[str, PerSeed]:
     """How the arms end, and how they compare, seed by seed."""
     own, steps, drawn = (found[f"all kept, {way}"] for way in WAYS)
     compared = {
-        "slower": (found["replaced"], steps),
         "between": (drawn, steps),
         "longer": (own, steps),
         "held": (found["fixed"], found["fresh"]),
         "again": (found["redrawn"], found["fresh"]),
         "anchored": (found["replaced"], found["fixed"]),
     }
-    ends = {
-        "replaced": found["replaced"], "steps": steps, "epochs": own, "drawn": drawn,
-        "fixed": found["fixed"], "fresh": found["fresh"], "redrawn": found["redrawn"],
-    }  # fmt: skip
+    ends = {"replaced": found["replaced"], "steps": steps}
     return {
-        **{f"acc-{name}": str(ratios.ratio(runs)) for name, runs in ends.items()},
-        **{f"acc-{name}-step": str(ratios.ratio(runs, over=-2)) for name, runs in ends.items()},
-        **{f"acc-{name}": str(ratios.paired(*pair)) for name, pair in compared.items()},
+        **{f"acc-{name}": ratios.ratio(runs) for name, runs in ends.items()},
+        **{f"acc-{name}-step": ratios.ratio(runs, over=-2) for name, runs in ends.items()},
+        **{f"acc-{name}": ratios.paired(*pair) for name, pair in compared.items()},
     }
 
 
@@ -124,32 +115,32 @@ def claims(
         ),
         Claim(
             "replacing is worse than accumulating", f"{GERSTGRASSER}; {KAZDAN}",
-            "growth, replaced ÷ all kept at equal steps", str(slower), rises(slower),
+            "growth, replaced ÷ all kept at equal steps", slower, rises(slower),
         ),
         Claim(
             "a sample of constant size from the pool lies above accumulation", KAZDAN,
-            "growth, as many drawn ÷ all kept at equal steps", str(between), rises(between),
+            "growth, as many drawn ÷ all kept at equal steps", between, rises(between),
         ),
         Claim(
-            "and below replacement", KAZDAN, "growth, replaced ÷ as many drawn", str(under),
+            "and below replacement", KAZDAN, "growth, replaced ÷ as many drawn", under,
             rises(under),
         ),
         floor_claim(risks),
         Claim(
             "a fixed human set keeps the loop stable", "Bertrand et al. 2023",
-            f"perplexity, last ÷ the one before, {percent} fixed", str(calm), stays(calm),
+            f"perplexity, last ÷ the one before, {percent} fixed", calm, stays(calm),
         ),
         Claim(
             "a fixed human set helps", "Bertrand et al. 2023", "growth, nothing kept ÷ fixed",
-            str(anchored), rises(anchored),
+            anchored, rises(anchored),
         ),
         Claim(
             "without fresh human data diversity falls", "Alemohammad et al. 2023",
-            f"different tokens, last ÷ first, {percent} fixed", str(diversity), falls(diversity),
+            f"different tokens, last ÷ first, {percent} fixed", diversity, falls(diversity),
         ),
         Claim(
             "fresh human data do better than fixed ones", "Alemohammad et al. 2023",
-            "growth, fixed ÷ fresh", str(held), rises(held),
+            "growth, fixed ÷ fresh", held, rises(held),
         ),
     ]  # fmt: skip
 

@@ -15,7 +15,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from collapse.book import figures
+from collapse.book import figures, numbers, ratios
+from collapse.book.numbers import Number
 from collapse.experiment import corpus, models, sources
 from collapse.experiment.arms import Run
 from collapse.experiment.records import RecordError
@@ -112,15 +113,23 @@ def _mean(nll: np.ndarray, picked: np.ndarray) -> Any:
     return nll[:, picked].mean(1, dtype=float) if picked.any() else math.nan
 
 
-def lost_more(rows: pd.DataFrame) -> PerSeed:
+def lost_more(rows: pd.DataFrame, runs: Sequence[Run] = ()) -> PerSeed:
     """Growth of perplexity on human blocks about women over that on blocks about men, by the end.
 
     Above 1 the model has unlearnt more of text about women.
+
+    Args:
+        runs: which the rows are of.
     """
     losses = rows.sort_values("generation").groupby("seed")[["loss_women", "loss_others"]]
     growth = losses.last() - losses.first()
     ratio = np.exp(growth["loss_women"] - growth["loss_others"])
-    return over_seeds(ratio.to_dict(), ratio=True)
+    what = "growth of perplexity on human blocks about women ÷ that on blocks about men"
+    arm = list(runs)
+    return over_seeds(
+        ratio.to_dict(), True,
+        what=f"{what}: {ratios.setting(arm)}", records=ratios.names(arm),
+    )  # fmt: skip
 
 
 # -- as dots ---------------------------------------------------------------------------------
@@ -164,7 +173,7 @@ def _dots(axes: Axes, place: tuple[float, float], counts: list[int], wide: int) 
 # -- as numbers ------------------------------------------------------------------------------
 
 
-def rows_of(arms: dict[str, list[Run]], seen: Lens) -> list[dict[str, str]]:
+def rows_of(arms: dict[str, list[Run]], seen: Lens) -> list[dict[str, str | Number | PerSeed]]:
     """Counts of words for women and for men, all seeds together, and what was unlearnt of them."""
     found = []
     for arm, runs in arms.items():
@@ -173,39 +182,57 @@ def rows_of(arms: dict[str, list[Run]], seen: Lens) -> list[dict[str, str]]:
         rows = table({arm: runs}, seen)
         ends = {n: rows[rows["generation"] == n].sum() for n in (0, rows["generation"].max())}
         (first, last) = ends.values()
-        row = {"setting": arm}
+        row: dict[str, str | Number | PerSeed] = {"setting": arm}
         for kind in ("women", "men"):
             row[f"words for {kind}, first → last"] = f"{int(first[kind]):,} → {int(last[kind]):,}"
-            row[f"{kind}, last, in 1,000 tokens"] = f"{1000 * last[kind] / last['tokens']:.2f}"
-        found.append(row | {"unlearnt": str(lost_more(rows))})
+            row[f"{kind}, last, in 1,000 tokens"] = numbers.one(
+                1000 * last[kind] / last["tokens"],
+                f"words for {kind} in 1,000 tokens, last generation: {ratios.setting(runs)}",
+                "a count, all seeds together", runs=runs, form=".2f",
+            )  # fmt: skip
+        found.append(row | {"unlearnt": lost_more(rows, runs)})
     return found
 
 
-def numbers(arms: dict[str, list[Run]], seen: Lens) -> dict[str, str]:
+def told(
+    arms: dict[str, list[Run]], seen: Lens, human: Sequence[Run]
+) -> dict[str, Number | PerSeed | str]:
     """Counts in the first and the last generation, all seeds together, by name.
 
     Args:
         arms: by the short name that they have in the names of the numbers.
+        human: the runs whose prompts and test blocks are looked at.
     """
-    found = {
-        "min-words": ", ".join(f"“{word}”" for word in seen.words)
-        or "none, as the tokeniser has none whole",
-        "min-blocks": str(int(seen.blocks.sum())),
-        "min-others": str(int(seen.others.sum())),
+
+    def count(value: float | None, what: str, runs: Sequence[Run]) -> Number:
+        how = "a count, all seeds together" if len(runs) > 1 else "a count"
+        return numbers.one(math.nan if value is None else value, what, how, runs=runs)
+
+    one = human[:1]
+    after = "in the human text that continues the prompts"
+    found: dict[str, Number | PerSeed | str] = {
+        "min-blocks": count(seen.blocks.sum(), "human test blocks with a word for women", one),
+        "min-others": count(
+            seen.others.sum(), "human test blocks with a word for men and none for women", one
+        ),
     }
+    for kind, tokens in (("women", seen.women), ("men", seen.men)):
+        counted = int(one[0].record.arrays["human_counts"][tokens].sum()) if one else None
+        found[f"min-human-{kind}"] = count(counted, f"words for {kind} {after}", one)
     for name, runs in arms.items():
         rows = table({name: runs}, seen)
-        for when in ("first", "last"):
-            told = dict.fromkeys(("women", "men", "tokens"), NOT_RUN)
-            if runs:
-                number = 0 if when == "first" else rows["generation"].max()
-                sums = rows[rows["generation"] == number].sum()
-                told = {kind: f"{int(sums[kind]):,}" for kind in told}
-            found |= {f"min-{name}-{kind}-{when}": value for kind, value in told.items()}
-        found[f"min-{name}-loss"] = str(lost_more(rows)) if runs else NOT_RUN
-    if runs := next(iter(arms.values())):
-        counts = runs[0].record.arrays["human_counts"]
-        found["min-human-women"], found["min-human-men"] = (
-            str(int(counts[tokens].sum())) for tokens in (seen.women, seen.men)
-        )
-    return {"min-human-women": NOT_RUN, "min-human-men": NOT_RUN} | found
+        for when, generation in (("first", 0), ("last", rows["generation"].max() if runs else 0)):
+            sums = rows[rows["generation"] == generation].sum() if runs else {}
+            for kind in ("women", "men", "tokens"):
+                which = "tokens" if kind == "tokens" else f"words for {kind}"
+                what = f"{which} in the {when} generation: {ratios.setting(runs)}"
+                value = int(sums[kind]) if runs else None
+                found[f"min-{name}-{kind}-{when}"] = count(value, what, runs)
+        found[f"min-{name}-loss"] = lost_more(rows, runs) if runs else NOT_RUN
+    return found
+
+
+def words_seen(seen: Lens) -> str:
+    """The words that the tokeniser has whole."""
+    quoted = ", ".join(f"“{word}”" for word in seen.words)
+    return quoted or "none, as the tokeniser has none whole"

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from scipy import stats
 
-from collapse.book import figures
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 from collapse.laws import regression
 from collapse.laws.regression import REGIMES, Task
 from collapse.measure import verdicts
@@ -97,34 +98,38 @@ def linear_figure(generations: int, chains: int, seed: int) -> tuple[Figure, pd.
     return made, figures.panels(**parts)
 
 
-def linear_numbers(data: pd.DataFrame) -> dict[str, str]:
-    """What the text says of the regressions, by name; `data` as `linear_figure` gives it."""
+def linear_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
+    """What the text says of the regressions, by name; `data` as `linear_figure` gives it.
+
+    Args:
+        origin: what was simulated, in words.
+    """
     rounds = data["generation"].max()
     ends = data[data["generation"] == rounds].set_index(["panel", "regime"])
-    plain, shrunk = ends.loc["left"], ends.loc["right"]
-    start = data[(data["panel"] == "right") & (data["generation"] == 0)]["law"].iloc[0]
-    numbers = {
-        "reg-rounds": str(rounds),
-        "ridge-still": f"{shrunk['measured']['all kept, total penalty fixed']:.1f}",
-        "ridge-first": f"{start:.1f}",
-        "ridge-zero": f"{NOTHING:.0f}",
-    }
-    for regime, name in zip(LABELS.values(), ("rep", "acc", "sub"), strict=True):
-        numbers |= {
-            f"reg-{name}": f"{plain['measured'][regime]:.2f}",
-            f"reg-{name}-law": f"{plain['law'][regime]:.2f}",
-            f"ridge-{name}": f"{shrunk['measured'][regime]:.0f}",
-        }
-    return numbers
-
-
-def scan_numbers(data: pd.DataFrame) -> dict[str, str]:
-    """What the text says of constant shares, by name; `data` as `scan` gives it."""
-    most = data["rows"].max()
-    risks = data[data["rows"] == most].set_index("share")["measured"]
-    names = {0.0: "none", 0.01: "one", 0.1: "ten", 0.3: "third"}
-    found = {f"scan-{name}": f"{risks[share]:.4f}" for share, name in names.items()}
-    return found | {"scan-rows": f"{most:,}"}
+    names = {
+        "reg-rep": ("left", "replaced"), "reg-acc": ("left", "all kept"),
+        "reg-sub": ("left", "all kept, as many drawn"), "ridge-rep": ("right", "replaced"),
+        "ridge-acc": ("right", "all kept"),
+        "ridge-still": ("right", "all kept, total penalty fixed"),
+    }  # fmt: skip
+    found = {
+        "ridge-zero": numbers.one(
+            NOTHING, "risk of a model that predicts nothing, in units of least squares' first",
+            "a closed form", origin="the coefficients of the simulated task",
+        )
+    }  # fmt: skip
+    for name, (panel, regime) in names.items():
+        fit, row = {"left": "least squares", "right": "ridge"}[panel], ends.loc[panel, regime]
+        form = ".2f" if panel == "left" else ".1f" if name == "ridge-still" else ".0f"
+        half = 1.96 * row["error"]
+        found[name] = numbers.one(
+            row["measured"],
+            f"risk of {fit} after {rounds} rounds, labels {regime}; least squares' first is 1",
+            "mean over simulated chains", origin=origin, form=form,
+            low=row["measured"] - half, high=row["measured"] + half,
+            interval="95 %, normal, over simulated chains",
+        )  # fmt: skip
+    return found
 
 
 def obeyed(data: pd.DataFrame) -> bool:

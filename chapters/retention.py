@@ -8,12 +8,13 @@ import math
 import numpy as np
 import pandas as pd
 
-from collapse.book import chapter, ratios
+from collapse.book import chapter, numbers, ratios
+from collapse.book.numbers import Number
 from collapse.experiment import arms, corpus, models
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Arm
 from collapse.measure import metrics
-from collapse.measure.per_seed import NOT_RUN, over_seeds
+from collapse.measure.per_seed import PerSeed
 from collapse.measure.verdicts import Reference
 
 # Shumailov et al. 2024, p. 757-758 and the axes of Fig. 1b and 1c, as ratios of the last model's
@@ -29,8 +30,9 @@ NOTHING_RETAINED = Reference(1.40, 1.82, "the paper,\ntwo readings")
 SETTINGS = {"no-retention": NOTHING_RETAINED, "ten-percent-retention": MINOR_DEGRADATION}
 
 MEANS = {
-    "test": "test_perplexity", "no_eos": "test_perplexity_no_eos",
-}  # fmt: skip
+    "test": ("test_perplexity", "perplexity on human test blocks"),
+    "no_eos": ("test_perplexity_no_eos", "the same without the mark before each line"),
+}
 
 
 def at_scale(scale: str) -> dict[str, list[Run]]:
@@ -56,43 +58,68 @@ def whole(runs: list[Run]) -> list[Run]:
     return arms.committed(Arm(drawn, [run.record.protocol.seed for run in runs], "none"))
 
 
-def summary(runs: list[Run], prefix: str = "") -> dict[str, float | str]:
+def summary(runs: list[Run], prefix: str = "") -> dict[str, Number | PerSeed]:
     """Numbers for the prose of a chapter, named `prefix` + what they are.
 
     Perplexities are means over seeds, in generation 0 (`first`) and in
     the last one (`last`); `learnt` is the factor by which fine-tuning on human text lowers it.
     """
-    rows = ratios.table(runs)
-    end = int(rows["generation"].max())
-    values: dict[str, float | str] = {
-        "seeds": len(runs),
-        "end": end,
-        "zero_shot": sum(run.record.base["zero_shot_perplexity"] for run in runs) / len(runs),
-        "ratio": str(ratios.ratio(runs)),
+    end = runs[0].record.protocol.generations - 1
+    before = ratios.per_seed(
+        runs, lambda run: float(run.record.base["zero_shot_perplexity"]),
+        "perplexity on human test blocks before any fine-tuning",
+    )  # fmt: skip
+    fitted = ratios.per_seed(
+        runs,
+        lambda run: run.record.base["zero_shot_perplexity"] / _in(run, "test_perplexity", 0),
+        "perplexity on human test blocks, before fine-tuning ÷ generation 0",
+    )
+    setting = ratios.setting(runs)
+    values: dict[str, Number | PerSeed] = {
+        "seeds": numbers.one(len(runs), f"seeds: {setting}", "a count", runs=runs),
+        "end": numbers.one(end, f"generations after the first: {setting}", "a setting", runs=runs),
+        "zero_shot": numbers.of(before, digits=0, interval=False),
+        "ratio": ratios.ratio(runs),
+        "learnt": numbers.of(fitted, digits=1, interval=False),
     }
-    means = rows.groupby("generation")[list(MEANS.values())].mean()
-    for name, column in MEANS.items():
-        values[f"{name}_first"], values[f"{name}_last"] = map(float, means[column].loc[[0, end]])
-    values["learnt"] = values["zero_shot"] / values["test_first"]
+    for name, (column, measure) in MEANS.items():
+        for when, generation in (("first", 0), ("last", -1)):
+            found = ratios.per_seed(
+                runs, lambda run, c=column, g=generation: _in(run, c, g),
+                f"{measure}, {'last generation' if generation else 'generation 0'}",
+            )  # fmt: skip
+            values[f"{name}_{when}"] = numbers.of(found, digits=1, interval=False)
     return {prefix + name: value for name, value in values.items()}
 
 
-def epochs_chosen(runs: list[Run]) -> str:
+def _in(run: Run, column: str, generation: int) -> float:
+    return float(run.record.generations[column].iloc[generation])
+
+
+def epochs_chosen(runs: list[Run]) -> Number:
     """The range of the epochs whose checkpoints were taken after generation 0."""
     chosen = ratios.table(runs).query("generation >= 1")["best_epoch"]
-    return f"{chosen.min():.0f} to {chosen.max():.0f}" if len(chosen) else NOT_RUN
+    low, high = chosen.min(), chosen.max()
+    return numbers.one(
+        math.nan, "epochs whose checkpoints were chosen, after generation 0, in both settings",
+        "least and greatest of all runs", runs=runs, text=f"{low:.0f} to {high:.0f}",
+        unit="epochs", low=low, high=high,
+    )  # fmt: skip
 
 
-def tail_share(runs: list[Run], side: str) -> str:
+def tail_share(runs: list[Run], side: str) -> Number:
     """The last generation's blocks in a tail, `below` or `above`, with 1 % of generation 0's.
 
     In per cent, a share a seed, with Student's interval over seeds, which does not go below 0.
     """
-    shares = ratios.by_seed(runs, lambda run: metrics.tails(run.record.arrays["text_nll"])[side])
-    last = over_seeds({seed: 100 * float(share.iloc[-1]) for seed, share in shares.items()})
-    if math.isnan(last.low) or last.low == last.high:  # one seed, or the same count in each
-        return f"{last.mean:.1f} %" if runs else NOT_RUN
-    return f"{last.mean:.1f} % [{max(last.low, 0):.1f}, {last.high:.1f}]"
+    likely = {"below": "more", "above": "less"}[side]
+    last = ratios.per_seed(
+        runs,
+        lambda run: float(metrics.tails(run.record.arrays["text_nll"])[side].iloc[-1]),
+        f"the last generation's blocks that are {likely} likely under generation 0 than 99 % of "
+        "its own",
+    )
+    return numbers.of(last, unit="%", digits=1, times=100, least=0.0)
 
 
 def copies(run: Run, length: int = 4) -> pd.DataFrame:
@@ -118,6 +145,16 @@ def copies(run: Run, length: int = 4) -> pd.DataFrame:
         rows.append((str(name), *np.mean(shares, axis=0)))
     found = pd.DataFrame(rows, columns=["text", "copied", "repeated"])
     return found if protocol.prompts == "human" else found.assign(copied=math.nan)
+
+
+def copied(share: float | None, who: str, runs: list[Run]) -> Number:
+    """A share of `copies`, as the page tells it.
+
+    Args:
+        runs: the one that it is of; none where there is none.
+    """
+    what = f"runs of four tokens that stand in the prompt, {who}: {ratios.setting(runs)}"
+    return numbers.share(share if runs else None, what, "one seed, mean over blocks", runs=runs)
 
 
 def _shares(text: list[int], prompt: list[int], length: int) -> tuple[float, float]:

@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from collapse.book import figures
+from collapse.book import figures, numbers
 from collapse.book.figures import percent
+from collapse.book.numbers import Number
 from collapse.laws import drift, gaussian_mixture
+from why_tails_vanish_counts import PARAMETERS
 
 # -- Gaussians -------------------------------------------------------------------------------
 
@@ -77,19 +79,35 @@ def tail_figure(data: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     return figure, shown
 
 
-def gaussian_numbers(data: pd.DataFrame, draws: int, chains: int) -> dict[str, str]:
+def gaussian_numbers(data: pd.DataFrame, draws: int, chains: int) -> dict[str, Number]:
     """What the text says of the chains, by name; `data` as `gaussian_chains` gives it."""
     last = data.iloc[-1]
     half = min(round(drift.half_life(draws)), len(data) - 1)
+    simulated = {
+        "how": "simulated", "origin": f"{chains:,} chains of Gaussians, {draws} draws each, seed 0"
+    }  # fmt: skip
+    end = f"of all chains after {len(data) - 1} generations, 1 at first"
     return {
-        "draws": str(draws),
-        "chains": f"{chains:,}",
-        "mean-variance": f"{last['mean_variance']:.2f}",
-        "median-variance": f"{last['median_variance']:.2f}",
-        "half-life": str(half),
-        "spread-left": percent(data["median_deviation"][half]),
-        "tail-left": percent(data["tail_beyond_3"][half]),
-    }
+        "chains": numbers.one(chains, "simulated chains", "a setting", origin=PARAMETERS),
+        "mean-variance": numbers.one(
+            last["mean_variance"], f"mean variance {end}", form=".2f", **simulated
+        ),
+        "median-variance": numbers.one(
+            last["median_variance"], f"median variance {end}", form=".2f", **simulated
+        ),
+        "half-life": numbers.one(
+            half, "generations in which the median variance halves", "a closed form",
+            origin="the law of the median",
+        ),
+        "spread-left": numbers.share(
+            data["median_deviation"][half],
+            f"median standard deviation left after {half} generations", **simulated,
+        ),
+        "tail-left": numbers.share(
+            data["tail_beyond_3"][half],
+            f"median mass beyond 3 standard deviations left after {half} generations", **simulated,
+        ),
+    }  # fmt: skip
 
 
 # -- keeping and choosing --------------------------------------------------------------------
@@ -142,15 +160,21 @@ def keeping_figure(
     return figure, pd.DataFrame(rows)
 
 
-def keeping_numbers(data: pd.DataFrame, draws: int) -> dict[str, str]:
-    """What the text says of keeping data; `data` as `keeping_figure` gives it."""
-    ends = [rows["measured"].iloc[-1] for _, rows in data.groupby("way", sort=False)]
-    replaced, settled, added = ends
+def keeping_numbers(data: pd.DataFrame, origin: str) -> dict[str, Number]:
+    """What the text says of keeping data; `data` as `keeping_figure` gives it.
+
+    Args:
+        origin: what was simulated, in words.
+    """
+    names = (("replaced", ",.0f"), ("settled", ".1f"), ("added", ".2f"))
+    ends = [(way, rows.iloc[-1]) for way, rows in data.groupby("way", sort=False)]
     return {
-        "replaced": f"{replaced:,.0f}",
-        "settled": f"{settled:.1f}",
-        "added": f"{added:.2f}",
-    }
+        name: numbers.one(
+            row["measured"], f"variance of the fitted mean, times that of one human sample, {way}, "
+            f"generation {row['generation']}", "simulated", origin=origin, form=form,
+        )
+        for (name, form), (way, row) in zip(names, ends, strict=True)
+    }  # fmt: skip
 
 
 def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.DataFrame]:
@@ -194,14 +218,22 @@ def selection_figure(drawn: int, chains: int, seed: int) -> tuple[Figure, pd.Dat
     return figure, data
 
 
-def selection_numbers(drawn: int) -> dict[str, str]:
+def selection_numbers(drawn: int) -> dict[str, Number]:
     """What the text says of choosing, by name."""
-    return {
-        "drawn": str(drawn),
-        "select-9": f"{drift.selected_variance(drawn - 1, drawn):.2f}",
-        "select-half": f"{drift.selected_variance(drawn // 2, drawn):.2f}",
-        "select-mild": f"{drift.selected_variance(drawn - 1, drawn) ** 5:.2f}",
+    found = {
+        "drawn": numbers.one(
+            drawn, "draws to choose from", "a setting", origin="this book's choice"
+        )
     }
+    for name, kept, rounds in (
+        ("select-9", drawn - 1, 1), ("select-half", drawn // 2, 1), ("select-mild", drawn - 1, 5),
+    ):  # fmt: skip
+        found[name] = numbers.one(
+            drift.selected_variance(kept, drawn) ** rounds,
+            f"mean variance left, {kept} of {drawn} kept, rounds of choosing: {rounds}",
+            "a closed form", origin="the law of the likeliest draws of a Gaussian", form=".2f",
+        )  # fmt: skip
+    return found
 
 
 # -- mixtures --------------------------------------------------------------------------------
@@ -224,15 +256,26 @@ def errors(draws: int, generations: int, temperature: float, seed: int) -> dict[
     return found
 
 
-def errors_numbers(found: dict[str, list]) -> dict[str, str]:
+def errors_numbers(found: dict[str, list]) -> dict[str, Number]:
     """What the text says of three sources of error, by name; `found` as `errors` gives it."""
     difference = gaussian_mixture.difference
     first, once, *_, last = found["one Gaussian for two"]
+    how = {"how": "computed from the fitted densities", "origin": "one Gaussian fitted to two"}
+    what = "squared difference of densities, one Gaussian learning two"
     return {
-        "once-only": f"{difference(once, first):.3f}",
-        "once-after": f"{difference(last, once):.3f}",
-        "sharp-20": f"{found['a learner that sharpens'][20].deviations[0]:.2f}",
-    }
+        "once-only": numbers.one(
+            difference(once, first), f"{what}, first fit", form=".3f", **how
+        ),
+        "once-after": numbers.one(
+            difference(last, once), f"{what}, added later", form=".3f", **how
+        ),
+        "sharp-20": numbers.one(
+            found["a learner that sharpens"][20].deviations[0],
+            "standard deviation after 20 rounds of a learner that sharpens, 1 at first",
+            "computed from the fitted densities", origin="a mixture sharpened in each round",
+            form=".2f",
+        ),
+    }  # fmt: skip
 
 
 def errors_figure(found: dict[str, list], shown: tuple[int, ...]) -> tuple[Figure, pd.DataFrame]:

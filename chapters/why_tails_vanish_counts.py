@@ -8,14 +8,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from collapse.book import figures
+from collapse.book import figures, numbers
 from collapse.book.figures import percent
+from collapse.book.numbers import Number
 from collapse.experiment import corpus
 from collapse.laws import drift
 from collapse.measure.per_seed import over_seeds
 
 CLASSES = ((1, 1), (2, 3), (4, 9), (10, 99), (100, None))  # counts of a word in the human text
 SHOWN = (0, 1, 10, 100)  # generations
+PARAMETERS = "parameters of the page"
 RAMP = ("#A6611A", "#D55E00", "#009E73", "#0072B2", "#222222")  # of the classes, rare to common
 
 
@@ -86,16 +88,27 @@ def _typical_loss(shares: np.ndarray) -> int:
     return int(order[len(order) // 2]) if len(order) else 0
 
 
-def cats_numbers(data: pd.DataFrame, blue: int, cats: int, herds: int) -> dict[str, str]:
+def cats_numbers(data: pd.DataFrame, blue: int, cats: int, herds: int) -> dict[str, Number]:
     """What the text says of the herds, by name; `data` as `cats_figure` gives it."""
     last = data[data["panel"] == "right"].iloc[-1]
+    rounds = int(last["generation"])
+    chosen = {"how": "a setting", "origin": PARAMETERS}
+    law = {"how": "a closed form", "origin": "the binomial law of a redrawn herd"}
+    lost = f"chance that {blue} blue cats in {cats} are lost"
     return {
-        "blue": str(blue),
-        "cats": str(cats),
-        "cats-once": f"{100 * drift.lost_at_once(blue / cats, cats):.4f} %",
-        "cats-end": percent(drift.lost_in_the_end(blue / cats)),
-        "cats-law": percent(last["law_no_blue"], 1),
-        "herds": f"{herds:,}",
+        "blue": numbers.one(blue, "blue cats at the start", **chosen),
+        "cats": numbers.one(cats, "cats in a herd", **chosen),
+        "cats-generations": numbers.one(rounds, "redraws of a herd", **chosen),
+        "herds": numbers.one(herds, "simulated herds", **chosen),
+        "cats-once": numbers.share(
+            drift.lost_at_once(blue / cats, cats), f"{lost} in the next draw", digits=4, **law
+        ),
+        "cats-end": numbers.share(
+            drift.lost_in_the_end(blue / cats), f"{lost} sooner or later", **law
+        ),
+        "cats-law": numbers.share(
+            last["law_no_blue"], f"{lost} after {rounds} redraws", digits=1, **law
+        ),
     }
 
 
@@ -263,20 +276,32 @@ def went_first(found: Vocabulary, number: int = 5) -> list[str]:
     return [str(found.words[one]) for one in chosen]
 
 
-def words_numbers(found: Vocabulary, seeds: list[int]) -> dict[str, str]:
-    """What the text says of words that are resampled a hundred times, by name."""
+def words_numbers(found: Vocabulary, seeds: list[int], text: str) -> dict[str, Number]:
+    """What the text says of words that are resampled a hundred times, by name.
+
+    Args:
+        text: whose words they are.
+    """
+    origin = f"{found.draws:,} words of {text}, resampled"
     gone = (found.chains == 0).mean(2)
     top = np.abs(found.chains[:, 100, :20] / found.counts[:20] - 1).mean(1)
 
-    def told(numbers: np.ndarray) -> str:
-        spread = over_seeds(dict(zip(seeds, map(float, 100 * numbers), strict=True)))
-        if np.isnan(spread.low):
-            return f"{spread.mean:.1f} %"
-        return f"{spread.mean:.1f} % [{spread.low:.1f}, {spread.high:.1f}]"
+    def told(shares: np.ndarray, what: str, digits: int, interval: bool = True) -> Number:
+        spread = over_seeds(dict(zip(seeds, map(float, shares), strict=True)), what=what)
+        return numbers.of(
+            spread, origin=origin, unit="%", times=100, digits=digits, interval=interval
+        )
 
     return {
-        "gone-1": percent(gone[:, 1].mean()),
-        "gone-10": told(gone[:, 10]),
-        "top": percent(top.mean()),
-        "slope": f"{slope(half_lost(found)):.1f}",
-    }
+        "gone-1": told(gone[:, 1], "different words gone after one redraw", 0, interval=False),
+        "gone-10": told(gone[:, 10], "different words gone after ten redraws", 1),
+        "top": told(
+            top, "mean change of the twenty commonest words' counts after a hundred redraws", 0,
+            interval=False,
+        ),
+        "slope": numbers.one(
+            slope(half_lost(found)), "generations until half are lost, for each further copy",
+            "least squares through the law's points", origin="the law of Galton and Watson",
+            form=".1f",
+        ),
+    }  # fmt: skip

@@ -1,12 +1,15 @@
 """What the paper says of its small experiments, run here: notebook, digits, and its statements."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from collapse.book import figures
+from collapse.book import figures, numbers
 from collapse.book.figures import percent
+from collapse.book.numbers import Number
 from collapse.laws import autoencoder, drift, gaussian_mixture
 from collapse.measure import verdicts
 from collapse.measure.per_seed import PerSeed, over_seeds
@@ -18,7 +21,7 @@ PUBLISHED = autoencoder.PAPER[-1] / autoencoder.PAPER[0]  # of the spread, last 
 # -- the released notebook -------------------------------------------------------------------
 
 
-def released(evolutions: int) -> tuple[list[dict[str, str]], dict[str, str]]:
+def released(evolutions: int) -> tuple[list[dict[str, str]], dict[str, Number]]:
     """The settings of the released notebook, run here: a table, and what the text says, by name.
 
     They are 1,000 generations with the biased standard deviation, and a mixture of two components
@@ -42,8 +45,10 @@ def released(evolutions: int) -> tuple[list[dict[str, str]], dict[str, str]]:
         )
     blobs = gaussian_mixture.shared_blob(1000, evolutions, 0)
     order = np.argsort(blobs[-1].deviations)
-    ends = " and ".join(f"{one:.4f}" for one in blobs[-1].deviations[order])
-    printed = " and ".join(f"{one:.4f}" for one in gaussian_mixture.PRINTED)
+    last = blobs[-1].deviations[order]
+    ends, printed = (
+        " and ".join(f"{one:.4f}" for one in both) for both in (last, gaussian_mixture.PRINTED)
+    )
     _, variances = drift.refit(500, evolutions, 2000, random, biased=True)
     low, high = np.quantile(blobs[0].deviations.mean() * np.sqrt(variances[-1]), [0.05, 0.95])
     rows.append(
@@ -56,12 +61,28 @@ def released(evolutions: int) -> tuple[list[dict[str, str]], dict[str, str]]:
             "printed by the released notebook": printed,
         }
     )
-    return rows, {
-        "biased": f"{drift.mean_variance(1000, 1000, biased=True):.2f}",
-        "ends": ends,
-        "printed": printed,
-        "range": f"{low:.4f} to {high:.4f}",
-    }
+    blob = f"of a component after {evolutions:,} generations"
+    told = {
+        "biased": numbers.one(
+            drift.mean_variance(1000, 1000, biased=True),
+            "mean variance after 1,000 generations of 1,000 draws, biased estimate, 1 at first",
+            "a closed form", origin="the law of the mean variance", form=".2f",
+        ),
+        "range": numbers.one(
+            math.nan, f"standard deviation {blob}, nine chains in ten", "simulated",
+            origin="2,000 chains of one Gaussian, 500 draws, seed 0", low=low, high=high,
+            text=f"{low:.4f} to {high:.4f}", interval="90 % of the simulated chains",
+        ),
+    }  # fmt: skip
+    sources = {"ends": (last, "one simulated chain, seed 0"), "printed": (
+        gaussian_mixture.PRINTED, f"{PAPER}, printed by the released notebook")}  # fmt: skip
+    for name, (both, origin) in sources.items():
+        for place, value in enumerate(both, start=1):
+            how = "read in the source" if name == "printed" else "one chain"
+            told[f"{name}-{place}"] = numbers.one(
+                float(value), f"standard deviation {blob}", how, origin=origin, form=".4f"
+            )
+    return rows, told
 
 
 # -- digits ----------------------------------------------------------------------------------
@@ -105,9 +126,19 @@ def shrinking(runs: Digits, seeds: list[int]) -> PerSeed:
     return over_seeds(ratios, ratio=True)
 
 
-def digits_numbers(shrunk: PerSeed) -> dict[str, str]:
-    """What the text says of digits, by name."""
-    return {"digits-paper": f"{PUBLISHED:.2f}", "digits-ratio": str(shrunk)}
+def digits_numbers(shrunk: PerSeed, origin: str) -> dict[str, Number]:
+    """What the text says of digits, by name.
+
+    Args:
+        origin: what was trained, in words.
+    """
+    what = "spread of latents, last generation ÷ first"
+    return {
+        "digits-ratio": numbers.of(shrunk, what, origin=origin),
+        "digits-paper": numbers.one(
+            PUBLISHED, what, "read in the source", origin=f"{PAPER}, released notebook", form=".2f"
+        ),
+    }
 
 
 # -- statements ------------------------------------------------------------------------------
@@ -178,4 +209,6 @@ def statements(found: list[verdicts.Claim]) -> HTML:
         rows,
         f"All of {PAPER}; the last one of its notebook. The first four rows rest on exact laws or "
         f"on very many chains, so they need no interval. {verdicts.RULE}",
+        id="tab-tails-claims",
+        caption="What the paper says of small learners, and what is found here.",
     )

@@ -1,5 +1,6 @@
 """The paper's settings beside those of the runs on a page: what differs, and what does not."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,10 @@ def paper_and_here(
             same.append(f"{key}: {values['the paper']}")
         else:
             rows.append({"setting": key, **values})
-    return figures.table(rows, f"The same in all: {'; '.join(same)}." if same else "")
+    below = f"The same in all: {'; '.join(same)}." if same else ""
+    caption = "The paper's settings, and those of the runs on this page."
+    chapter = os.environ.get("COLLAPSE_CHAPTER", "")
+    return figures.table(rows, below, id=f"tab-settings-{chapter}", caption=caption)
 
 
 def _of_paper(protocol: Protocol) -> dict[str, str]:

@@ -5,11 +5,10 @@ one another. Lines are named where they end. Colour means the same on every page
 alone: arms differ in marker and line style too.
 """
 
-import html
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -28,6 +27,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from collapse.book import cards, ratios
+from collapse.book.numbers import glue as glue
+from collapse.book.numbers import words as words
+from collapse.book.tables import remark as remark
+from collapse.book.tables import table as table
 from collapse.experiment.arms import describe
 from collapse.experiment.assets import atomic, build_dir
 from collapse.measure.per_seed import NOT_RUN, PerSeed
@@ -316,23 +319,3 @@ def rendered(figure: Figure, kind: str) -> bytes:
 def percent(share: float | None, digits: int = 0) -> str:
     """A share in per cent, as in `72 %`; `not run yet` where there is none."""
     return NOT_RUN if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
-
-
-def glue(numbers: Mapping[str, str]) -> None:
-    """Have the text of a page know numbers, which are in words already, by their names."""
-    from myst_nb import glue  # and with it all of Sphinx
-
-    for name, number in numbers.items():
-        glue(name, number, display=False)
-
-
-def table(rows: Sequence[Any], below: str = "") -> HTML:
-    """Rows, each a dictionary or dataclass, as a table for a page, uncut, and a remark below."""
-    with pd.option_context("display.max_colwidth", None):
-        shown = pd.DataFrame(list(rows)).to_html(index=False, classes="overview", border=0)
-    return HTML(shown + (remark(below).data if below else ""))
-
-
-def remark(text: str) -> HTML:
-    """A remark below a table of the page's own."""
-    return HTML(f'<p class="note">{html.escape(text)}</p>')

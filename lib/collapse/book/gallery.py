@@ -122,9 +122,10 @@ def _entry(card: cards.Card) -> dict[str, Any]:
 
 
 def _list(toc: Path, ids: list[str]) -> None:
-    """Put the gallery, with the figures' pages below it, at the end of the table of contents."""
+    """Put all numbers, and the gallery with the figures' pages, at the end of the contents."""
     contents = yaml.safe_load(toc.read_text(encoding="utf-8"))
     pages = [{"file": f"figures/{id}"} for id in ids]
     last = contents["parts"][-1] if "parts" in contents else contents
-    last.setdefault("chapters", []).append({"file": "figures/index", "sections": pages})
+    gallery = {"file": "figures/index", "sections": pages}
+    last.setdefault("chapters", []).extend([{"file": "numbers"}, gallery])
     toc.write_text(yaml.safe_dump(contents, sort_keys=False), encoding="utf-8")

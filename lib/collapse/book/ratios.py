@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
+from collapse.book import numbers
+from collapse.book.numbers import Number
+from collapse.experiment.arms import label, way_of_writing
+from collapse.experiment.sources import label as label_of_text
+from collapse.measure.gauges import GAUGES
 from collapse.measure.per_seed import PerSeed, over_seeds
 
 if TYPE_CHECKING:
@@ -17,11 +22,40 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+_WHICH = {-1: "last generation", -2: "the one before", 0: "generation 0"}
 
 
 def by_seed(runs: "list[Run]", number: "Callable[[Run], T]") -> dict[int, T]:
     """A number of each run, by its seed."""
     return {run.record.protocol.seed: number(run) for run in runs}
+
+
+def names(runs: "list[Run]") -> tuple[str, ...]:
+    """The records of runs, by name."""
+    return tuple(run.record.name for run in runs)
+
+
+def setting(runs: "list[Run]") -> str:
+    """What the runs of an arm have in common, in words; nothing where nothing was run."""
+    if not runs:
+        return ""
+    record, protocol = runs[0].record, runs[0].record.protocol
+    model = record.base["name"].partition(" (")[0]
+    text = label_of_text(protocol.corpus)
+    return f"{model} on {text}, {way_of_writing(protocol)}, {label(protocol)}"
+
+
+def per_seed(
+    runs: "list[Run]", number: "Callable[[Run], float]", measure: str, ratio: bool = False
+) -> PerSeed:
+    """A number of each run, over seeds, with what it is of and its records.
+
+    Args:
+        measure: what the number is, in words.
+        ratio: as in `over_seeds`.
+    """
+    what = f"{measure}: {setting(runs)}"
+    return over_seeds(by_seed(runs, number), ratio, what=what, records=names(runs))
 
 
 def table(runs: "list[Run]") -> pd.DataFrame:
@@ -45,7 +79,8 @@ def ratio(
         below = float(values.iloc[over])
         return float(values.iloc[generation]) / below if below else math.nan
 
-    return over_seeds(by_seed(runs, of), ratio=True)
+    ends = " ÷ ".join(_WHICH.get(end, f"generation {end}") for end in (generation, over))
+    return per_seed(runs, of, f"{GAUGES[column].label}, {ends}", ratio=True)
 
 
 def paired(above: "list[Run]", below: "list[Run]", column: str = "test_perplexity") -> PerSeed:
@@ -53,7 +88,20 @@ def paired(above: "list[Run]", below: "list[Run]", column: str = "test_perplexit
     return ratio(above, column) / ratio(below, column)
 
 
-def minutes(runs: "list[Run]") -> str:
+def share_in(runs: "list[Run]", column: str, generation: int = -1) -> Number:
+    """A share in one generation, the mean over seeds, in per cent."""
+    found = per_seed(
+        runs, lambda run: float(run.record.generations[column].iloc[generation]),
+        f"{GAUGES[column].label}, {_WHICH.get(generation, f'generation {generation}')}",
+    )  # fmt: skip
+    return numbers.of(found, unit="%", digits=0, times=100, interval=False)
+
+
+def minutes(runs: "list[Run]") -> Number:
     """The shortest and the longest time that one of the runs took, in minutes."""
     times = [sum(run.record.provenance["seconds"]) / 60 for run in runs]
-    return f"{min(times):.0f} to {max(times):.0f}" if times else "not run yet"
+    low, high = (min(times), max(times)) if times else (math.nan, math.nan)
+    return numbers.one(
+        math.nan, "time that one run took", "least and greatest of all runs", runs=runs,
+        text=f"{low:.0f} to {high:.0f}", unit="minutes", low=low, high=high,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import nbformat
 
-from collapse.book import chapter, folders, gallery, release, theme
+from collapse.book import chapter, folders, gallery, numbers, release, theme
 from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import atomic
@@ -48,7 +48,9 @@ def stage(build: Path, for_print: bool = False) -> Path:
     (build / "figures").mkdir(exist_ok=True)
     shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
     if not for_print:
-        gallery.write(book, [source for source in pages.values() if source.suffix == ".ipynb"])
+        executed = [source for source in pages.values() if source.suffix == ".ipynb"]
+        numbers.write(book, executed)
+        gallery.write(book, executed)
     return book
 
 

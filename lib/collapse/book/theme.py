@@ -3,7 +3,9 @@
 A Sphinx extension, named in `_config.yml`.
 """
 
+import csv
 import html
+import io
 import json
 import re
 from pathlib import Path
@@ -12,9 +14,13 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
+from myst_nb.ext.glue.roles import PasteTextRole
+from myst_nb.ext.glue.utils import retrieve_glue_data
 from nbformat import NotebookNode
+from sphinx.transforms import SphinxTransform
 
-from collapse.book import cards, formulas
+from collapse.book import cards, formulas, numbers
+from collapse.measure.per_seed import NOT_RUN
 from collapse.measure.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -42,10 +48,15 @@ FOLDED = ("hide-input", "hide-cell", "injected-parameters")
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Have Sphinx call what is below."""
     app.add_html_math_renderer("mathml", (formulas.inline, None), (formulas.block, None))
+    app.setup_extension("myst_nb")
+    app.add_role_to_domain("glue", "text", _NumberRole(), override=True)
+    app.add_node(shown_number, html=(_open_number, _close_number))
+    app.add_transform(_Tables)
     app.connect("config-inited", _use_templates)
     app.connect("doctree-resolved", _say_scale)  # before figures are replaced
     app.connect("doctree-resolved", _draw_figures)
     app.connect("doctree-resolved", _set_numbers)
+    app.connect("doctree-resolved", _address_numbers)
     app.connect("html-page-context", _finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -180,22 +191,89 @@ def unbroken(text: str) -> str:
     return text
 
 
+class shown_number(nodes.inline):
+    """A number of the text, with `facts`, `name`, and `id` where it stands first."""
+
+
+class _NumberRole(PasteTextRole):  # type: ignore[misc]
+    """`glue:text`, which remembers what the number says of itself."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        made, problems = super().run()
+        name = self.text.rsplit(":", 1)[0]
+        facts = (
+            retrieve_glue_data(self.document, name).metadata.get(numbers.METADATA) if made else {}
+        )
+        if not facts or facts["text"] == NOT_RUN:
+            return made, problems
+        text = made[0].astext()
+        number = shown_number(text, text, classes=["pasted-text"], facts=facts, name=name)
+        return [number], problems
+
+
+def _address_numbers(app: "Sphinx", tree: nodes.document, page: str) -> None:
+    known = set()
+    for number in tree.findall(shown_number):
+        number["id"] = "" if number["name"] in known else numbers.anchor(number["name"])
+        known.add(number["name"])
+
+
+def _open_number(writer: Any, node: shown_number) -> None:
+    if writer.builder.name == "html":
+        name = numbers.anchor(node["name"])
+        opened = numbers.opened(node["facts"], node["id"], name)
+        writer.body.append(opened.replace('class="', 'class="pasted-text ', 1))
+
+
+def _close_number(writer: Any, node: shown_number) -> None:
+    if writer.builder.name == "html":
+        writer.body.append(numbers.CLOSED)
+
+
 # -- tables ----------------------------------------------------------------------------------
+
+
+class _Tables(SphinxTransform):  # type: ignore[misc]
+    """Have Sphinx number the tables that code made, as it numbers those of the text."""
+
+    default_priority = 840  # before what is numbered gets known
+
+    def apply(self, **options: Any) -> None:
+        for raw in list(self.document.findall(nodes.raw)):
+            soup = BeautifulSoup(raw.astext() if raw.get("format") == "html" else "", "html.parser")
+            made = soup.find("table", id=re.compile("^tab-"))
+            if isinstance(made, Tag) and isinstance(made.caption, Tag):
+                id, caption = str(made["id"]), made.caption.extract().get_text()
+                inner = nodes.raw("", made.decode_contents(), format="html")
+                table = nodes.table("", nodes.title("", caption), inner, ids=[id], names=[id])
+                self.document.note_explicit_target(table)
+                made.extract()
+                rest = nodes.raw("", str(soup), format="html")
+                raw.replace_self(nodes.container("", table, rest, classes=raw["classes"]))
 
 
 def _finish(
     app: "Sphinx", page: str, template: str, context: dict[str, Any], tree: nodes.document | None
 ) -> None:
     """Have the style sheet know which columns are numbers, and links know where the code lies."""
-    if "body" in context:
-        body = _TABLE.sub(lambda found: marked(found[0]), context["body"])
-        context["body"] = _FOLD.sub('<details id="page-code" class="', body)
+    if "body" not in context:
+        return
+    own = app.builder.name == "html"  # not so in print, where all pages are one
+    files = Path(app.outdir) / "figures" if own else None
+    folder = "../" * page.count("/") + "figures/"
+    body = _TABLE.sub(lambda found: marked(found[0], files, folder), context["body"])
+    context["body"] = _FOLD.sub('<details id="page-code" class="', body)
 
 
-def marked(table: str) -> str:
+def marked(table: str, files: Path | None = None, folder: str = "") -> str:
     """A table with its cells of numbers marked, and each cell naming its column.
 
-    One that holds words is marked to be stacked where it is narrow.
+    One that holds words is marked to be stacked where it is narrow. One with an address gets one
+    for each row, and is written as CSV.
+
+    Args:
+        files: where CSV is written; none where tables have no address.
+        folder: where that lies as seen from the page.
 
     >>> marked("<table><tr><th>a</th></tr><tr><td>1</td></tr></table>").count("number")
     2
@@ -209,6 +287,8 @@ def marked(table: str) -> str:
         return table
     if any(len(row) != len(head) for row in body):  # a cell that spans several
         return table
+    if files is not None and str(soup.table and soup.table.get("id")).startswith("tab-"):
+        _address(soup, rows, files, folder)
     for column, name in enumerate(head):
         cells = [row[column] for row in body]
         texts = [cell.get_text().strip() for cell in cells]
@@ -224,6 +304,41 @@ def marked(table: str) -> str:
         for whole in soup.find_all("table"):
             _mark(whole, "cards")
     return str(soup)
+
+
+def _address(soup: BeautifulSoup, rows: list[Any], files: Path, folder: str) -> None:
+    """Give each row an address and a link to it, and write the table as CSV, with a link to it."""
+    assert soup.table is not None
+    id = str(soup.table["id"])
+    files.mkdir(exist_ok=True)
+    (files / f"{id}.csv").write_text(as_csv(rows), encoding="utf-8")
+    caption = soup.table.caption
+    if caption is not None:
+        link = {"class": "table-csv", "href": f"{folder}{id}.csv", "download": ""}
+        caption.append(soup.new_tag("a", attrs=link, string="CSV"))
+    firsts = [row[0] for row in rows[1:]]
+    for cell, name in zip(
+        firsts, numbers.addresses([cell.get_text().strip() for cell in firsts]), strict=True
+    ):
+        cell.parent["id"] = f"{id}-{name}"
+        link = {"class": "row-link", "href": f"#{id}-{name}", "aria-label": "link to this row"}
+        cell.append(soup.new_tag("a", attrs=link))
+
+
+def as_csv(rows: list[list[Tag]]) -> str:
+    """A table as it is shown; after a column of numbers with intervals, value and ends of each."""
+    columns = []
+    for cells in zip(*rows, strict=True):
+        head, *texts = (" ".join(cell.get_text(" ").split()) for cell in cells)
+        columns.append([head, *(text.replace("\u2212", "-") for text in texts)])
+        data = [cell.find("data") for cell in cells[1:]]
+        for key, name in (("value", "value"), ("data-low", "low"), ("data-high", "high")):
+            values = ["" if one is None else str(one.get(key, "")) for one in data]
+            if any(values):
+                columns.append([f"{head}: {name}", *values])
+    made = io.StringIO()
+    csv.writer(made, lineterminator="\n").writerows(zip(*columns, strict=True))
+    return made.getvalue()
 
 
 def _chip(soup: BeautifulSoup, cell: Tag) -> None:

@@ -9,95 +9,117 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
-Chart = Callable[[float, float, int], float]  # state, change, its number from 1 -> next state
+# State, change, its number from 1 -> next state, each an array of as many series.
+Chart = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
-def shewhart(_: float, change: float, __: int) -> float:
+def shewhart(_: np.ndarray, change: np.ndarray, __: np.ndarray) -> np.ndarray:
     """The change itself (Shewhart 1931): sees what is large at once, forgets the past."""
     return change
 
 
-def cusum(state: float, change: float, _: int) -> float:
+def cusum(state: np.ndarray, change: np.ndarray, _: np.ndarray) -> np.ndarray:
     """One-sided cumulative sum of what exceeds 0.5 (Page 1954): sees what is small but stays.
 
     S_n = max(0, S_(n-1) + z_n - 0.5); 0.5 is best for a lasting change of one standard deviation.
     """
-    return max(0.0, state + change - 0.5)
+    return np.maximum(0.0, state + change - 0.5)
 
 
-def ewma(state: float, change: float, number: int, weight: float = 0.2) -> float:
+def ewma(state: np.ndarray, change: np.ndarray, number: np.ndarray) -> np.ndarray:
     """Exponentially weighted mean in its own standard deviations (Roberts 1959).
 
-    E_n = (1 - w) E_(n-1) + w z_n, divided by √(w / (2 - w) (1 - (1 - w)^2n)).
+    E_n = 0.8 E_(n-1) + 0.2 z_n, divided by √(0.2 / 1.8 (1 - 0.8^2n)).
     """
-    before = state * _spread(weight, number - 1)
-    return ((1 - weight) * before + weight * change) / _spread(weight, number)
+
+    def spread(steps: np.ndarray) -> np.ndarray:
+        return np.sqrt(0.2 / 1.8 * (1 - 0.8 ** (2 * steps)))
+
+    return (0.8 * state * spread(number - 1) + 0.2 * change) / spread(number)
 
 
-def _spread(weight: float, number: int) -> float:
-    return math.sqrt(weight / (2 - weight) * (1 - (1 - weight) ** (2 * number)))
-
-
-def e_detector(state: float, evidence: float, _: int) -> float:
+def e_detector(state: np.ndarray, evidence: np.ndarray, _: np.ndarray) -> np.ndarray:
     """Logarithm of the sum of all e-processes that begin now or began before.
 
     R_n = (R_(n-1) + 1) E_n (Shin, Ramdas and Rinaldo 2024, the Shiryaev-Roberts form): where each
-    log E_n given the past is the evidence of an e-value, an alarm at R ≥ N rings for nothing once
-    in N steps or less often, on average, whatever the distribution. `evidence` is log E_n; the
-    state of a chart that starts is -inf.
+    E_n given the past is an e-value, an alarm at R ≥ N rings for nothing once in N steps or less
+    often, on average, whatever the distribution. `evidence` is log E_n; the state is log R_n.
     """
-    return float(np.logaddexp(state, 0.0)) + evidence
+    return np.logaddexp(state, 0.0) + evidence
 
 
 START: dict[Chart, float] = {e_detector: -math.inf}  # of other charts 0, before the first change
 
 
-def statistic(changes: np.ndarray, chart: Chart, limit: float = math.inf) -> np.ndarray:
-    """The statistic of a chart along a series, which starts anew after it exceeded the limit."""
-    found, state, number = np.empty(len(changes)), START.get(chart, 0.0), 0
-    for at, change in enumerate(changes):
-        number += 1
-        state = found[at] = chart(state, float(change), number)
-        if state >= limit:
-            state, number = START.get(chart, 0.0), 0
-    return found
+def statistic(
+    changes: np.ndarray, chart: Chart, limit: np.ndarray | float = math.inf
+) -> np.ndarray:
+    """The statistic of a chart along series, which starts anew after it reached the limit.
+
+    Args:
+        changes: (steps,) or (steps, series).
+        limit: one, or an array that is broadcast against a step of the series.
+
+    Returns:
+        (steps,) followed by the shape of what is broadcast.
+    """
+    shape = np.broadcast_shapes(changes.shape[1:], np.shape(limit))
+    start = START.get(chart, 0.0)
+    state, number, found = np.full(shape, start), np.zeros(shape, int), []
+    for change in changes:
+        number = number + 1
+        state = chart(state, change, number)
+        found.append(np.broadcast_to(state, shape))
+        rings = state >= limit
+        state, number = np.where(rings, start, state), np.where(rings, 0, number)
+    return np.array(found)
 
 
-def alarms(changes: np.ndarray, chart: Chart, limit: float) -> np.ndarray:
-    """At which places of a series a chart rings, bool, like `changes`."""
+def alarms(changes: np.ndarray, chart: Chart, limit: np.ndarray | float) -> np.ndarray:
+    """At which steps a chart rings, bool, shaped as `statistic` is."""
     return statistic(changes, chart, limit) >= limit
 
 
-def limit_for(series: list[np.ndarray], chart: Chart, rate: float) -> float:
-    """The lowest limit at which a chart rings at so many places of some series, or fewer.
+def rates(series: np.ndarray, chart: Chart, limits: np.ndarray) -> np.ndarray:
+    """The share of steps at which a chart rings, by limit: (limits, series)."""
+    return alarms(series, chart, limits[:, None]).mean(0)
 
-    The rate is the mean over series of the share of places at which it rings.
+
+def limit_for(series: np.ndarray, chart: Chart, rate: float) -> float:
+    """The lowest limit, to a thousandth of the range, at which a chart rings so seldom.
+
+    Args:
+        series: (steps, series).
+        rate: the mean over series of the share of steps at which it rings.
     """
-    low, high = 0.0, max(float(statistic(each, chart).max()) for each in series) + 1e-9
-    for _ in range(40):  # the rate falls, nearly everywhere, as the limit rises
-        middle = (low + high) / 2
-        found = np.mean([alarms(each, chart, middle).mean() for each in series])
-        low, high = (low, middle) if found <= rate else (middle, high)
-    return high
+    low, high = 0.0, float(statistic(series, chart).max()) + 1e-9
+    for _ in range(2):  # the rate falls as the limit rises
+        limits = np.linspace(low, high, 33)
+        over = rates(series, chart, limits).mean(1) > rate
+        last = int(np.flatnonzero(over).max()) if over.any() else 0
+        low, high = limits[last], limits[min(last + 1, 32)]
+    return float(high)
 
 
 # -- evidence --------------------------------------------------------------------------------
 
 
-def sign_evidence(worse: int, of: int) -> float:
+def sign_evidence(worse: np.ndarray, of: np.ndarray | int) -> np.ndarray:
     """Logarithm of an e-value against the claim that at most half of what is compared got worse.
 
     The likelihood of `worse` of `of` under a share that is uniform between 1/2 and 1, over that
     under 1/2: E = 2^(n+1) B(s+1, n-s+1) P(X > 1/2), X of the beta distribution of these two.
     Step by step it is a martingale at 1/2 and falls below, so it may be looked at after each step
-    (Ville 1939; Robbins 1970 for mixtures).
+    (Ville 1939; Robbins 1970 for mixtures). Comparisons must not share what may make them worse
+    by chance.
     """
-    if of == 0:
-        return 0.0
-    tail = stats.beta.logsf(0.5, worse + 1, of - worse + 1)
-    return float((of + 1) * math.log(2) + special.betaln(worse + 1, of - worse + 1) + tail)
+    worse, of = np.asarray(worse), np.asarray(of)
+    beta = worse + 1, of - worse + 1
+    with np.errstate(divide="ignore"):  # too small a number to be told from 0 is no evidence
+        tail = np.log(special.betainc(*beta[::-1], 0.5))
+    return (of + 1) * math.log(2) + special.betaln(*beta) + tail
 
 
 def hotelling(changes: np.ndarray, reference: np.ndarray) -> np.ndarray:

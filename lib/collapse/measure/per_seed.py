@@ -6,7 +6,7 @@ scale, so that a ÷ b and b ÷ a say the same.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
@@ -22,12 +22,19 @@ class PerSeed:
 
     by_seed: seed -> number; empty where nothing was run.
     low, high: nan where there is no interval.
+    logs: mean and interval are of logarithms, and then their exponentials.
+    what: `measure: setting` in words, for whoever cites the number.
+    records: the names of those that it comes from.
     """
 
     by_seed: Mapping[int, float]
     mean: float
     low: float
     high: float
+    logs: bool = field(default=False, compare=False)
+    confidence: float = field(default=metrics.CONFIDENCE, compare=False)
+    what: str = field(default="", compare=False)
+    records: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         if not self.by_seed:
@@ -42,27 +49,42 @@ class PerSeed:
     def __truediv__(self, other: "PerSeed") -> "PerSeed":
         """The ratio of two numbers, seed by seed, for the seeds that both have."""
         both = [seed for seed in self.by_seed if seed in other.by_seed]
-        return over_seeds({seed: self.by_seed[seed] / other.by_seed[seed] for seed in both}, True)
+        measure, _, above = self.what.partition(": ")
+        same, _, below = other.what.partition(": ")
+        both_named = f"{measure}: ({above}) ÷ ({below})"
+        return over_seeds(
+            {seed: self.by_seed[seed] / other.by_seed[seed] for seed in both},
+            ratio=True,
+            what=both_named if same == measure else f"({self.what}) ÷ ({other.what})",
+            records=tuple(dict.fromkeys(self.records + other.records)),
+        )
 
 
 def over_seeds(
-    by_seed: Mapping[int, float], ratio: bool = False, confidence: float = metrics.CONFIDENCE
+    by_seed: Mapping[int, float],
+    ratio: bool = False,
+    confidence: float = metrics.CONFIDENCE,
+    what: str = "",
+    records: tuple[str, ...] = (),
 ) -> PerSeed:
     """The mean of one number a seed, with Student's interval.
 
     Args:
         ratio: take mean and interval of the logarithms, and then their exponentials. Undefined
             where a ratio is; 0 without an interval where a seed is at 0.
+        what, records: as in `PerSeed`.
     """
+    told = (ratio, confidence, what, records)
     numbers = np.array(list(by_seed.values()), np.float64)
     if ratio and not (numbers > 0).all():
         middle = math.nan if np.isnan(numbers).any() else 0.0
-        return PerSeed(by_seed, middle, math.nan, math.nan)
+        return PerSeed(by_seed, middle, math.nan, math.nan, *told)
     scaled, freedom = np.log(numbers) if ratio else numbers, len(numbers) - 1
     middle = scaled.mean() if len(numbers) else math.nan
     half = metrics.quantile(freedom, confidence) * stats.sem(scaled) if freedom > 0 else math.nan
     ends = np.array([middle, middle - half, middle + half])
-    return PerSeed(by_seed, *map(float, np.exp(ends) if ratio else ends))
+    mean, low, high = map(float, np.exp(ends) if ratio else ends)
+    return PerSeed(by_seed, mean, low, high, *told)
 
 
 def prediction_interval(

@@ -105,7 +105,7 @@ def beside(measured: PerSeed, reference: Reference) -> str:
 class Claim:
     """One claim, what was measured of it, and what follows.
 
-    measured: `PerSeed`s say `not run yet` and `one seed` by themselves.
+    result: of what was measured; a `PerSeed` says `not run yet` and `one seed` by itself.
     verdict: one of `VERDICTS`.
 
     Raises:
@@ -115,7 +115,7 @@ class Claim:
     claim: str
     source: str  # as readers cite it
     measured: str
-    result: str
+    result: object
     verdict: str
 
     def __post_init__(self) -> None:
