@@ -1,102 +1,21 @@
 """How much of the web is machine-written: what studies say, and what a chain makes of it."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from collapse.book import figures, ratios
+from collapse.book import figures, numbers, ratios
 from collapse.experiment.arms import Run
-from collapse.laws import exposure, prevalence
-from collapse.laws.prevalence import Count
+from collapse.laws import exposure
 from collapse.measure import verdicts
 from collapse.measure.per_seed import PerSeed, over_seeds
 from collapse.measure.verdicts import AGREES, CANNOT_TELL, DISAGREES, Claim
+from is_it_already_happening_studies import READ, half, in_per_cent
 
-# -- what others measured ----------------------------------------------------------------------
-
-# Rates of error that no study rules out: nobody has measured a detector on text that was edited.
-SENSITIVITY, FALSE_ALARMS = (0.7, 1.0), (0.0, 0.05)
-
-
-@dataclass(frozen=True)
-class Study:
-    """What one source says of one share, as far as it could be read.
-
-    share: reported; two numbers are a range.
-    count: flagged, of how many; what the source does not print is told in `remark`.
-    caught, false: of texts known to be written by machines, and by humans, how many are flagged.
-    """
-
-    name: str
-    unit: str
-    detector: str
-    share: tuple[float, ...]
-    new: bool
-    read: str
-    count: Count | None = None
-    caught: Count | None = None
-    false: Count | None = None
-    remark: str = ""
-
-
-ITSELF, COPY, OTHERS = "the source", "a copy of the source", "others' reports of it"
-STUDIES = (
-    Study(
-        "Graphite 2025", "articles, Nov 2024", "Surfer, above half of an article", (0.503,), True,
-        COPY, (503, 1000), (5973, 6009), (668, 15894),
-        "65,000 articles in 65 months; 1,000 in this one is our assumption. Counts of errors are "
-        "ours, from 99.4 % of 6,009 articles by GPT-4o and 4.2 % of 15,894 older ones",
-    ),
-    Study(
-        "Graphite 2026", "articles, 2025–26", "mean of Pangram, GPTZero, Copyleaks", (0.50,), True,
-        ITSELF, (5540, 11080), None, None,
-        "“roughly 50 %” since early 2025; 15 of 75 months of 55,400 articles is our assumption; "
-        "each detector's errors are below 2 %",
-    ),
-    Study(
-        "Ahrefs 2025", "pages with any", "its own", (0.742,), True, OTHERS,
-        (667_800, 900_000), None, None, "pages new in April 2025; errors not found",
-    ),
-    Study(
-        "Ahrefs 2025", "pages above 70 %", "its own", (0.180,), True, OTHERS,
-        (162_090, 900_000), None, None, "the same pages: 2.5 % all, and 15.51 % from 71 to 99 %",
-    ),
-    Study(
-        "Dolezal et al. 2026", "sites, May 2025", "Pangram, AI or mixed", (6 / 17,), True,
-        ITSELF, (6, 17), None, None,
-        "6 of 17 is our reading of 35.29 %: every month in the one stored version of the file "
-        "behind the published figure is a multiple of 1/17 or 1/16",
-    ),
-    Study(
-        "Pew 2026", "dated pages", "Pangram's open model", (0.35,), True, OTHERS, None, None, None,
-        "pages with a date after ChatGPT's release; 10 to 15 % of pages carry a date",
-    ),
-    Study(
-        "Russell et al. 2025", "US newspapers", "Pangram, AI or mixed", (0.091,), True,
-        ITSELF, (16_926, 186_000), None, None, "articles of summer 2025",
-    ),
-    Study(
-        "Spennemann 2025", "text, active pages", "words that ChatGPT likes", (0.30, 0.40), False,
-        ITSELF, None, None, None, "“at least 30 %”, “likely approaching 40 %”; abstract read",
-    ),
-    Study(
-        "Graphite 2025", "Google's results", "Surfer", (0.14,), False, OTHERS, None, None, None,
-        "articles that rank; how many was not found",
-    ),
-    Study(
-        "Pew 2026", "all pages, July 2026", "Pangram's open model", (0.10,), False, OTHERS,
-        (1000, 10_000), None, None, "a random 10,000 pages of a Common Crawl snapshot",
-    ),
-)  # fmt: skip
-# Share by month, June 2024 to May 2025, of 17 sites each: data/prevalence.csv of the authors'
-# page, version cf313727 of 24 stored months; the whole file is theirs and is not shipped.
-DOLEZAL_YEAR = (3, 4, 4, 4, 4, 1, 2, 3, 3, 4, 4, 6)
-SITES = 17
 PEW = {"new": ("Pew, dated pages", 0.35), "there": ("Pew, all pages", 0.10)}
 PEW_AT = 2026.55
 NEWSLETTER = "The Technical Executive"  # a piece of the press that this book began with
@@ -105,60 +24,6 @@ LLAMA = {
     "Common Crawl": 67.0, "C4": 15.0, "GitHub": 4.5, "Wikipedia": 4.5, "books": 4.5,
     "arXiv": 2.5, "Stack Exchange": 2.0,
 }  # fmt: skip
-
-
-def estimates(draws: int) -> pd.DataFrame:
-    """A row a study: as reported, with its sampling error, corrected, and what is not ruled out.
-
-    Columns `low`, `high` are Wilson's interval; `corrected`, `corrected_low`, `corrected_high` are
-    given where both rates of error were measured; `least`, `most` are the ends of the region.
-    """
-    rows = []
-    for study in STUDIES:
-        low, high = prevalence.wilson(study.count) if study.count else (math.nan, math.nan)
-        fixed = (math.nan,) * 3
-        if study.count and study.caught and study.false:
-            fixed = prevalence.interval(study.count, study.caught, study.false, draws)
-        ends = [prevalence.region(share, SENSITIVITY, FALSE_ALARMS) for share in study.share]
-        rows.append({
-            "study": study.name, "unit": study.unit, "detector": study.detector,
-            "new": study.new, "share": study.share[0], "share_up_to": study.share[-1],
-            "low": low, "high": high, "corrected": fixed[0], "corrected_low": fixed[1],
-            "corrected_high": fixed[2], "least": ends[0][0], "most": ends[-1][1],
-            "read": study.read, "remark": study.remark,
-        })  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def forest(found: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """All studies on one axis, those of what is new above those of what is there."""
-    figure, axes = figures.canvas(height=1.0 + 0.43 * (len(found) + 2))
-    labels, place = [], 0
-    for new, head in ((True, "WHAT IS NEW"), (False, "WHAT IS THERE")):
-        labels.append((place, head))
-        place += 1
-        for row in found[found["new"] == new].itertuples():
-            colour = figures.COLOURS[1 if new else 0]
-            axes.plot([row.least, row.most], [place] * 2, lw=9, color=figures.BAND, alpha=0.35,
-                      solid_capstyle="butt")  # fmt: skip
-            axes.plot([row.low, row.high], [place] * 2, lw=1.6, color=colour)
-            axes.plot([row.share, row.share_up_to], [place] * 2, lw=1.6, ls=":", color=colour)
-            axes.plot({row.share, row.share_up_to}, [place] * len({row.share, row.share_up_to}),
-                      "o", ms=7, mfc="white", mec=colour, mew=1.6)  # fmt: skip
-            if not math.isnan(row.corrected):
-                axes.plot([row.corrected_low, row.corrected_high], [place + 0.28] * 2, lw=2.4,
-                          color=figures.INK)  # fmt: skip
-                axes.plot(row.corrected, place + 0.28, "D", ms=6, color=figures.INK)
-            labels.append((place, f"{row.study}\n{row.unit}"))
-            place += 1
-    axes.set_yticks([at for at, _ in labels], [label for _, label in labels])
-    for label in axes.get_yticklabels():
-        label.set_fontweight("bold" if label.get_text().isupper() else "normal")
-    axes.set(xlim=(0, 1), ylim=(place - 0.3, -0.6), xlabel="written by machines")
-    axes.xaxis.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.axvline(0.5, color=figures.PAPER, lw=1, ls=(0, (4, 2)), zorder=0)
-    return figure, found
 
 
 # -- flow and stock ----------------------------------------------------------------------------
@@ -202,7 +67,7 @@ def stocks(new: Sequence[float], before: int, growths: Sequence[float]) -> dict[
 
 def exposures(
     readings: Mapping[str, Sequence[float]], growing: Mapping[float, float], web: float, year: int
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """A table: what a reading says of the web in a year, and of a training mixture."""
     told = {
         "the new pages (flow)": readings["flow"][year - 1],
@@ -215,8 +80,12 @@ def exposures(
         "Pew: all pages": PEW["there"][1],
     }  # fmt: skip
     return [
-        {"what is crawled": name, "of it by machines": figures.percent(share),
-         "of the training mixture": figures.percent(web * share)}
+        {"what is crawled": name,
+         "of it by machines": numbers.share(
+             share, f"machine-written, of {name}", "published, or a closed form", origin=READ),
+         "of the training mixture": numbers.share(
+             web * share, f"machine-written, of a training mixture from {name}",
+             "the share of the web, times that of the web in the mixture", origin=READ)}
         for name, share in told.items()
     ]  # fmt: skip
 
@@ -246,10 +115,11 @@ def against(runs: list[Run], control: list[Run]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def responses(rows: pd.DataFrame) -> dict[str, PerSeed]:
+def responses(runs: list[Run], control: list[Run]) -> dict[str, PerSeed]:
     """As the plan has them: `early`, `level`, and `acceleration`, which is level ÷ early²."""
+    rows = against(runs, control)
     end = int(rows["generation"].max()) if len(rows) else 0
-    of = {"level": {end - 1, end}, "early": {end // 2 - 1, end // 2}}
+    of = {"early": {end // 2 - 1, end // 2}, "level": {end - 1, end}}
     logs = rows.assign(log=np.log(rows["ratio"].astype(float)))
     found = {
         name: {int(seed): float(np.exp(one.loc[one["generation"].isin(which), "log"].mean()))
@@ -257,7 +127,16 @@ def responses(rows: pd.DataFrame) -> dict[str, PerSeed]:
         for name, which in of.items()
     }  # fmt: skip
     found["acceleration"] = {s: found["level"][s] / found["early"][s] ** 2 for s in found["level"]}
-    return {name: over_seeds(values, True) for name, values in found.items()}
+    labels = {name: "generations " + " and ".join(map(str, sorted(of[name]))) for name in of}
+    labels["acceleration"] = "late ÷ early²"
+    names = ratios.names(runs) + ratios.names(control)
+    return {
+        name: over_seeds(
+            values, True, records=names,
+            what=f"perplexity ÷ that of the control, {labels[name]}: {ratios.setting(runs)}",
+        )
+        for name, values in found.items()
+    }  # fmt: skip
 
 
 def loop_figure(
@@ -297,17 +176,21 @@ def claims(
         told: reading -> its `responses`.
     """
     first = found.iloc[0]
-    ends = (first.corrected, first.corrected_low, first.corrected_high)
-    half = "{:.1f} % [{:.1f}, {:.1f}]".format(*(100 * end for end in ends))
     more, less = first.corrected_low > 0.5, first.corrected_high < 0.5
     steps = np.diff([0.0, *measured])
     there = found[~found["new"] & (found["study"] == "Pew 2026")].iloc[0]
-    allowed = ", ".join(figures.percent(end) for end in (there.least, there.most))
+    allowed = in_per_cent(
+        there.share,
+        (there.least, there.most),
+        "machine-written pages, July 2026",
+        "as published; the ends are what a detector's errors allow",
+        READ,
+    )
     mixture = sum(LLAMA.values())
     return [
         Claim(
             "over 50 % of new web content is written by machines", NEWSLETTER,
-            "new English articles, Nov 2024, corrected", half,
+            "new English articles, Nov 2024, corrected", half(found),
             AGREES if more else DISAGREES if less else CANNOT_TELL,
         ),
         Claim(
@@ -320,7 +203,7 @@ def claims(
             "30 to 40 % of the text of the active web is, by “Jia et al.”",
             f"{NEWSLETTER}; no such paper found, Spennemann 2025 says it",
             "Pew's share of all pages, with what errors allow",
-            f"{figures.percent(there.share)} [{allowed}]",
+            allowed,
             DISAGREES if there.most < 0.30 else CANNOT_TELL,
         ),
         Claim(
@@ -332,7 +215,7 @@ def claims(
         *(
             Claim(
                 "degradation accelerates", "“AI Self-Poisoning”",
-                f"rising loop, {name}: level ÷ early²", str(said["acceleration"]),
+                f"rising loop, {name}: level ÷ early²", said["acceleration"],
                 verdicts.rises(said["acceleration"]),
             )
             for name, said in told.items()
@@ -340,6 +223,6 @@ def claims(
         Claim(
             "model collapse is already happening", "an RSS digest",
             "rising loop, stock: perplexity ÷ with human text alone",
-            str(told["stock"]["level"]), verdicts.rises(told["stock"]["level"]),
+            told["stock"]["level"], verdicts.rises(told["stock"]["level"]),
         ),
     ]  # fmt: skip

@@ -5,16 +5,19 @@ All counts are of the repository epfl-dlab/GPTurk at commit e5c5679, whose data 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from collapse.book import figures
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 from collapse.laws import prevalence
 from collapse.laws.prevalence import Count
 from collapse.measure.verdicts import AGREES, CANNOT_TELL, DISAGREES, NOT_READ, Claim
+from is_it_already_happening_studies import in_per_cent
 
 ANSWERS, WORKERS = 48, 44  # in the batch of the task
 ABSTRACTS = 16
@@ -22,6 +25,10 @@ TEXTS: Count = (
     320,
     448,
 )  # by ChatGPT, of the summaries that the classifier learns and is tested on
+
+
+SOURCE = "epfl-dlab/GPTurk, commit e5c5679"
+WILSON = "95 %, Wilson"
 
 
 @dataclass(frozen=True)
@@ -110,30 +117,47 @@ def accuracies(rows: pd.DataFrame, folds: int = 8) -> dict[str, Count]:
     return found
 
 
-def tests() -> list[dict[str, str]]:
+def flagged(row: pd.Series, fixed: bool = False) -> Number:
+    """What a reading says, or what it comes to once errors are taken off."""
+    keys = ("corrected", "corrected_low", "corrected_high") if fixed else ("share", "low", "high")
+    share, *ends = (row[key] for key in keys)
+    how = (
+        "95 %, Rogan and Gladen's correction, rates from Jeffreys' posteriors" if fixed else WILSON
+    )
+    return in_per_cent(share, tuple(ends), f"called machine-written, {row.reading}", how, SOURCE)
+
+
+def right(count: Count, what: str) -> Number:
+    """A share of texts whose writer is told right."""
+    what = f"texts whose writer is told right, {what}"
+    return in_per_cent(count[0] / count[1], prevalence.wilson(count), what, WILSON, SOURCE, 1)
+
+
+def tests() -> list[dict[str, Any]]:
     """How right a classifier is, by whether it has seen other texts about the same abstract."""
-
-    def told(count: Count) -> str:
-        low, high = prevalence.wilson(count)
-        share = 100 * count[0] / count[1]
-        return f"{share:.1f} % [{100 * low:.1f}, {100 * high:.1f}]; {count[0]} of {count[1]}"
-
+    rows = {
+        "the paper's, fine-tuned": (SEEN, UNSEEN),
+        "words counted (ours)": (OURS["mixed"], OURS["apart"]),
+        "always “a machine”": (TEXTS, TEXTS),
+    }
     return [
-        {"classifier": "the paper's, fine-tuned", "abstracts seen before": told(SEEN),
-         "abstracts new to it": told(UNSEEN)},
-        {"classifier": "words counted (ours)", "abstracts seen before": told(OURS["mixed"]),
-         "abstracts new to it": told(OURS["apart"])},
-        {"classifier": "always “a machine”", "abstracts seen before": told(TEXTS),
-         "abstracts new to it": told(TEXTS)},
+        {"classifier": name, "abstracts seen before": right(seen, f"{name}, abstracts seen"),
+         "texts": str(seen[1]), "abstracts new to it": right(new, f"{name}, abstracts new"),
+         "texts ": str(new[1])}
+        for name, (seen, new) in rows.items()
     ]  # fmt: skip
 
 
 def claims(found: pd.DataFrame) -> list[Claim]:
     """What is said of this task, beside its counts."""
     strict, even = found.iloc[0], found.iloc[2]
-    span = f"{100 * strict.low:.0f} to {100 * even.high:.0f} %"
+
+    def span(low: float, high: float, what: str, how: str) -> Number:
+        text = f"{100 * low:.0f} to {100 * high:.0f} %"
+        return numbers.one(math.nan, what, how, origin=SOURCE, text=text, unit="%",
+                           low=100 * low, high=100 * high, interval=how)  # fmt: skip
+
     rounded = (round(100 * strict.share), round(100 * even.share))
-    low, high = prevalence.wilson((6, 10))
     news = "a news piece"
     return [
         Claim(
@@ -143,7 +167,8 @@ def claims(found: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             "33 to 46 % of human data is machine-written", news,
-            f"one task, {ANSWERS} answers of {WORKERS} workers; ends of both intervals", span,
+            f"one task, {ANSWERS} answers of {WORKERS} workers; ends of both intervals",
+            span(strict.low, even.high, "answers called machine-written, both cutoffs", WILSON),
             CANNOT_TELL,
         ),
         Claim(
@@ -153,6 +178,6 @@ def claims(found: pd.DataFrame) -> list[Claim]:
         ),
         Claim(
             "GPTZero caught 6 of 10", news, "Wilson's interval of that count",
-            f"{100 * low:.0f} to {100 * high:.0f} %", NOT_READ,
+            span(*prevalence.wilson((6, 10)), "caught, if it is 6 of 10", WILSON), NOT_READ,
         ),
     ]  # fmt: skip
