@@ -28,7 +28,8 @@ def corrected(said: float, sensitivity: float, false_alarms: float) -> float:
 
 def wilson(count: Count) -> tuple[float, float]:
     """The 95 % interval of a share after Wilson (1927)."""
-    return tuple(map(float, stats.binomtest(*count).proportion_ci(LEVEL, method="wilson")))
+    low, high = stats.binomtest(*count).proportion_ci(LEVEL, method="wilson")
+    return float(low), float(high)
 
 
 def interval(
