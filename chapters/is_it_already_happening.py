@@ -49,9 +49,11 @@ def readings_figure(
         ends.append((name, float(shares[-1]), colour))
         rows += [{"reading": name, "year": year, "share": share, "measured": n < known}
                  for n, (year, share) in enumerate(zip(years, shares, strict=True))]  # fmt: skip
-    for name, share in PEW.values():
+    for which, (name, share) in PEW.items():
         axes.plot(PEW_AT, share, "*", ms=11, color=figures.INK, zorder=5)
-        axes.annotate(name, (PEW_AT, share), (8, -11), textcoords="offset points")
+        left = which == "new"  # where no line goes
+        axes.annotate(name, (PEW_AT, share), (-8 if left else 6, -3 if left else -12),
+                      textcoords="offset points", ha="right" if left else "left")  # fmt: skip
         rows.append({"reading": name, "year": PEW_AT, "share": share, "measured": True})
     axes.set(ylim=(0, 0.56), ylabel="written by machines", xlabel="year")
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
@@ -209,7 +211,7 @@ def claims(
         Claim(
             "web pages are 82 % of a training mixture", "LLaMA, Table 1",
             "Common Crawl and C4, of all its sources",
-            f"{LLAMA['Common Crawl'] + LLAMA['C4']:g} of {mixture:g} %",
+            f"{LLAMA['Common Crawl'] + LLAMA['C4']:g} %",
             AGREES if mixture == 100 else DISAGREES,
         ),
         *(

@@ -45,7 +45,7 @@ class Study:
 
 
 GRAPHITE, READ = "Graphite 2025, as read", "published shares, as read"
-ITSELF, COPY, OTHERS = "the source", "a copy of the source", "others' reports of it"
+ITSELF, COPY, OTHERS = "the source", "a copy", "others' reports"
 STUDIES = (
     Study(
         "Graphite 2025", "articles, Nov 2024", "Surfer, above half of an article", (0.503,), True,
