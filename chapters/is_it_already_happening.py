@@ -57,7 +57,7 @@ def readings_figure(
         rows.append({"reading": name, "year": PEW_AT, "share": share, "measured": True})
     axes.set(ylim=(0, 0.56), ylabel="written by machines", xlabel="year")
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0, symbol=" %"))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     figures.name_lines(axes, ends)
     return figure, pd.DataFrame(rows)
 
