@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from collapse.book import figures
 from collapse.experiment import assets
 from collapse.experiment.arms import describe
+from collapse.experiment.protocol import Protocol
 from toy_records import GROWING, STABLE, runs_of, texts_in
 
 Maker = Callable[[], tuple[Figure, pd.DataFrame]]
@@ -61,7 +62,7 @@ def assert_saved_as_picture_data_and_card(
     assert (card["id"], card["alt"]) == (id, "Some lines.")
     assert (card["caption"], card["origin"]) == ("A caption.", describe(SHOWN))
     assert [run["fingerprint"] for run in card["runs"]] == [r.record.fingerprint for r in SHOWN]
-    assert card["runs"][0]["protocol"] == SHOWN[0].record.protocol.to_dict()
+    assert Protocol.from_dict(card["runs"][0]["protocol"]) == SHOWN[0].record.protocol
     shown, links = outputs
     told = links["data"].data
     assert all(f"../figures/{id}.{kind}" in told for kind in ("svg", "png", "csv", "json"))
