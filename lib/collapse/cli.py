@@ -18,6 +18,7 @@ from collapse.errors import BookError
 from collapse.experiment import assets, corpus, models, records
 from collapse.experiment.assets import build_dir
 from collapse.sweeps import plan
+from collapse.watch.command import watch_command
 
 MAIN_FIGURE = "fig-one-axis"  # of the landing page; the README shows it too
 Names = tuple[str, ...]  # of chapters
@@ -462,6 +463,8 @@ def text_command(record: str, generation: int) -> None:
             )
     click.echo("\n\n".join(tokenizer.decode(block).strip() for block in tokens))
 
+
+main.add_command(watch_command)
 
 if __name__ == "__main__":
     main()
