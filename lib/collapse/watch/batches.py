@@ -27,12 +27,12 @@ class Gauge(NamedTuple):
 
 GAUGES = {
     "distinct_words": Gauge("distinct words", -1),
-    "word_entropy": Gauge("entropy of words, bits", -1, False),
+    "word_entropy": Gauge("entropy of words (bits)", -1, False),
     "distinct_pairs": Gauge("distinct pairs of words", -1),
     "repeated_fours": Gauge("share of repeated runs of four", 1, False),
     "compressed": Gauge("size when compressed", -1),
     "near_duplicates": Gauge("share of near-duplicates", 1, False),
-    "divergence": Gauge("divergence from the reference, bits", 1),
+    "divergence": Gauge("divergence from the reference (bits)", 1),
 }
 
 

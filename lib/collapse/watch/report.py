@@ -83,7 +83,7 @@ class Report:
             for one in self.gauges
         ]  # fmt: skip
         sizes = ", ".join(
-            f"{name} {of['batches']} batches in {of['units']} units, of {of['documents']:,} documents"
+            f"{name} {of['batches']} batches in {of['units']} units, of {of['documents']:,} texts"
             for name, of in self.texts.items()
         )
         lines = [
