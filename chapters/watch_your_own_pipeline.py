@@ -16,7 +16,7 @@ from collapse.experiment.record import Record
 from collapse.watch import Report
 from collapse.watch.batches import GAUGES
 
-TITLE = re.compile(r" = [^=].*[^=] = \n")  # of an article of WikiText, not of a section
+TITLE = re.compile(r" = [^=]+ = \n")  # of an article of WikiText, not of a section
 
 
 def articles(lines: Sequence[str]) -> list[str]:
@@ -84,10 +84,11 @@ def change_figure(reports: Mapping[str, Report]) -> tuple[Figure, pd.DataFrame]:
     )
     axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=1)
+    axes.margins(x=0.06)
     axes.xaxis.set_major_locator(FixedLocator([-30, -10, -3, -1, 0, 1, 3, 10, 30]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", "−")))
-    axes.set_xlabel("change, times the one that rings (grey: quiet)")
+    axes.set_xlabel("change, in multiples of\nthe one that rings (grey: quiet)")
     axes.set_ylabel("measure of the text")
     figure.legend(loc="outside upper center", ncols=2)
     return figure, data
@@ -98,18 +99,19 @@ def told(report: Report) -> str:
     return "rings" if report.alarm else "quiet"
 
 
-def table(reports: Mapping[str, Report]) -> HTML:
-    """What each comparison came to, a row each."""
-    rows = []
-    for name, report in reports.items():
-        moved = [one for one in report.gauges if one.alarm]
-        rows.append({
-            "new text beside its reference": name,
-            "alarm": told(report),
-            "p-value": f"{report.p_value:.4f}",
-            "measures that changed": len(moved),
-            "as in a collapse": sum(one.as_in_collapse for one in moved),
-        })  # fmt: skip
-    return figures.table(
-        rows, "p-value: how often the largest of seven changes is so large by chance."
-    )
+def table(people: Mapping[str, Report], first: Mapping[str, Report]) -> HTML:
+    """What each text came to beside what people wrote, and beside generation 0."""
+
+    def cell(report: Report | None) -> str:
+        return f"{told(report)}, {report.p_value:.4f}" if report else "–"
+
+    rows = [
+        {
+            "new text": name,
+            "beside people": cell(report),
+            "beside generation 0": cell(first.get(name)),
+        }
+        for name, report in people.items()
+    ]
+    below = "With p-values: how often the largest of seven changes is so large by chance."
+    return figures.table(rows, below)

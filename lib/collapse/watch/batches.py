@@ -27,12 +27,12 @@ class Gauge(NamedTuple):
 
 GAUGES = {
     "distinct_words": Gauge("distinct words", -1),
-    "word_entropy": Gauge("entropy of words (bits)", -1, False),
-    "distinct_pairs": Gauge("distinct pairs of words", -1),
-    "repeated_fours": Gauge("share of repeated runs of four", 1, False),
-    "compressed": Gauge("size when compressed", -1),
-    "near_duplicates": Gauge("share of near-duplicates", 1, False),
-    "divergence": Gauge("divergence from the reference (bits)", 1),
+    "word_entropy": Gauge("word entropy (bits)", -1, False),
+    "distinct_pairs": Gauge("distinct pairs", -1),
+    "repeated_fours": Gauge("repeated runs of four", 1, False),
+    "compressed": Gauge("compressed size", -1),
+    "near_duplicates": Gauge("near-duplicates", 1, False),
+    "divergence": Gauge("divergence (bits)", 1),
 }
 
 
@@ -41,8 +41,8 @@ class Batch:
     """What is kept of a stretch of text."""
 
     values: np.ndarray  # of all gauges but the last, on their scale, float64, (gauges - 1,)
-    buckets: np.ndarray  # of each of its different words, int32, (words,)
-    counts: np.ndarray  # how often it has each, int32, (words,)
+    buckets: np.ndarray  # that its words are hashed to, int32, (buckets,)
+    counts: np.ndarray  # how many of its words are in each, int32, (buckets,)
 
 
 @dataclass
@@ -110,10 +110,12 @@ def measure(batch: list[list[str]]) -> Batch:
         "compressed": len(zlib.compress(plain)) / len(plain),
         "near_duplicates": near_duplicates(tokens, ends),
     }
+    hashed = np.array([zlib.crc32(word.encode()) % BUCKETS for word in numbers], np.int32)
+    buckets, place = np.unique(hashed, return_inverse=True)
     return Batch(
         np.array([scaled(name, value) for name, value in values.items()]),
-        np.array([zlib.crc32(word.encode()) % BUCKETS for word in numbers], np.int32),
-        counts.astype(np.int32),
+        buckets,
+        np.bincount(place, counts).astype(np.int32),
     )
 
 

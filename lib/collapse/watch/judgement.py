@@ -126,11 +126,11 @@ def unit_values(of: Measured, reference: Measured, size: int) -> np.ndarray:
         return [batches[at : at + size] for at in range(0, len(batches) // size * size, size)]
 
     parts = [_histogram(unit) for unit in units(reference.batches)]
-    whole = np.sum(parts, axis=0)
+    whole = sum(parts[1:], parts[0])
     found = []
     for number, unit in enumerate(units(of.batches)):
-        rest = whole - parts[number % len(parts)]
-        from_rest = np.mean([scaled("divergence", _divergence(one, rest)) for one in unit])
+        out = parts[number % len(parts)]
+        from_rest = np.mean([scaled("divergence", _divergence(one, whole, out)) for one in unit])
         found.append([*np.mean([one.values for one in unit], axis=0), from_rest])
     return np.array(found)
 
@@ -142,12 +142,11 @@ def _histogram(unit: Sequence[Batch]) -> np.ndarray:
     return found
 
 
-def _divergence(batch: Batch, reference: np.ndarray) -> float:
+def _divergence(batch: Batch, whole: np.ndarray, out: np.ndarray) -> float:
     # All that the batch lacks counts as one word: that leaves the divergence as it is.
-    shared = reference[batch.buckets]
-    return metrics.divergence(
-        np.append(batch.counts, 0), np.append(shared, reference.sum() - shared.sum())
-    )
+    shared = whole[batch.buckets] - out[batch.buckets]
+    lacking = whole.sum() - out.sum() - shared.sum()
+    return metrics.divergence(np.append(batch.counts, 0), np.append(shared, lacking))
 
 
 def compare(

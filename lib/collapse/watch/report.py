@@ -1,5 +1,6 @@
 """What a comparison found, as data and as a readable table."""
 
+import textwrap
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from collapse.watch.scores import Scores
 
+WIDTH = 66  # of the readable report, characters
 NOTE = (
     "The alarm tells that the texts differ, not why: another subject, language, length of "
     "documents or way of writing rings it too. Its rate holds where each document could as well "
@@ -76,20 +78,17 @@ class Report:
             {
                 "": one.title, "reference": f"{one.baseline:.4g}", "new": f"{one.value:.4g}",
                 "ratio": "" if one.ratio is None else f"{one.ratio:.3f}",
-                "change": f"{one.z:+.1f}", "p": f"{one.p_value:.4f}",
-                "e-value": f"{one.e_value:.3g}",
-                " ": ("as in a collapse" if one.as_in_collapse else "other way") * one.alarm,
+                "change": f"{one.z:+.1f}", "p": f"{one.p_value:.4f}", " ": "rings" * one.alarm,
             }
             for one in self.gauges
         ]  # fmt: skip
-        sizes = ", ".join(
-            f"{name} {of['batches']} batches in {of['units']} units, of {of['documents']:,} texts"
-            for name, of in self.texts.items()
-        )
         lines = [
-            self.sentence, "", pd.DataFrame(rows).to_string(index=False), "",
-            f"{sizes}; {self.batch_words:,} words a batch.",
-            f"Change is in standard errors; it rings above {self.limit:.1f} either way.",
+            f"p-value {self.p_value:.4f}, e-value {self.e_value:.3g}. Change is in standard errors; "
+            f"it rings beyond {self.limit:.1f} either way. Of batches of {self.batch_words:,} words, "
+            + " and ".join(
+                f"{name}: {of['batches']} in {of['units']} units, {of['documents']:,} documents"
+                for name, of in self.texts.items()
+            ) + "."
         ]  # fmt: skip
         if self.scores:
             found = self.scores
@@ -98,4 +97,6 @@ class Report:
                 f"{100 * found.margin:g} %, perplexity ×{found.perplexity_ratio:.3f}, e-value "
                 f"{found.e_value:.3g}."
             )
-        return "\n".join([*lines, *self.notes])
+        table = pd.DataFrame(rows).to_string(index=False)
+        told = [textwrap.fill(line, WIDTH) for line in (self.sentence, *lines, *self.notes)]
+        return "\n\n".join([told[0], table, *told[1:]])
