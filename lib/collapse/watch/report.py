@@ -60,7 +60,7 @@ class Report:
     @property
     def sentence(self) -> str:
         """What it comes to."""
-        promise = f"at most one false alarm in {1 / self.rate:g} comparisons"
+        promise = f"at most one false alarm in {1 / self.rate:.3g} comparisons"
         changed = [one for one in self.gauges if one.alarm]
         ways = {
             "as in a collapse": [one.title for one in changed if one.as_in_collapse],
@@ -82,14 +82,14 @@ class Report:
             }
             for one in self.gauges
         ]  # fmt: skip
+        sizes = " and ".join(
+            f"{of['batches']} in {of['units']} units from {of['documents']:,} documents ({name})"
+            for name, of in self.texts.items()
+        )
         lines = [
             f"p-value {self.p_value:.4f}, e-value {self.e_value:.3g}. Change is in standard errors; "
-            f"it rings beyond {self.limit:.1f} either way. Of batches of {self.batch_words:,} words, "
-            + " and ".join(
-                f"{name}: {of['batches']} in {of['units']} units, {of['documents']:,} documents"
-                for name, of in self.texts.items()
-            ) + "."
-        ]  # fmt: skip
+            f"it rings beyond {self.limit:.1f}. Batches of {self.batch_words:,} words: {sizes}."
+        ]
         if self.scores:
             found = self.scores
             lines.append(
