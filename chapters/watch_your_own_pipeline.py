@@ -16,7 +16,7 @@ from collapse.experiment.record import Record
 from collapse.watch import Report
 from collapse.watch.batches import GAUGES
 
-TITLE = re.compile(r" = [^=]+ = \n")  # of an article of WikiText, not of a section
+TITLE = re.compile(r" = (?!= ).+ = \n")  # of an article of WikiText, not of a section
 
 
 def articles(lines: Sequence[str]) -> list[str]:

@@ -21,8 +21,8 @@ def texts(seed: int, kinds: int) -> list[str]:
 def reports() -> dict[str, Report]:
     """One that is quiet, and three that ring."""
     old = texts(0, 500)
-    names = ("the other half", "State of the Union", "generation 0, beside people",
-             "generation 5, beside people")  # fmt: skip
+    names = ("the other half", "State of the Union", "generation 0",
+             "generation 5")  # fmt: skip
     return {
         name: watch(old, texts(n + 1, kinds), batch=200)
         for n, (name, kinds) in enumerate(zip(names, (500, 900, 300, 50), strict=True))

@@ -87,8 +87,8 @@ class Report:
             for name, of in self.texts.items()
         )
         lines = [
-            f"p-value {self.p_value:.4f}, e-value {self.e_value:.3g}. Change is in standard errors; "
-            f"it rings beyond {self.limit:.1f}. Batches of {self.batch_words:,} words: {sizes}."
+            f"p-value {self.p_value:.4f}, e-value {self.e_value:.3g}. Change is in standard errors "
+            f"and rings beyond {self.limit:.1f}. Batches of {self.batch_words:,} words: {sizes}."
         ]
         if self.scores:
             found = self.scores
