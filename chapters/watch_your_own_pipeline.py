@@ -85,7 +85,7 @@ def change_figure(reports: Mapping[str, Report]) -> tuple[Figure, pd.DataFrame]:
     axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=1)
     axes.margins(x=0.06)
-    axes.xaxis.set_major_locator(FixedLocator([-30, -10, -3, -1, 0, 1, 3, 10, 30]))
+    axes.xaxis.set_major_locator(FixedLocator([-10, -1, 0, 1, 10]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}".replace("-", "−")))
     axes.set_xlabel("change, in multiples of\nthe one that rings (grey: quiet)")
