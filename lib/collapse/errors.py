@@ -14,10 +14,10 @@ class BookError(Exception):
 class Exit(IntEnum):
     """How a command ends, as its exit status; `when` says it to a rerunner."""
 
-    DONE = 0, "done; a rerun agrees with what is published"
-    DIFFERS = 1, "a rerun differs from what is published"
+    DONE = 0, "done; a rerun agrees with what is published, a watched text is quiet"
+    DIFFERS = 1, "a rerun differs from what is published, a watched text rings"
     MISTAKE = 2, "refused or failed; one sentence says why and what to do"
-    OPEN = 3, "nothing could be compared; or `--minutes` were over, and runs are left"
+    OPEN = 3, "too little to compare or to judge; or `--minutes` were over, and runs are left"
 
     when: str
 

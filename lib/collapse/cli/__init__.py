@@ -3,7 +3,7 @@
 `options` holds what commands share; the others hold the commands, by what they are about.
 """
 
-from collapse.cli import pages, records, runs
+from collapse.cli import pages, records, runs, watch
 from collapse.cli.options import main
 
-__all__ = ["main", "pages", "records", "runs"]
+__all__ = ["main", "pages", "records", "runs", "watch"]
