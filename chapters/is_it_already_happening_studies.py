@@ -19,7 +19,7 @@ from collapse.laws.prevalence import Count
 
 # -- what others measured ----------------------------------------------------------------------
 
-# Rates of error that no study rules out: nobody has measured a detector on text that was edited.
+# Rates of error that no study rules out: none was found for text that people edited.
 SENSITIVITY, FALSE_ALARMS = (0.7, 1.0), (0.0, 0.05)
 
 
