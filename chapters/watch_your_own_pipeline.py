@@ -113,5 +113,5 @@ def table(people: Mapping[str, Report], first: Mapping[str, Report]) -> HTML:
         }
         for name, report in people.items()
     ]
-    below = "With p-values: how often the largest of seven changes is so large by chance."
+    below = "With p-values: how often the largest of seven changes is so large by chance, of 10,000."
     return figures.table(rows, below)

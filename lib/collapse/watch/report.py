@@ -8,7 +8,7 @@ import pandas as pd
 
 from collapse.watch.scores import Scores
 
-WIDTH = 66  # of the readable report, characters
+WIDTH = 64  # of the readable report, characters
 NOTE = (
     "The alarm tells that the texts differ, not why: another subject, language, length of "
     "documents or way of writing rings it too. Its rate holds where each document could as well "
