@@ -118,4 +118,7 @@ def table(people: Mapping[str, Report], first: Mapping[str, Report]) -> HTML:
         "With p-values: how often the largest of seven changes is so large by chance; "
         f"{1 / (DEALS + 1):g} is the least that can be told."
     )
-    return figures.table(rows, below)
+    return figures.table(
+        rows, below, id="tab-watch",
+        caption="What each text came to beside what people wrote, and beside generation 0.",
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import when_does_human_text_run_out as runout
-from collapse.book import figures, numbers
+from collapse.book import columns, figures, numbers
 from collapse.book.numbers import Number
 
 STOCK, DEMAND = "#0B3C8C", "#C4500F"  # as much human text there is, and how much is asked for
@@ -112,7 +112,7 @@ def meeting_figure(found: pd.DataFrame, by_year: pd.DataFrame) -> tuple[Figure, 
     figures.name_lines(
         right, [(name, float(by_year[name].iloc[-1]), lines[name][0]) for name in lines], 0.09
     )
-    return made, figures.panels(bands=found, chances=by_year)
+    return made, columns.panels(bands=found, chances=by_year)
 
 
 def _training_sets(axes: Axes) -> None:

@@ -90,6 +90,16 @@ def claims(trial: Trial, dose: float = 0.25, small: float = 0.1) -> list[Claim]:
     ]  # fmt: skip
 
 
+def labels(doses: Sequence[float], others: Sequence[float], cut: float) -> dict[str, str]:
+    """How readers see the chains that they may choose."""
+    return {
+        "null": "human alone",
+        **{f"written {dose:g}": f"{100 * dose:g} % written" for dose in doses},
+        **{f"other subject {dose:g}": f"{100 * dose:g} % another subject" for dose in others},
+        "other writing": f"written with top-p {cut:g}",
+    }
+
+
 def in_words(rows: pd.DataFrame, by: Sequence[str], value: str, unit: str = "") -> str:
     """Means over seeds of a figure's data, one clause a row, for its alternative text."""
     means = rows.groupby([*by], sort=False)[value].mean()

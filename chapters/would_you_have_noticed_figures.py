@@ -34,7 +34,7 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
         longest = max((len(of.evidence) for of in trial.chain(chain)), default=1)
         for alarm in (one for one in noticed.charts() if one.gauge in SHOWN):
             curve = _curve(trial, alarm, chain)
-            rows.append(curve.assign(dose=dose, alarm=alarm.label, rule="CUSUM"))
+            rows.append(curve.assign(written=dose, alarm=alarm.label, rule="running sum"))
             colour = COLOURS[alarm.gauge]
             axes.plot(curve["false_alarms"], curve["delay"], color=colour, lw=2)
             usual = trial.delay(trial.set_to(alarm), chain).mean
@@ -46,7 +46,7 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
                 pd.DataFrame(
                     {
                         "false_alarms": [rate], "delay": [delay], "limit": [alarm.limit],
-                        "dose": [dose], "alarm": [alarm.label],
+                        "written": [dose], "alarm": [alarm.label],
                         "rule": ["published threshold" if published else "our threshold"],
                     }
                 )
@@ -112,7 +112,7 @@ def by_gauge(trial: Trial, kinds: dict[str, list[tuple[str, str]]]) -> tuple[Fig
                               label=label if not row else None)  # fmt: skip
                 rows += [
                     {
-                        "panel": title,
+                        "kind": title,
                         "chain": label,
                         "gauge": name,
                         "seed": seed,
