@@ -15,6 +15,7 @@ from collapse.experiment import corpus, models
 from collapse.experiment.record import Record
 from collapse.watch import Report
 from collapse.watch.batches import GAUGES
+from collapse.watch.judgement import DEALS
 
 TITLE = re.compile(r" = (?!= ).+ = \n")  # of an article of WikiText, not of a section
 
@@ -113,5 +114,8 @@ def table(people: Mapping[str, Report], first: Mapping[str, Report]) -> HTML:
         }
         for name, report in people.items()
     ]
-    below = "With p-values: how often the largest of seven changes is so large by chance, of 10,000."
+    below = (
+        "With p-values: how often the largest of seven changes is so large by chance; "
+        f"{1 / (DEALS + 1):g} is the least that can be told."
+    )
     return figures.table(rows, below)

@@ -185,7 +185,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
 
 def test_no_torch_and_no_experiment_are_needed() -> None:
     code = (
-        "import sys, collapse.watch, collapse.watch.command; "
+        "import sys, collapse.watch; "
         "print([name for name in ('torch', 'transformers', 'collapse.experiment') "
         "if name in sys.modules])"
     )

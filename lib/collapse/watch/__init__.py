@@ -2,7 +2,7 @@
 
 `watch(reference, new)` compares any two and gives a `Report`. `texts` reads documents, `batches`
 measures stretches of equal length, `judgement` decides, `report` tells, `scores` judges a model by
-what it makes of held-out text, and `command` is `book watch`.
+what it makes of held-out text. The command is in `cli.watch`.
 """
 
 from collapse.watch.judgement import TooLittleText, watch

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from collapse.measure.alarms import sign_evidence
 from collapse.watch.texts import WatchError, lines
 
@@ -43,7 +45,7 @@ def judge(path: str | Path, margin: float, rate: float) -> Scores:
     if not drops:
         raise WatchError(f"{path} has no block; give a line for each")
     worse = sum(drop > math.log1p(margin) for drop in drops)
-    evidence = sign_evidence(worse, len(drops))
+    evidence = math.exp(min(float(sign_evidence(np.array(worse), len(drops))), 700))
     ratio = math.exp(min(sum(drops) / len(drops), 700))
     return Scores(len(drops), worse, margin, ratio, evidence, evidence >= 1 / rate)
 
