@@ -187,16 +187,16 @@ def test_a_counter_of_words_that_knows_the_source_fails_on_new_ones() -> None:
 # -- figures ------------------------------------------------------------------------------------
 
 MAKERS = {
-    "prevalence": lambda: studied.forest(STUDIES),
-    "flow-stock": lambda: web.readings_figure(READINGS, 3),
-    "rising": lambda: web.loop_figure(LOOPS, CONTROL, HUMAN),
-    "crowd": lambda: crowd.figure(crowd.table(2000)),
+    "fig-prevalence": lambda: studied.forest(STUDIES),
+    "fig-flow-stock": lambda: web.readings_figure(READINGS, 3),
+    "fig-rising": lambda: web.loop_figure(LOOPS, CONTROL, HUMAN),
+    "fig-crowd": lambda: crowd.figure(crowd.table(2000)),
 }
 
 
 @pytest.mark.parametrize("maker", MAKERS)
 def test_a_figure_is_fit_to_publish(maker: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert_fit_to_publish(MAKERS[maker], monkeypatch)
+    assert_fit_to_publish(MAKERS[maker], monkeypatch, maker)
 
 
 # -- the sliders, in a browser --------------------------------------------------------------------
