@@ -9,7 +9,7 @@ import would_you_have_noticed as noticed
 from collapse.book import numbers
 from collapse.book.numbers import Number
 from collapse.measure import verdicts
-from collapse.measure.per_seed import PerSeed
+from collapse.measure.per_seed import NOT_RUN, PerSeed
 from collapse.measure.verdicts import Claim
 from would_you_have_noticed import Trial
 
@@ -20,6 +20,7 @@ OF_TEXT = (
     "distinct_tokens",
     "chao_shen",
 )
+WHERE = "records of this chapter"
 SOON = 3  # generations
 PIECE = "a newsletter, with no source given"
 
@@ -102,6 +103,8 @@ def labels(doses: Sequence[float], others: Sequence[float], cut: float) -> dict[
 
 def in_words(rows: pd.DataFrame, by: Sequence[str], value: str, unit: str = "") -> str:
     """Means over seeds of a figure's data, one clause a row, for its alternative text."""
+    if rows.empty:
+        return f"{NOT_RUN}."
     means = rows.groupby([*by], sort=False)[value].mean()
     named = ((key if isinstance(key, tuple) else (key,), mean) for key, mean in means.items())
     return "; ".join(f"{', '.join(map(str, key))}: {mean:.1f}{unit}" for key, mean in named) + "."
@@ -111,8 +114,12 @@ def numbers_of(trial: Trial, doses: Sequence[float]) -> dict[str, Number | PerSe
     """Numbers for the page."""
     null, changed = trial.found.get("null", []), trial.found.get(f"written {doses[-1]:g}", [])
     found: dict[str, Number | PerSeed] = {
-        "null-seeds": numbers.one(len(null), "chains without a change", "a count", runs=null),
-        "seeds": numbers.one(len(changed), "chains with each change", "a count", runs=changed),
+        "null-seeds": numbers.one(
+            len(null), "chains without a change", "a count", runs=null, origin=WHERE
+        ),
+        "seeds": numbers.one(
+            len(changed), "chains with each change", "a count", runs=changed, origin=WHERE
+        ),
         "quieter": numbers.one(
             quieter(trial), "noise of perplexity with fresh text ÷ with the same text again",
             "ratio of pooled standard deviations", runs=null, form=".1f",

@@ -31,6 +31,8 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
     rows = []
     for axes, dose in zip(panels[0], doses, strict=True):
         chain, ends = f"written {dose:g}", []
+        if not trial.null:
+            continue
         longest = max((len(of.evidence) for of in trial.chain(chain)), default=1)
         for alarm in (one for one in noticed.charts() if one.gauge in SHOWN):
             curve = _curve(trial, alarm, chain)
@@ -62,7 +64,9 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
         axes.xaxis.set_major_formatter(FuncFormatter(_rate))
         ticks = range(1, longest + 1)
         axes.set_yticks(ticks, [*map(str, ticks[:-1]), f"{longest}\nor never"])
-    for place, (_, name, colour) in enumerate(sorted(ends)):  # the soonest first
+    for place, (_, name, colour) in enumerate(
+        sorted(ends) if trial.null else []
+    ):  # the soonest first
         axes.text(1.03, 0.9 - 0.08 * place, name, color=colour,
                   transform=axes.transAxes)  # fmt: skip
     panels[0, 0].set_ylabel("generations until the alarm")
