@@ -28,14 +28,16 @@ GAUGES = {
     "chao_shen": ("entropy of its text", -1),
     "predictive_entropy": ("entropy of predictions", -1),
 }
+BOTH = ("test_perplexity", "distinct_tokens")
 TOGETHER = ("test_perplexity", "divergence", "distinct_tokens", "text_perplexity_median")
 # Column -> a ratio to the run-in; whether a source gives the number.
 THRESHOLDS = {
     "test_perplexity": (1.10, True), "distinct_tokens": (0.85, True),
     "chao_shen": (0.98, False), "divergence": (1.10, False),
 }  # fmt: skip
-CHARTS = {
-    "Shewhart": (alarms.shewhart, 3.0), "CUSUM": (alarms.cusum, 4.0), "EWMA": (alarms.ewma, 2.7),
+CHARTS = {  # how readers see it -> the chart, and its usual limit
+    "3 standard deviations": (alarms.shewhart, 3.0), "running sum": (alarms.cusum, 4.0),
+    "weighted mean": (alarms.ewma, 2.7),
 }  # fmt: skip
 
 
@@ -108,7 +110,7 @@ class Alarm:
     """A rule: which chart of which numbers, and its limit."""
 
     label: str
-    gauge: str  # a column of `GAUGES`, or `evidence`, `any`, `four`
+    gauge: str  # a column of `GAUGES`, or `evidence`, `any`, `four`, `both`
     chart: alarms.Chart
     limit: float
     scaled: bool = True
@@ -119,6 +121,8 @@ class Alarm:
             return of.evidence
         if self.gauge == "any":
             return of.scaled.max(axis=1).to_numpy()
+        if self.gauge == "both":
+            return of.scaled[list(BOTH)].min(axis=1).to_numpy()
         if self.gauge == "four":
             return alarms.hotelling(of.scaled[list(TOGETHER)].to_numpy(), reference)
         return (of.scaled if self.scaled else of.changes)[self.gauge].to_numpy()
@@ -197,10 +201,10 @@ def thresholds() -> list[Alarm]:
     ]  # fmt: skip
 
 
-def charts(chart: str = "CUSUM") -> list[Alarm]:
+def charts(chart: str = "running sum") -> list[Alarm]:
     """One kind of chart for each gauge, at its usual limit."""
     rule, limit = CHARTS[chart]
-    return [Alarm(label, name, rule, limit) for name, (label, _) in GAUGES.items()]
+    return [Alarm(f"{label}, {chart}", name, rule, limit) for name, (label, _) in GAUGES.items()]
 
 
 def several() -> list[Alarm]:
@@ -214,3 +218,8 @@ def several() -> list[Alarm]:
         Alarm("four gauges together", "four", alarms.shewhart, stats.chi2.isf(tail, len(TOGETHER))),
         Alarm("pairs of held-out blocks", "evidence", alarms.e_detector, math.log(ONCE_IN)),
     ]
+
+
+def both() -> Alarm:
+    """The smaller of two gauges that collapse moves and nothing else that was tried moves both."""
+    return Alarm("perplexity and distinct tokens, both", "both", alarms.cusum, 1.0)

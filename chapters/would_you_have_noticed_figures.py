@@ -1,7 +1,9 @@
 """Figures of the alarms: false alarms against delay, changes by gauge, and their course."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import would_you_have_noticed as noticed
-from collapse.book import figures
+from collapse.book import figures, numbers
+from collapse.book.numbers import Number
 from collapse.measure import alarms
 from collapse.measure.per_seed import NOT_RUN
 from would_you_have_noticed import Alarm, Trial
@@ -35,12 +38,12 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
             continue
         longest = max((len(of.evidence) for of in trial.chain(chain)), default=1)
         for alarm in (one for one in noticed.charts() if one.gauge in SHOWN):
-            curve = _curve(trial, alarm, chain)
-            rows.append(curve.assign(written=dose, alarm=alarm.label, rule="running sum"))
+            name, curve = noticed.GAUGES[alarm.gauge][0], _curve(trial, alarm, chain)
+            rows.append(curve.assign(written=dose, alarm=name, rule="running sum"))
             colour = COLOURS[alarm.gauge]
             axes.plot(curve["false_alarms"], curve["delay"], color=colour, lw=2)
             usual = trial.delay(trial.set_to(alarm), chain).mean
-            ends.append((usual, alarm.label, colour))
+            ends.append((usual, name, colour))
         for alarm in noticed.thresholds():
             rate, delay = trial.false_alarms(alarm).mean, trial.delay(alarm, chain).mean
             published = noticed.THRESHOLDS[alarm.gauge][1]
@@ -185,37 +188,25 @@ def _courses(
     return ends
 
 
-def table(trial: Trial, found: Sequence[Alarm], doses: Sequence[float]) -> list[dict[str, str]]:
-    """For each alarm its false alarms, and in how many chains of a dose it rings within three."""
+def table(trial: Trial, found: Sequence[Alarm], chains: Mapping[str, str]) -> list[dict[str, Any]]:
+    """For each alarm its false alarms, and in how many runs of a chain it rings within three.
+
+    Args:
+        chains: name in the trial -> how readers see it.
+    """
     rows = []
     for alarm in found:
         row = {"alarm": alarm.label, "false alarms in 100 generations": rate(trial, alarm)}
-        for dose in doses:
-            delays = trial.delays(alarm, f"written {dose:g}")
+        for chain, label in chains.items():
+            delays = trial.delays(alarm, chain)
             soon = sum(delay <= 3 for delay in delays.values())
-            row[f"{100 * dose:g} % written"] = f"{soon} of {len(delays)}" if delays else NOT_RUN
+            row[label] = f"{soon} of {len(delays)}" if delays else NOT_RUN
         rows.append(row)
     return rows
 
 
-def rate(trial: Trial, alarm: Alarm) -> str:
-    """False alarms in a hundred generations, in words."""
-    found = trial.false_alarms(alarm)
-    if not found.by_seed:
-        return str(found)
-    if found.mean < SPARSE:
-        return f"fewer than {SPARSE:g}"
-    return f"{found.mean:.1f} [{max(found.low, 0):.1f}, {found.high:.1f}]"
-
-
-def tokens(trial: Trial, alarm: Alarm, chain: str) -> float:
-    """Mean number of tokens that a gauge has read until it rings."""
-    runs = trial.found.get(chain, [])
-    if not runs:
-        return math.nan
-    arrays = runs[0].record.arrays
-    of_test = arrays["test_nll"].shape[1] * (runs[0].record.protocol.block_length - 1)
-    of_text = len(runs[0].record.samples) and runs[0].record.protocol.train_blocks
-    of_text *= runs[0].record.protocol.block_length
-    read = {"test_perplexity": of_test, "predictive_entropy": of_test, "evidence": of_test}
-    return trial.delay(alarm, chain).mean * read.get(alarm.gauge, of_text)
+def rate(trial: Trial, alarm: Alarm) -> Number:
+    """False alarms in a hundred generations."""
+    found = numbers.of(trial.false_alarms(alarm), digits=1, least=0)
+    few = not math.isnan(found.value) and found.value < SPARSE
+    return dataclasses.replace(found, text=f"fewer than {SPARSE:g}") if few else found

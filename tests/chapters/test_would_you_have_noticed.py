@@ -57,8 +57,8 @@ def test_chains_without_a_null_of_their_seed_are_left_out(found: dict[str, list[
 def test_false_alarms_of_three_standard_deviations_are_as_rare_as_the_normal_tail(
     trial: noticed.Trial,
 ) -> None:
-    alarm = noticed.charts("Shewhart")[0]
-    many = [noticed.charts("Shewhart")[n] for n in range(len(noticed.GAUGES))]
+    alarm = noticed.charts("3 standard deviations")[0]
+    many = [noticed.charts("3 standard deviations")[n] for n in range(len(noticed.GAUGES))]
     rates = [trial.false_alarms(one).mean for one in many]
     assert alarm.limit == 3
     assert np.mean(rates) < 3 * 100 * stats.norm.sf(3) + 0.5
@@ -66,7 +66,7 @@ def test_false_alarms_of_three_standard_deviations_are_as_rare_as_the_normal_tai
 
 
 def test_a_limit_set_to_a_rate_keeps_it(trial: noticed.Trial) -> None:
-    for alarm in [*noticed.charts(), *noticed.several()[:2]]:
+    for alarm in [*noticed.charts(), *noticed.several()[:2], noticed.both()]:
         assert trial.false_alarms(trial.set_to(alarm)).mean <= 2 + 1e-9
 
 
@@ -100,7 +100,7 @@ def test_published_thresholds_are_ratios_to_the_run_in(trial: noticed.Trial) -> 
 def test_what_is_shuffled_between_chains_no_longer_rings_soon(found: dict[str, list[Any]]) -> None:
     """Negative control: with the labels of null and change swapped the verdict flips."""
     swapped = {**found, "written 0.25": [run(seed, 9, 0.0) for seed in (0, 1, 2)]}
-    alarm = noticed.charts("Shewhart")[0]
+    alarm = noticed.charts("3 standard deviations")[0]
     told, flipped = (noticed.Trial(each).delay(alarm, "written 0.25") for each in (found, swapped))
     assert told.mean == 1 and flipped.mean > 4
 
@@ -111,6 +111,7 @@ def test_evidence_counts_the_blocks_that_got_worse(trial: noticed.Trial) -> None
     assert np.mean([each.evidence.mean() for each in trial.null]) < 0
 
 
+QUARTER = {"written 0.25": "25 % written"}
 KINDS = {
     "written text": [(f"written {dose:g}", f"{100 * dose:g} %") for dose in DOSES],
     "no collapse": [("other writing", "other writing")],
@@ -130,9 +131,9 @@ def test_figures_can_be_read(figure: Any, trial: noticed.Trial) -> None:
 
 
 def test_the_table_counts_chains_that_ring_within_three(trial: noticed.Trial) -> None:
-    rows = pictures.table(trial, noticed.charts()[:1], DOSES)
+    rows = pictures.table(trial, noticed.charts()[:1], QUARTER)
     assert rows[0]["25 % written"] == "3 of 3"
-    empty = pictures.table(noticed.Trial({"null": []}), noticed.charts()[:1], DOSES)
+    empty = pictures.table(noticed.Trial({"null": []}), noticed.charts()[:1], QUARTER)
     assert empty[0]["25 % written"] == "not run yet"
 
 
@@ -163,3 +164,15 @@ def test_numbers_have_their_runs(trial: noticed.Trial) -> None:
     found = said.numbers_of(trial, DOSES)
     assert found["null-seeds"].text == "8" and found["seeds"].text == "3"
     assert said.numbers_of(noticed.Trial({"null": []}), DOSES)["noise"].text == "not run yet"
+
+
+def test_two_gauges_that_must_both_move_stay_quiet_where_one_does(
+    found: dict[str, list[Any]],
+) -> None:
+    one_only = [run(seed, 9, 0.0) for seed in range(3)]
+    for each in one_only:
+        each.record.generations.loc[1:, "test_perplexity"] *= 1.3
+    trial = noticed.Trial({**found, "written 0.1": one_only})
+    alarm = trial.set_to(noticed.both())
+    assert trial.delay(alarm, "written 0.1").mean > 6  # and where both move:
+    assert trial.delay(alarm, "written 0.25").mean <= 2
