@@ -205,7 +205,9 @@ def test_one_command_measures_all_and_leaves_a_file_that_the_page_can_read(
         assert f"{contest}: {measured.in_words(measured.ratios(found, contest))}" in done.output
     assert found["same_text"] == 1.0
     figure, data = how_fast.contests(found)
-    assert len(data) == 2 * sum(len(sides) for sides in found["contests"].values())
+    sides_in_all = sum(len(sides) for sides in found["contests"].values())
+    assert len(data) == (2 + 1) * sides_in_all  # two rounds and their median
+    assert data["round"].isna().sum() == sides_in_all
     shares = sorted(bar.get_width() for bar in figure.get_axes()[0].patches)
     assert shares == pytest.approx(
         sorted(

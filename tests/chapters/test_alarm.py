@@ -75,10 +75,10 @@ def test_what_is_chosen_rings_when_the_library_says(
         page = visit.page
         said, heard = page.locator(".alarm-said"), page.locator(".alarm-heard")
         assert heard.inner_text() == ""  # nobody has chosen anything
-        page.get_by_label("text").select_option("10 % written")
-        page.get_by_label("gauge").select_option("distinct tokens")
+        page.locator("select[name=chain]").select_option("10 % written")
+        page.locator("select[name=gauge]").select_option("distinct tokens")
         for rule, chart in (("sum", alarms.cusum), ("threshold", alarms.shewhart)):
-            page.get_by_label("rule").select_option(rule)
+            page.locator("select[name=rule]").select_option(rule)
             page.get_by_role("slider", name="limit").focus()
             page.keyboard.press("ArrowLeft")
             place = int(page.locator("input").input_value())
@@ -93,7 +93,7 @@ def test_what_is_chosen_rings_when_the_library_says(
             assert numbers == ([", ".join(f"{one:g}" for one in delays)] if delays else [])
         ratio = 100 * math.exp(-limit)  # distinct tokens fall
         assert page.locator("output").inner_text().replace("\u00a0", " ") == f"{ratio:.0f} %"
-        page.get_by_label("text").select_option("human alone")
+        page.locator("select[name=chain]").select_option("human alone")
         assert "of 8 chains" in said.inner_text()
         assert visit.foreign == [] and visit.errors == []
 

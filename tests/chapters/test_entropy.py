@@ -41,7 +41,7 @@ def run_with(seed: int = 0, generations: int = 4, **columns: list[float]) -> Run
 
 def test_a_gauge_s_distance_is_its_change_in_standard_errors() -> None:
     run = run_with(unigram_entropy=[9.0, 8.0, 7.0, 9.0])
-    moved = measures.movements(run).set_index("gauge").loc["unigram_entropy"]
+    moved = measures.movements(run).set_index("measure").loc["unigram_entropy"]
     error = math.sqrt(2) * 0.5  # of the difference of two, each with this error
     assert moved["distance"].tolist() == pytest.approx([0, -1 / error, -2 / error, 0])
     assert moved["ratio"].tolist() == pytest.approx([1, 8 / 9, 7 / 9, 1])
@@ -49,7 +49,7 @@ def test_a_gauge_s_distance_is_its_change_in_standard_errors() -> None:
 
 def test_a_perplexity_s_distance_is_that_of_its_logarithm() -> None:
     run = run_with(own_text_perplexity=[20.0, 10.0, 40.0, 20.0])
-    moved = measures.movements(run).set_index("gauge").loc["own_text_perplexity"]
+    moved = measures.movements(run).set_index("measure").loc["own_text_perplexity"]
     error = math.sqrt(2) * 0.5
     expected = [0, -math.log(2) / error, math.log(2) / error, 0]
     assert moved["distance"].tolist() == pytest.approx(expected)
@@ -58,7 +58,7 @@ def test_a_perplexity_s_distance_is_that_of_its_logarithm() -> None:
 def test_gauges_without_an_interval_are_left_out() -> None:
     expected = {name for name in gauges.PREDICTIONS | gauges.TEXT if f"{name}_se" in gauges.COLUMNS}
     assert {"self_bleu", "zipf_exponent"} & expected == set()
-    assert set(measures.movements(run_with())["gauge"]) == expected | {"test_perplexity"}
+    assert set(measures.movements(run_with())["measure"]) == expected | {"test_perplexity"}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_gauges_without_an_interval_are_left_out() -> None:
     ],
 )
 def test_a_gauge_has_moved_once_it_stays_away(distances: list[float], expected: float) -> None:
-    table = pd.DataFrame({"gauge": "x", "generation": range(4), "distance": distances})
+    table = pd.DataFrame({"measure": "x", "generation": range(4), "distance": distances})
     assert measures.first_move(table)["x"] == pytest.approx(expected, nan_ok=True)
 
 

@@ -61,11 +61,11 @@ def test_claims_of_regimes_follow_from_the_runs(linear: pd.DataFrame, scan: pd.D
     # 22/20 and 21.1/20; 22/22 and 21.1/21, each within a fifth of a per cent.
     (whole,) = rows["accumulating avoids collapse"]
     assert whole.verdict == DISAGREES
-    assert whole.result.startswith("1.10 [") and "; 1.06 [" in whole.result
+    assert str(whole.result).startswith("1.10 [") and "; 1.06 [" in whole.result
     (stopped,) = rows["and the error stops rising"]
     assert stopped.verdict == AGREES
     (worse,) = rows["replacing is worse than accumulating"]
-    assert worse.result.startswith(f"{45 / 22:.2f} [")
+    assert str(worse.result).startswith(f"{45 / 22:.2f} [")
     assert worse.verdict == AGREES
     (between,) = rows["a sample of constant size from the pool lies above accumulation"]
     assert between.verdict == AGREES
