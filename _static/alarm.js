@@ -57,7 +57,7 @@
     const option = (name, value) => new Option(name, value);
     data.gauges.forEach((gauge, n) => fields.gauge.add(option(gauge.name, n)));
     data.chains.forEach((chain, n) => fields.chain.add(option(chain.name, n)));
-    fields.chain.value = Math.min(2, data.chains.length - 1);
+    fields.chain.value = Math.min(4, data.chains.length - 1);
 
     // The limit that rings for nothing twice in a hundred generations, or as near as there is.
     function usual() {

@@ -162,7 +162,8 @@ def _courses(
     axes: Axes, trial: Trial, gauge: str, doses: Sequence[float], rows: list[dict[str, object]]
 ) -> list[tuple[str, float, object]]:
     sign, ends = noticed.GAUGES[gauge][1], []
-    longest = max((len(of.evidence) for of in trial.series if of.chain != "null"), default=0)
+    after = [len(of.evidence) for dose in doses for of in trial.chain(f"written {dose:g}")]
+    longest = max(after, default=0)
     chains = {"null": ("human alone", figures.BAND)} | {
         f"written {dose:g}": (f"{100 * dose:g} % written", figures.human_share(1 - dose))
         for dose in doses
