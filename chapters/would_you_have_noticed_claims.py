@@ -20,6 +20,7 @@ OF_TEXT = (
     "distinct_tokens",
     "chao_shen",
 )
+NAMED = (0.1, 0.25)  # doses that the text names, whatever was run
 WHERE = "records of this chapter"
 SOON = 3  # generations
 PIECE = "a newsletter, with no source given"
@@ -131,7 +132,7 @@ def numbers_of(trial: Trial, doses: Sequence[float]) -> dict[str, Number | PerSe
         ),
     }  # fmt: skip
     perplexity = trial.set_to(noticed.charts()[0]) if trial.null else noticed.charts()[0]
-    for dose in doses:
+    for dose in {*doses, *NAMED}:
         chain, name = f"written {dose:g}", f"{100 * dose:g}"
         found[f"last-{name}"] = last(trial, chain, "test_perplexity")
         found[f"distinct-{name}"] = last(trial, chain, "distinct_tokens")
