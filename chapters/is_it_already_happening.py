@@ -183,7 +183,7 @@ def claims(
     there = found[~found["new"] & (found["study"] == "Pew 2026")].iloc[0]
     allowed = in_per_cent(
         there.share,
-        (there.least, there.most),
+        (there.allowed_low, there.allowed_high),
         "machine-written pages, July 2026",
         "as published; the ends are what a detector's errors allow",
         READ,
@@ -206,7 +206,7 @@ def claims(
             f"{NEWSLETTER}; no such paper found, Spennemann 2025 says it",
             "Pew's share of all pages, with what errors allow",
             allowed,
-            DISAGREES if there.most < 0.30 else CANNOT_TELL,
+            DISAGREES if there.allowed_high < 0.30 else CANNOT_TELL,
         ),
         Claim(
             "web pages are 82 % of a training mixture", "LLaMA, Table 1",

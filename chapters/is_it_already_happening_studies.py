@@ -104,7 +104,7 @@ def estimates(draws: int) -> pd.DataFrame:
     """A row a study: as reported, with its sampling error, corrected, and what is not ruled out.
 
     Columns `low`, `high` are Wilson's interval; `corrected`, `corrected_low`, `corrected_high` are
-    given where both rates of error were measured; `least`, `most` are the ends of the region.
+    given where both rates of error were measured; `allowed_low`, `allowed_high` are the ends of the region.
     """
     rows = []
     for study in STUDIES:
@@ -117,7 +117,7 @@ def estimates(draws: int) -> pd.DataFrame:
             "study": study.name, "unit": study.unit, "detector": study.detector,
             "new": study.new, "share": study.share[0], "share_up_to": study.share[-1],
             "low": low, "high": high, "corrected": fixed[0], "corrected_low": fixed[1],
-            "corrected_high": fixed[2], "least": ends[0][0], "most": ends[-1][1],
+            "corrected_high": fixed[2], "allowed_low": ends[0][0], "allowed_high": ends[-1][1],
             "read": study.read, "remark": study.remark,
         })  # fmt: skip
     return pd.DataFrame(rows)
@@ -132,7 +132,7 @@ def forest(found: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         place += 1
         for row in found[found["new"] == new].itertuples():
             colour = figures.COLOURS[1 if new else 0]
-            axes.plot([row.least, row.most], [place] * 2, lw=9, color=figures.BAND, alpha=0.35,
+            axes.plot([row.allowed_low, row.allowed_high], [place] * 2, lw=9, color=figures.BAND, alpha=0.35,
                       solid_capstyle="butt")  # fmt: skip
             axes.plot([row.low, row.high], [place] * 2, lw=1.6, color=colour)
             axes.plot([row.share, row.share_up_to], [place] * 2, lw=1.6, ls=":", color=colour)

@@ -63,7 +63,8 @@ def changes(reports: Mapping[str, Report]) -> pd.DataFrame:
     """A row for each comparison and gauge."""
     return pd.DataFrame(
         {
-            "comparison": name, "measure": one.gauge, "reference": one.baseline, "new": one.value,
+            "comparison": name, "measure": one.gauge, "reference": one.baseline,
+            "new_text": one.value,
             "change": one.z, "limit": report.limit, "p_value": one.p_value, "alarm": one.alarm,
         }
         for name, report in reports.items()

@@ -50,7 +50,7 @@ def plane(trial: Trial, doses: Sequence[float]) -> tuple[Figure, pd.DataFrame]:
             rows.append(
                 pd.DataFrame(
                     {
-                        "false_alarms": [rate], "delay": [delay], "limit": [alarm.limit],
+                        "false_alarms": [rate], "delay": [delay], "rings_at": [alarm.limit],
                         "written": [dose], "alarm": [alarm.label],
                         "rule": ["published threshold" if published else "our threshold"],
                     }
@@ -88,7 +88,7 @@ def _curve(trial: Trial, alarm: Alarm, chain: str) -> pd.DataFrame:
         {
             "false_alarms": 100 * alarms.rates(trial.long(alarm), alarm.chart, limits).mean(1),
             "delay": [trial.delay(one, chain).mean for one in tried],
-            "limit": limits,
+            "rings_at": limits,
         }
     )
     rows["false_alarms"] = rows["false_alarms"].clip(lower=SPARSE)

@@ -135,7 +135,7 @@ def test_parameters_are_refused_in_one_sentence(command: str, alone: None) -> No
         (["compare", "~nobody-here", "nothing"], "there is no record '~nobody-here'"),
         (["site"], "has not been executed"),
         (["release"], "there are no pages to release yet"),
-        (["notebooks"], "name the repository on GitHub"),
+        (["notebooks"], "give CITATION.cff a line repository-code"),
     ],
 )
 def test_what_is_not_there_is_named(arguments: list[str], said: str) -> None:

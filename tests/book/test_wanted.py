@@ -55,7 +55,12 @@ def test_every_missing_run_of_the_chapters_is_wanted_once() -> None:
     every = chapter.wanted([], "laptop", {"compute": "all"})
     # Three pools, a fixed and a fresh share; five more shares; three amounts after none and after
     # four rounds of collapse: the other arms of these two chapters are those of the ones before.
-    assert len(every) == len({run.hash for run in every}) == len(found) + (6 + 5 + 5 + 6) * 3 + 12
+    assert (
+        len(every) == len({run.hash for run in every}) == len(found) + (6 + 5 + 5 + 6) * 3 + 12 + 50
+    )
+    # The 50: a null of eight seeds; five doses, a ramp, two of another subject, another writing and
+    # the same text, three seeds each; three readings of the web with their control, likewise.
+    assert 50 == 8 + (5 + 1 + 2 + 1 + 1) * 3 + (3 + 1) * 3
     assert {run.corpus for run in every} == {"wikitext2", "sotu"}
     assert {run.retained for run in every} == {0, 0.1, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 1}
     assert {run.recovery for run in every} == {0, 64, 256, 512}

@@ -78,8 +78,8 @@ def test_a_mixture_holds_what_the_web_does_times_its_web() -> None:
 
 
 def test_the_region_holds_the_share_and_its_correction() -> None:
-    assert (STUDIES["least"] <= STUDIES["share"]).all()
-    assert (STUDIES["share_up_to"] <= STUDIES["most"]).all()
+    assert (STUDIES["allowed_low"] <= STUDIES["share"]).all()
+    assert (STUDIES["share_up_to"] <= STUDIES["allowed_high"]).all()
     fixed = STUDIES.dropna(subset="corrected")
     assert len(fixed) and (fixed["corrected"] < fixed["share"]).all()
 
@@ -132,7 +132,7 @@ def test_verdicts_flip_with_what_they_are_on() -> None:
     assert here[:4] == [CANNOT_TELL, DISAGREES, DISAGREES, AGREES]
     assert here[4] == DISAGREES and here[6:] == [AGREES, AGREES]
     up = STUDIES.copy()
-    up[["corrected_low", "most"]] = 0.6
+    up[["corrected_low", "allowed_high"]] = 0.6
     swapped = {"flow": LOOPS["stock"], "index": LOOPS["index"], "stock": chains([1.0] * 8)}
     there = told(swapped, up, [0.1, 0.3, 0.6])
     assert there[:3] == [AGREES, AGREES, CANNOT_TELL]
