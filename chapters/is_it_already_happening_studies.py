@@ -104,7 +104,8 @@ def estimates(draws: int) -> pd.DataFrame:
     """A row a study: as reported, with its sampling error, corrected, and what is not ruled out.
 
     Columns `low`, `high` are Wilson's interval; `corrected`, `corrected_low`, `corrected_high` are
-    given where both rates of error were measured; `allowed_low`, `allowed_high` are the ends of the region.
+    given where both rates of error were measured; `allowed_low`, `allowed_high` are the ends of
+    the region.
     """
     rows = []
     for study in STUDIES:
@@ -132,8 +133,8 @@ def forest(found: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         place += 1
         for row in found[found["new"] == new].itertuples():
             colour = figures.COLOURS[1 if new else 0]
-            axes.plot([row.allowed_low, row.allowed_high], [place] * 2, lw=9, color=figures.BAND, alpha=0.35,
-                      solid_capstyle="butt")  # fmt: skip
+            axes.plot([row.allowed_low, row.allowed_high], [place] * 2, lw=9, alpha=0.35,
+                      color=figures.BAND, solid_capstyle="butt")  # fmt: skip
             axes.plot([row.low, row.high], [place] * 2, lw=1.6, color=colour)
             axes.plot([row.share, row.share_up_to], [place] * 2, lw=1.6, ls=":", color=colour)
             axes.plot([row.share, row.share_up_to], [place] * 2, "o", ms=7, mfc="white",

@@ -131,7 +131,9 @@ def by_gauge(trial: Trial, kinds: dict[str, list[tuple[str, str]]]) -> tuple[Fig
         axes.axvline(3, color=figures.BAND, lw=1.5, ls=(0, (4, 2)))
         axes.set_xscale("symlog", linthresh=3)
         axes.set(title=title, xlabel="standard deviations")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−"))
+        )
         axes.set_yticks(range(len(noticed.GAUGES)), [name for name, _ in noticed.GAUGES.values()])
         axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.16), ncols=2, handletextpad=0.1,
                     columnspacing=0.8, borderpad=0)  # fmt: skip
