@@ -19,21 +19,16 @@
     const steps = Math.max(...lines.map((line) => line.length));
     const x = (n) => (LEFT + ((RIGHT - LEFT) * (n - 1)) / Math.max(steps - 1, 1)).toFixed(1);
     const y = (value) => (BOTTOM - ((BOTTOM - TOP) * (value - low)) / (high - low)).toFixed(1);
-    const text = (at, anchor, words) =>
-      `<text x="${at[0]}" y="${at[1]}" text-anchor="${anchor}" font-size="12" `
-      + `fill="currentcolor">${words}</text>`;
-    const line = (points, width, more = "") =>
-      `<polyline points="${points}" fill="none" stroke="currentcolor" stroke-width="${width}" `
-      + `${more}/>`;
+    const { text, line } = widget;
     const odd = steps > 10 ? 2 : 1;
     return line(`${LEFT},${y(0)} ${RIGHT},${y(0)}`, 0.5, 'opacity="0.5"')
       + line(`${LEFT},${y(limit)} ${RIGHT},${y(limit)}`, 1.5, 'stroke-dasharray="5 3"')
-      + text([LEFT - 6, Number(y(limit)) + 4], "end", write(limit))
-      + (Math.abs(y(limit) - y(0)) > 14 ? text([LEFT - 6, Number(y(0)) + 4], "end", write(0)) : "")
+      + text(LEFT - 6, Number(y(limit)) + 4, "end", write(limit))
+      + (Math.abs(y(limit) - y(0)) > 14 ? text(LEFT - 6, Number(y(0)) + 4, "end", write(0)) : "")
       + [...Array(steps).keys()].filter((n) => n % odd === 0).map((n) =>
-        text([x(n + 1), BOTTOM + 17], "middle", n + 1)).join("")
-      + text([(LEFT + RIGHT) / 2, BOTTOM + 34], "middle", "generation after the change")
-      + text([0, 12], "start", name)
+        text(x(n + 1), BOTTOM + 17, "middle", n + 1)).join("")
+      + text((LEFT + RIGHT) / 2, BOTTOM + 34, "middle", "generation after the change")
+      + text(0, 12, "start", name)
       + lines.map((one) => line(one.map((value, n) => `${x(n + 1)},${y(value)}`).join(" "), 1.2)
         + one.map((value, n) => (value >= limit
           ? `<circle cx="${x(n + 1)}" cy="${y(value)}" r="4" fill="#d55e00"/>` : "")).join("")
@@ -50,13 +45,11 @@
     return `${chain}: ${when} For nothing it rings ${rate} times in 100 generations.`;
   }
 
-  function play(box) {
-    const data = JSON.parse(box.querySelector("script").textContent);
-    if (!data.gauges.length || !data.chains.length) return;
+  function prepare(box, data) {
+    if (!data.gauges.length || !data.chains.length) return null;
     const form = box.querySelector("form"), fields = form.elements;
-    const option = (name, value) => new Option(name, value);
-    data.gauges.forEach((gauge, n) => fields.gauge.add(option(gauge.name, n)));
-    data.chains.forEach((chain, n) => fields.chain.add(option(chain.name, n)));
+    data.gauges.forEach((gauge, n) => fields.gauge.add(new Option(gauge.name, n)));
+    data.chains.forEach((chain, n) => fields.chain.add(new Option(chain.name, n)));
     fields.chain.value = Math.min(4, data.chains.length - 1);
 
     // The limit that rings for nothing twice in a hundred generations, or as near as there is.
@@ -67,7 +60,11 @@
       fields.limit.value = found < 0 ? steps.length - 1 : found;
     }
 
-    function draw() {
+    form.addEventListener("input", ({ target }) => {
+      if (target.name === "gauge" || target.name === "rule") usual();
+    }, true);
+    usual();
+    return () => {
       const rule = fields.rule.value, gauge = data.gauges[fields.gauge.value];
       const chain = data.chains[fields.chain.value];
       const [limit, rate] = gauge[rule][fields.limit.value];
@@ -80,22 +77,8 @@
       box.querySelector("svg").innerHTML = picture(lines, limit, write,
         rule === "sum" ? "running sum, in standard deviations" : "of the run-in");
       box.querySelector(".alarm-said").textContent = sentence(lines, limit, rate, chain.name);
-    }
-
-    form.addEventListener("input", (event) => {
-      if (event.target.name === "gauge" || event.target.name === "rule") usual();
-      draw();
-    });
-    form.addEventListener("change", () => {
-      box.querySelector(".alarm-heard").textContent =
-        box.querySelector(".alarm-said").textContent;
-    });
-    usual();
-    draw();
-    box.hidden = false;
+    };
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("div.alarm").forEach(play);
-  });
+  document.addEventListener("DOMContentLoaded", () => widget.play("alarm", prepare));
 })();

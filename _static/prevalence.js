@@ -10,12 +10,10 @@
   }
 
   function picture(said, there) {
-    const text = (at, y, words) => `<text x="${at}" y="${y}" text-anchor="middle" font-size="12" `
-      + `fill="currentcolor">${words}</text>`;
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((tick) =>
       `<line x1="${x(tick)}" x2="${x(tick)}" y1="10" y2="42" stroke="currentcolor" `
       + `stroke-width="0.5" opacity="0.6"/>`
-      + text(x(tick), 58, `${100 * tick}`)).join("");
+      + widget.text(x(tick), 58, "middle", `${100 * tick}`)).join("");
     const dot = (share, fill) => `<circle cx="${x(share)}" cy="26" r="7" fill="${fill}" `
       + `stroke="currentcolor" stroke-width="2"/>`;
     return `${ticks}<line x1="${x(0)}" x2="${x(1)}" y1="26" y2="26" stroke="currentcolor"/>`
@@ -33,11 +31,9 @@
       + (said > caught ? " More is flagged than such a detector could." : "");
   }
 
-  function play(box) {
+  function prepare(box) {
     const ranges = [...box.querySelectorAll("input")];
-    const words = box.querySelector(".prevalence-said");
-
-    function draw() {
+    return () => {
       const [said, caught, wrong] = ranges.map((range) => Number(range.value) / 100);
       ranges.forEach((range) => {
         range.parentElement.querySelector("output").textContent = percent(range.value / 100);
@@ -45,21 +41,9 @@
       });
       const there = caught > wrong ? corrected(said, caught, wrong) : null;
       box.querySelector("svg").innerHTML = picture(said, there);
-      words.textContent = sentence(said, caught, wrong);
-    }
-
-    ranges.forEach((range) => {
-      range.addEventListener("input", draw);
-      range.addEventListener("change", () => {
-        draw();
-        box.querySelector(".prevalence-heard").textContent = words.textContent;
-      });
-    });
-    draw();
-    box.hidden = false;
+      box.querySelector(".prevalence-said").textContent = sentence(said, caught, wrong);
+    };
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("div.prevalence").forEach(play);
-  });
+  document.addEventListener("DOMContentLoaded", () => widget.play("prevalence", prepare));
 })();

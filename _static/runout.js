@@ -46,11 +46,10 @@
     const x = (year) =>
       LEFT + ((RIGHT - LEFT) * (clip(year, FIRST, LAST) - FIRST)) / (LAST - FIRST);
     const y = (log) => BOTTOM - ((BOTTOM - TOP) * (clip(log, LOW, HIGH) - LOW)) / (HIGH - LOW);
-    const text = (px, py, anchor, words) => `<text x="${px.toFixed(1)}" y="${py.toFixed(1)}" `
-      + `text-anchor="${anchor}" font-size="12" fill="currentcolor">${words}</text>`;
-    const line = (points, width, more) => `<polyline points="${points.map(([px, py]) =>
-      `${px.toFixed(1)},${py.toFixed(1)}`).join(" ")}" fill="none" stroke="currentcolor" `
-      + `stroke-width="${width}" ${more}/>`;
+    const at = (value) => value.toFixed(1);
+    const text = (px, py, anchor, words) => widget.text(at(px), at(py), anchor, words);
+    const line = (points, width, more) =>
+      widget.line(points.map(([px, py]) => `${at(px)},${at(py)}`).join(" "), width, more);
     const years = [...Array(81).keys()].map((k) => FIRST + (k * (LAST - FIRST)) / 80);
     const demand = (year) => largest
       + t(year) * (data.law.pace + data.stock_growth + Math.log10(choice.growth / data.usual.growth));
@@ -79,12 +78,9 @@
       + `The chance that it has by the end of 2026 is ${(100 * soon).toFixed(0)}\u00a0%.`;
   }
 
-  function play(box) {
-    const data = JSON.parse(box.querySelector("script").textContent);
+  function prepare(box, data) {
     const ranges = [...box.querySelectorAll("input")];
-    const said = box.querySelector(".runout-said");
-
-    function draw() {
+    return () => {
       const choice = {};
       for (const range of ranges) {
         const value = data.choices[range.name][Number(range.value)];
@@ -94,22 +90,10 @@
       }
       const years = [0.1, 0.5, 0.9].map((share) => quantile(data, choice, share));
       box.querySelector("svg").innerHTML = picture(data, choice, years);
-      said.textContent = sentence(years, chance(data, choice, 2027));
-    }
-
-    for (const range of ranges) {
-      range.addEventListener("input", draw);
-      range.addEventListener("change", () => {
-        draw();
-        box.querySelector(".runout-heard").textContent = said.textContent;
-      });
-    }
-    draw();
-    box.hidden = false;
+      box.querySelector(".runout-said").textContent = sentence(years, chance(data, choice, 2027));
+    };
   }
 
   window.runout = { chance, quantile };  // for tests
-  document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("div.runout").forEach(play);
-  });
+  document.addEventListener("DOMContentLoaded", () => widget.play("runout", prepare));
 })();

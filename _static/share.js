@@ -11,18 +11,13 @@
       (BOTTOM - ((BOTTOM - TOP) * (Math.log(ratio) - low)) / (top - low)).toFixed(1);
     const path = (values) => values.map((value, n) => `${x(n)},${y(value)}`).join(" ");
     const ticks = [1, 1.5, 2, 3, 5, 10, 20, 50].filter((tick) => Math.log(tick) <= top);
-    const text = (at, anchor, words) =>
-      `<text x="${at[0]}" y="${at[1]}" text-anchor="${anchor}" font-size="12" `
-      + `fill="currentcolor">${words}</text>`;
-    const line = (points, width, more = "") =>
-      `<polyline points="${points}" fill="none" stroke="currentcolor" stroke-width="${width}" `
-      + `${more}/>`;
+    const { text, line } = widget;
     return ticks.map((tick) =>
       line(`${LEFT},${y(tick)} ${RIGHT},${y(tick)}`, 0.5, 'opacity="0.5"')
-      + text([LEFT - 6, Number(y(tick)) + 4], "end", `×${tick}`)).join("")
-      + [...Array(end + 1).keys()].map((n) => text([x(n), BOTTOM + 17], "middle", n)).join("")
-      + text([(LEFT + RIGHT) / 2, BOTTOM + 34], "middle", "generation")
-      + text([0, 12], "start", "perplexity ÷ with human text alone")
+      + text(LEFT - 6, Number(y(tick)) + 4, "end", `×${tick}`)).join("")
+      + [...Array(end + 1).keys()].map((n) => text(x(n), BOTTOM + 17, "middle", n)).join("")
+      + text((LEFT + RIGHT) / 2, BOTTOM + 34, "middle", "generation")
+      + text(0, 12, "start", "perplexity ÷ with human text alone")
       + `<polygon points="${path(now.mean)} ${x(end)},${y(1)} ${x(0)},${y(1)}" `
       + `fill="${now.colour}" opacity="0.35"/>`
       + now.seeds.map((seed) => line(path(seed), 0.8)).join("")
@@ -46,32 +41,19 @@
       + `Between generation ${from} and generation ${end} that ratio changed by ${now.since}.`;
   }
 
-  function play(box) {
-    const data = JSON.parse(box.querySelector("script").textContent);
-    if (!data.shares.length) return;
+  function prepare(box, data) {
+    if (!data.shares.length) return null;
     const range = box.querySelector("input");
-    const said = box.querySelector(".share-said");
     range.max = data.shares.length - 1;
     range.value = Math.max(data.shares.findIndex((one) => one.human === "50"), 0);
-
-    function draw() {
+    return () => {
       const now = data.shares[Number(range.value)];
       box.querySelector("output").textContent = `${now.human}\u00a0%`;
       range.setAttribute("aria-valuetext", `${now.human} per cent human`);
       box.querySelector("svg").innerHTML = picture(data, now);
-      said.textContent = unbroken(sentence(data, now));
-    }
-
-    range.addEventListener("input", draw);
-    range.addEventListener("change", () => {
-      draw();
-      box.querySelector(".share-heard").textContent = said.textContent;
-    });
-    draw();
-    box.hidden = false;
+      box.querySelector(".share-said").textContent = unbroken(sentence(data, now));
+    };
   }
 
-  document.addEventListener("DOMContentLoaded", () => {
-    document.querySelectorAll("div.share").forEach(play);
-  });
+  document.addEventListener("DOMContentLoaded", () => widget.play("share", prepare));
 })();

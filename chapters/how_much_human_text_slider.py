@@ -3,7 +3,6 @@
 `_static/share.js` plays it; without a script it stays hidden, and the figure beside it remains.
 """
 
-import json
 import math
 from typing import Any
 
@@ -12,23 +11,7 @@ from IPython.display import HTML
 from matplotlib.colors import to_hex
 
 import how_much_human_text as dose
-from collapse.book import figures
-
-_PAGE = """<div class="share" id="{id}" hidden>
-<form onsubmit="return false" style="margin:1rem 0 0">
-<label for="{id}-range"><strong>How much of the text is human?</strong></label>
-<output for="{id}-range" style="font-variant-numeric:tabular-nums"></output>
-<div style="width:min(26rem,100%)"><input id="{id}-range" type="range" min="0" step="1"
- style="display:block;width:100%;min-height:2rem"><div class="ticks"
- aria-hidden="true">{ticks}</div></div>
-</form>
-<svg viewBox="0 0 340 210" role="img" aria-label="Perplexity by generation"
- style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
-<p class="share-said" style="margin:.3rem 0 1rem;min-height:5em"></p>
-<p class="share-heard" aria-live="polite"
- style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></p>
-<script type="application/json">{data}</script>
-</div>"""
+from collapse.book import figures, widget
 
 
 def data_of(found: pd.DataFrame) -> dict[str, Any]:
@@ -68,5 +51,9 @@ def show(found: pd.DataFrame, id: str) -> HTML:
     """The slider as HTML, its data in it."""
     shown = data_of(found)
     ticks = "".join(f"<span>{one['human']}</span>" for one in shown["shares"])
-    data = json.dumps(shown, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
-    return HTML(_PAGE.format(id=id, data=data, ticks=ticks))
+    question, label = "How much of the text is human?", "Perplexity by generation"
+    form = widget.slider(
+        id, "range", f"<strong>{question}</strong>",
+        below=f'<div class="ticks" aria-hidden="true">{ticks}</div>',
+    )  # fmt: skip
+    return widget.frame("share", id, question, form, label, 210, shown)

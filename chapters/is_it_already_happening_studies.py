@@ -12,7 +12,7 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from collapse.book import figures, numbers
+from collapse.book import figures, numbers, widget
 from collapse.book.numbers import Number
 from collapse.laws import prevalence
 from collapse.laws.prevalence import Count
@@ -178,19 +178,6 @@ def half(found: pd.DataFrame) -> Number:
 
 # -- sliders ---------------------------------------------------------------------------------------
 
-_RANGE = """<label for="{id}-{key}" style="display:block;margin-top:.5rem">{label}
-<output style="font-variant-numeric:tabular-nums;font-weight:600"></output>
-<input id="{id}-{key}" type="range" min="{low:g}" max="{high:g}" step="0.1" value="{value:g}"
- style="display:block;width:min(26rem,100%);min-height:2rem"></label>"""
-_PAGE = """<div class="prevalence" id="{id}" hidden>
-<form onsubmit="return false" style="margin:1rem 0 0">{ranges}</form>
-<svg viewBox="0 0 340 64" role="img" aria-label="The share said and the share that there is"
- style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
-<p class="prevalence-said" style="margin:.3rem 0 1rem;min-height:4em"></p>
-<p class="prevalence-heard" aria-live="polite"
- style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></p>
-</div>"""
-
 
 def sliders(said: float, sensitivity: float, false_alarms: float, id: str) -> HTML:
     """The sliders as HTML, set to some shares."""
@@ -199,8 +186,11 @@ def sliders(said: float, sensitivity: float, false_alarms: float, id: str) -> HT
         ("caught", "of machines' text it flags", 40, 100, sensitivity),
         ("false", "of human text it flags", 0, 30, false_alarms),
     )
-    ranges = "\n".join(
-        _RANGE.format(id=id, key=key, label=label, low=low, high=high, value=100 * value)
+    ranges = "".join(
+        widget.slider(
+            id, key, label, f'min="{low}" max="{high}" step="0.1" value="{100 * value:g}"'
+        )
         for key, label, low, high, value in given
     )
-    return HTML(_PAGE.format(id=id, ranges=ranges))
+    label = "The share said and the share that there is"
+    return widget.frame("prevalence", id, "Correct a share", ranges, label, 64)

@@ -4,7 +4,6 @@
 """
 
 import html
-import json
 import math
 from dataclasses import replace
 
@@ -15,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import when_does_human_text_run_out as runout
-from collapse.book import columns, figures, numbers
+from collapse.book import columns, figures, numbers, widget
 from collapse.book.numbers import Number
 
 STOCK, DEMAND = "#0B3C8C", "#C4500F"  # as much human text there is, and how much is asked for
@@ -26,21 +25,6 @@ SHORT = {
     "page_growth": "growth of a page", "web_growth": "growth in pages",
     "demand_growth": "growth of sets", "largest": f"largest set, {runout.START}",
 }  # fmt: skip
-_PAGE = """<div class="runout" id="{id}" hidden role="group" aria-labelledby="{id}-title">
-<p id="{id}-title" style="margin:1rem 0 .3rem"><strong>Play: change three assumptions</strong></p>
-<form onsubmit="return false">{sliders}</form>
-<svg viewBox="0 0 340 216" role="img" aria-label="Stock and demand by year; the text below says
- when they meet."
- style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
-<p class="runout-said" style="margin:.3rem 0 1rem;min-height:4.5em"></p>
-<p class="runout-heard" aria-live="polite"
- style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></p>
-<script type="application/json">{data}</script>
-</div>"""
-_SLIDER = """<label for="{id}-{name}">{label}</label> <output for="{id}-{name}"
- style="font-variant-numeric:tabular-nums;font-weight:600"></output>
-<input id="{id}-{name}" type="range" name="{name}" min="0" max="{top}" value="{at}" step="1"
- style="display:block;width:min(26rem,100%);min-height:2rem">"""
 # What each slider can be set to: tokens per parameter over the best, per cent, factor a year.
 CHOICES = {
     "overtraining": ("tokens per parameter, times the best for the compute",
@@ -233,12 +217,18 @@ def play(inputs: runout.Inputs, id: str) -> HTML:
     """Three sliders and what the law says, as HTML with the data in it."""
     data = data_of(inputs)
     sliders = "".join(
-        _SLIDER.format(id=id, label=html.escape(label), name=name, top=len(values) - 1,
-                       at=_nearest(values, data["usual"][name]))
+        widget.slider(
+            id, name, html.escape(label),
+            f'min="0" max="{len(values) - 1}" value="{_nearest(values, data["usual"][name])}"',
+        )
         for name, (label, values) in CHOICES.items()
     )  # fmt: skip
-    told = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    return HTML(_PAGE.format(id=id, sliders=sliders, data=told))
+    title, label = (
+        "Change three assumptions",
+        "Stock and demand by year; the text says when they meet",
+    )
+    form = f"<strong>Play: change three assumptions</strong>{sliders}"
+    return widget.frame("runout", id, title, form, label, 216, data)
 
 
 def _choices(name: str, usual: float) -> list[float]:

@@ -3,35 +3,23 @@
 `_static/alarm.js` plays it; without a script it stays hidden, and the figures beside it remain.
 """
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
 from IPython.display import HTML
 
 import would_you_have_noticed as noticed
+from collapse.book import widget
 from collapse.measure import alarms
 from would_you_have_noticed import Alarm, Trial
 
 STEPS = 20  # limits to choose from
-_PAGE = """<div class="alarm" id="{id}" hidden>
-<form onsubmit="return false" style="display:grid;gap:.5rem;margin:1rem 0 0">
-<strong>Set an alarm</strong>
+_FORM = """<strong>Set an alarm</strong>
 <label>gauge <select name="gauge"></select></label>
 <label>text <select name="chain"></select></label>
 <label>rule <select name="rule"><option value="sum">running sum (CUSUM)</option>
 <option value="threshold">threshold against the run-in</option></select></label>
-<label for="{id}-limit">limit <output for="{id}-limit"></output></label>
-<input id="{id}-limit" name="limit" type="range" min="0" step="1"
- style="width:min(26rem,100%);min-height:2rem">
-</form>
-<svg viewBox="0 0 340 210" role="img" aria-label="The alarm's number by generation"
- style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
-<p class="alarm-said" style="margin:.3rem 0 1rem;min-height:5em"></p>
-<p class="alarm-heard" aria-live="polite"
- style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></p>
-<script type="application/json">{data}</script>
-</div>"""
+"""
 
 
 def data_of(trial: Trial, gauges: tuple[str, ...], chains: Mapping[str, str]) -> dict[str, object]:
@@ -81,5 +69,6 @@ def _rounded(values: "np.typing.ArrayLike", digits: int) -> list[float]:
 
 def show(trial: Trial, gauges: tuple[str, ...], chains: Mapping[str, str], id: str) -> HTML:
     """The alarm as HTML, its data in it."""
-    data = json.dumps(data_of(trial, gauges, chains), ensure_ascii=True, separators=(",", ":"))
-    return HTML(_PAGE.format(id=id, data=data.replace("<", "\\u003c")))
+    form = _FORM + widget.slider(id, "limit", "limit")
+    label, data = "The alarm's number by generation", data_of(trial, gauges, chains)
+    return widget.frame("alarm", id, "Set an alarm", form, label, 210, data)

@@ -1,5 +1,6 @@
 """A browser for tests, which reaches no host but the one that it is sent to."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 
 from collapse.book import site
+from collapse.experiment.assets import ROOT
 from local_server import running
 
 CHROMIUM = site.browser()
@@ -94,6 +96,44 @@ def opened(chromium: Any, url: str, width: int = 1280) -> Iterator[Visit]:
         yield visit
     finally:
         page.close()
+
+
+def page_of(folder: Path, script: str, body: str) -> Path:
+    """A page with nothing but something to play with, and its script of `_static`."""
+    for name in ("widget.js", script):
+        shutil.copy(ROOT / "_static" / name, folder)
+    file = folder / "page.html"
+    file.write_text(
+        '<!DOCTYPE html><html lang="en"><head><title>Toy</title><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><script src="widget.js"></script>'
+        f'<script src="{script}"></script></head><body><main><h1>Toy</h1>{body}</main></body>'
+        "</html>",
+        encoding="utf-8",
+    )
+    return file
+
+
+def assert_fit_to_play(chromium: Any, url: str) -> None:
+    """It fits a telephone, its words are large enough, axe finds nothing amiss."""
+    with opened(chromium, url, width=390) as visit:
+        assert visit.page.evaluate(OVERFLOW) <= 0
+        for part in visit.page.locator("input, select, svg, p[class$=-said]").all():
+            place = part.bounding_box()
+            assert place["x"] >= 0 and place["x"] + place["width"] <= 390
+        smallest = "texts => Math.min(...texts.map(t => t.getBoundingClientRect().height))"
+        assert visit.page.locator("svg text").evaluate_all(smallest) >= 11
+        found = Axe().run(visit.page).response["violations"]
+        assert [one["id"] for one in found] == []
+        assert visit.foreign == [] and visit.errors == []
+
+
+def assert_hidden_without_script(chromium: Any, url: str, selector: str) -> None:
+    """Without scripts nothing of it is seen."""
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(url)
+    assert page.locator(selector).is_hidden()
+    context.close()
 
 
 def assert_mathematics_is_set(page: Any) -> None:

@@ -3,19 +3,21 @@
 import json
 import math
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import toy_alarms
-from axe_playwright_python.sync_playwright import Axe
 
 import would_you_have_noticed as noticed
 import would_you_have_noticed_play as play
-from browser import CHROMIUM, OVERFLOW, launched, opened
-from collapse.experiment.assets import ROOT
+from browser import (
+    CHROMIUM,
+    assert_fit_to_play,
+    assert_hidden_without_script,
+    opened,
+    page_of,
+)
 from collapse.measure import alarms
 
 GAUGES = ("test_perplexity", "distinct_tokens")
@@ -49,22 +51,7 @@ def test_it_is_small_and_stays_data(trial: noticed.Trial) -> None:
 
 @pytest.fixture
 def page_file(tmp_path: Path, trial: noticed.Trial) -> Path:
-    shutil.copy(ROOT / "_static/alarm.js", tmp_path / "alarm.js")
-    file = tmp_path / "page.html"
-    file.write_text(
-        '<!DOCTYPE html><html lang="en"><head><title>Toy</title><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><script src="alarm.js"></script>'
-        f"</head><body><main><h1>Toy</h1>{play.show(trial, GAUGES, CHAINS, 'see').data}</main>"
-        "</body></html>",
-        encoding="utf-8",
-    )
-    return file
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
+    return page_of(tmp_path, "alarm.js", play.show(trial, GAUGES, CHAINS, "see").data)
 
 
 @needs_chromium
@@ -100,23 +87,14 @@ def test_what_is_chosen_rings_when_the_library_says(
 
 @needs_chromium
 def test_it_fits_a_telephone_and_axe_finds_nothing(chromium: Any, page_file: Path) -> None:
-    with opened(chromium, page_file.as_uri(), width=390) as visit:
-        assert visit.page.evaluate(OVERFLOW) <= 0
-        smallest = "texts => Math.min(...texts.map(t => t.getBoundingClientRect().height))"
-        assert visit.page.locator("svg text").evaluate_all(smallest) >= 11
-        found = Axe().run(visit.page).response["violations"]
-        assert [one["id"] for one in found] == []
+    assert_fit_to_play(chromium, page_file.as_uri())
 
 
 @needs_chromium
 def test_without_a_script_or_without_runs_it_stays_hidden(
     chromium: Any, page_file: Path, trial: noticed.Trial
 ) -> None:
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(page_file.as_uri())
-    assert page.locator(".alarm").is_hidden()
-    context.close()
+    assert_hidden_without_script(chromium, page_file.as_uri(), ".alarm")
     nothing = play.show(noticed.Trial({"null": []}), GAUGES, CHAINS, "see").data
     page_file.write_text(
         page_file.read_text().replace(play.show(trial, GAUGES, CHAINS, "see").data, nothing)

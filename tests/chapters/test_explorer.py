@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 import no_retention as explorer
 import retention_figures
-from browser import CHROMIUM, OVERFLOW, launched, opened, served
+from browser import CHROMIUM, OVERFLOW, opened, served
 from collapse.book import site
 from collapse.book.notebook import normalise
 from collapse.experiment.arms import Run
@@ -215,12 +214,6 @@ def html(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     executed.write_text(nbformat.writes(normalise(notebook)))
     with at(tmp_path):
         return site.make(build).parent / "chapters/toy.html"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
 
 
 def reached(page: Any) -> Any:

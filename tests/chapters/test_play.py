@@ -16,7 +16,7 @@ from scipy import stats
 
 import why_tails_vanish_counts as counts
 import why_tails_vanish_play as play
-from browser import CHROMIUM, OVERFLOW, launched, opened, served
+from browser import CHROMIUM, OVERFLOW, opened, served
 from collapse.experiment import assets
 from collapse.laws import drift
 
@@ -48,12 +48,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     with served(folder) as found:
         yield found
-
-
-@pytest.fixture(scope="module")  # closed with this file: its event loop would disturb papermill
-def chromium() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
 
 
 @pytest.fixture

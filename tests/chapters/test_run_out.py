@@ -1,22 +1,24 @@
 """When human text runs out: the law against draws and closed forms, and the page in a browser."""
 
 import math
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from scipy import integrate, optimize, stats
 
 import when_does_human_text_run_out as runout
 import when_does_human_text_run_out_figures as drawn
-from browser import CHROMIUM, OVERFLOW, launched, opened
+from browser import (
+    CHROMIUM,
+    assert_fit_to_play,
+    assert_hidden_without_script,
+    opened,
+    page_of,
+)
 from collapse.book.parameters import ParameterError
-from collapse.experiment.assets import ROOT
 from collapse.measure.verdicts import AGREES, CANNOT_TELL, DISAGREES
 from toy_figures import assert_readable
 
@@ -230,21 +232,7 @@ def test_cases_change_what_they_say() -> None:
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runout")
-    shutil.copy(ROOT / "_static/runout.js", folder)
-    file = folder / "page.html"
-    file.write_text(
-        '<!DOCTYPE html><html lang="en"><head><title>Toy</title><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><script src="runout.js"></script>'
-        f"</head><body><main><h1>Toy</h1>{drawn.play(INPUTS, 'see').data}</main></body></html>",
-        encoding="utf-8",
-    )
-    return file
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
+    return page_of(folder, "runout.js", drawn.play(INPUTS, "see").data)
 
 
 @needs_chromium
@@ -288,19 +276,6 @@ def test_three_sliders_are_moved_by_keys_and_say_what_follows(
 
 
 @needs_chromium
-def test_it_fits_a_telephone_and_axe_finds_nothing(chromium: Any, page_file: Path) -> None:
-    with opened(chromium, page_file.as_uri(), width=390) as visit:
-        assert visit.page.evaluate(OVERFLOW) <= 0
-        smallest = "texts => Math.min(...texts.map(t => t.getBoundingClientRect().height))"
-        assert visit.page.locator("svg text").evaluate_all(smallest) >= 11
-        found = Axe().run(visit.page).response["violations"]
-        assert [one["id"] for one in found] == []
-
-
-@needs_chromium
-def test_without_a_script_it_stays_hidden(chromium: Any, page_file: Path) -> None:
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(page_file.as_uri())
-    assert page.locator(".runout").is_hidden()
-    context.close()
+def test_it_fits_a_telephone_and_is_hidden_without_a_script(chromium: Any, page_file: Path) -> None:
+    assert_fit_to_play(chromium, page_file.as_uri())
+    assert_hidden_without_script(chromium, page_file.as_uri(), ".runout")

@@ -3,19 +3,22 @@
 import json
 import math
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 import how_much_human_text as dose
 import how_much_human_text_slider as slider
-from browser import CHROMIUM, OVERFLOW, launched, opened, served
-from collapse.experiment.assets import ROOT
+from browser import (
+    CHROMIUM,
+    assert_fit_to_play,
+    assert_hidden_without_script,
+    opened,
+    page_of,
+    served,
+)
 from toy_records import runs_of
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium here")
@@ -27,7 +30,7 @@ ENDS = {  # synthetic share -> perplexity by seed and generation
 DOSES = {share: runs_of(ends, retained=1 - share) for share, ends in ENDS.items()}
 
 
-def page_of(doses: dose.Doses) -> str:
+def slider_of(doses: dose.Doses) -> str:
     return slider.show(dose.grid(doses), "see").data
 
 
@@ -42,15 +45,15 @@ def test_the_data_are_ratios_to_human_text_alone_by_seed_and_generation() -> Non
 
 
 def test_every_place_of_the_slider_has_its_share_below_it() -> None:
-    assert '<div class="ticks"\n aria-hidden="true">' in page_of(DOSES)
-    ticks = re.findall(r"<span>(.*?)</span>", page_of(DOSES))
+    assert '<div class="ticks" aria-hidden="true">' in slider_of(DOSES)
+    ticks = re.findall(r"<span>(.*?)</span>", slider_of(DOSES))
     assert ticks == [one["human"] for one in slider.data_of(dose.grid(DOSES))["shares"]]
 
 
 def test_nine_shares_of_ten_generations_are_small_and_stay_data() -> None:
     chain = {seed: [20.123 + seed * n for n in range(10)] for seed in range(5)}
     many = {share / 8: runs_of(chain, retained=1 - share / 8) for share in range(9)}
-    page = page_of(many)
+    page = slider_of(many)
     start = page.index('json">') + 6
     data = page[start : page.index("</script>")]
     assert len(data) < 5000 and data.isascii() and "<" not in data
@@ -62,21 +65,7 @@ def test_nine_shares_of_ten_generations_are_small_and_stay_data() -> None:
 
 @pytest.fixture
 def page_file(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "_static/share.js", tmp_path / "share.js")
-    file = tmp_path / "page.html"
-    file.write_text(
-        '<!DOCTYPE html><html lang="en"><head><title>Toy</title><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><script src="share.js"></script>'
-        f"</head><body><main><h1>Toy</h1>{page_of(DOSES)}</main></body></html>",
-        encoding="utf-8",
-    )
-    return file
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
+    return page_of(tmp_path, "share.js", slider_of(DOSES))
 
 
 @needs_chromium
@@ -135,25 +124,13 @@ def test_nothing_is_said_aloud_until_the_slider_comes_to_rest(
 
 @needs_chromium
 def test_it_fits_a_telephone_and_axe_finds_nothing(chromium: Any, page_file: Path) -> None:
-    with opened(chromium, page_file.as_uri(), width=390) as visit:
-        assert visit.page.evaluate(OVERFLOW) <= 0
-        for part in visit.page.locator("input, svg, .share-said").all():
-            place = part.bounding_box()
-            assert place["x"] >= 0 and place["x"] + place["width"] <= 390
-        smallest = "texts => Math.min(...texts.map(t => t.getBoundingClientRect().height))"
-        assert visit.page.locator("svg text").evaluate_all(smallest) >= 11
-        found = Axe().run(visit.page).response["violations"]
-        assert [one["id"] for one in found] == []
+    assert_fit_to_play(chromium, page_file.as_uri())
 
 
 @needs_chromium
 def test_without_a_script_or_without_runs_it_stays_hidden(chromium: Any, page_file: Path) -> None:
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(page_file.as_uri())
-    assert page.locator(".share").is_hidden()
-    context.close()
-    empty = page_file.read_text().replace(page_of(DOSES), page_of({}))
+    assert_hidden_without_script(chromium, page_file.as_uri(), ".share")
+    empty = page_file.read_text().replace(slider_of(DOSES), slider_of({}))
     page_file.write_text(empty)
     with opened(chromium, page_file.as_uri()) as visit:
         assert visit.page.locator(".share").is_hidden() and visit.errors == []

@@ -2,19 +2,23 @@
 
 import math
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 import is_it_already_happening as web
 import is_it_already_happening_studies as studied
 import who_wrote_the_training_data as crowd
-from browser import CHROMIUM, OVERFLOW, launched, opened
+from browser import (
+    CHROMIUM,
+    assert_fit_to_play,
+    assert_hidden_without_script,
+    opened,
+    page_of,
+)
 from collapse.book import chapter
 from collapse.experiment import training_text
 from collapse.experiment.assets import ROOT
@@ -206,49 +210,30 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromi
 
 @pytest.fixture
 def page_file(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "_static/prevalence.js", tmp_path / "prevalence.js")
-    file = tmp_path / "page.html"
-    file.write_text(
-        '<!DOCTYPE html><html lang="en"><head><title>Toy</title><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><script src="prevalence.js"></script>'
-        f"</head><body><main><h1>Toy</h1>{studied.sliders(0.503, 0.994, 0.042, 'try').data}</main>"
-        "</body></html>",
-        encoding="utf-8",
-    )
-    return file
+    return page_of(tmp_path, "prevalence.js", studied.sliders(0.503, 0.994, 0.042, "try").data)
 
 
 @needs_chromium
-def test_the_sliders_correct_as_the_law_does_and_fit_a_telephone(page_file: Path) -> None:
-    with launched() as browser:
-        with opened(browser, page_file.as_uri(), width=390) as visit:
-            page = visit.page
-            said, heard = page.locator(".prevalence-said"), page.locator(".prevalence-heard")
-            assert heard.inner_text() == "" and "48.4\u00a0%" in said.inner_text()
-            move = (
-                "(range, value) => { range.value = value; range.dispatchEvent(new Event('input'));"
-            )
-            for shares in np.random.default_rng(0).uniform((0.2, 0.6, 0), (0.6, 1, 0.2), (12, 3)):
-                given = [round(float(share), 3) for share in shares]
-                for range_, share in zip(page.locator("input").all(), given, strict=True):
-                    range_.evaluate(f"{move} }}", f"{100 * share:.1f}")
-                there = prevalence.corrected(*given)
-                told = float(re.findall(r"Then ([\d.]+)", said.inner_text())[0])
-                assert told == pytest.approx(100 * there, abs=0.06)
-            page.locator("input").first.evaluate(f"{move} }}", "3")
-            assert heard.inner_text() == ""  # nothing is said until a slider rests
-            page.get_by_role("slider", name="The detector flags").focus()
-            page.keyboard.press("Home")
-            assert said.inner_text().startswith("False alarms alone")
-            assert heard.inner_text() == said.inner_text()
-            assert page.evaluate(OVERFLOW) <= 0
-            smallest = "texts => Math.min(...texts.map(t => t.getBoundingClientRect().height))"
-            assert page.locator("svg text").evaluate_all(smallest) >= 11
-            found = Axe().run(page).response["violations"]
-            assert [one["id"] for one in found] == []
-            assert visit.foreign == [] and visit.errors == []
-        context = browser.new_context(java_script_enabled=False)
-        bare = context.new_page()
-        bare.goto(page_file.as_uri())
-        assert bare.locator(".prevalence").is_hidden()
-        context.close()
+def test_the_sliders_correct_as_the_law_does_and_fit_a_telephone(
+    chromium: Any, page_file: Path
+) -> None:
+    with opened(chromium, page_file.as_uri()) as visit:
+        page = visit.page
+        said, heard = page.locator(".prevalence-said"), page.locator(".prevalence-heard")
+        assert heard.inner_text() == "" and "48.4\u00a0%" in said.inner_text()
+        move = "(range, value) => { range.value = value; range.dispatchEvent(new Event('input'));"
+        for shares in np.random.default_rng(0).uniform((0.2, 0.6, 0), (0.6, 1, 0.2), (12, 3)):
+            given = [round(float(share), 3) for share in shares]
+            for range_, share in zip(page.locator("input").all(), given, strict=True):
+                range_.evaluate(f"{move} }}", f"{100 * share:.1f}")
+            there = prevalence.corrected(*given)
+            told = float(re.findall(r"Then ([\d.]+)", said.inner_text())[0])
+            assert told == pytest.approx(100 * there, abs=0.06)
+        page.locator("input").first.evaluate(f"{move} }}", "3")
+        assert heard.inner_text() == ""  # nothing is said until a slider rests
+        page.get_by_role("slider", name="The detector flags").focus()
+        page.keyboard.press("Home")
+        assert said.inner_text().startswith("False alarms alone")
+        assert heard.inner_text() == said.inner_text()
+    assert_fit_to_play(chromium, page_file.as_uri())
+    assert_hidden_without_script(chromium, page_file.as_uri(), ".prevalence")
