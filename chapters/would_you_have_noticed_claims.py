@@ -137,4 +137,12 @@ def numbers_of(trial: Trial, doses: Sequence[float]) -> dict[str, Number | PerSe
         found[f"last-{name}"] = last(trial, chain, "test_perplexity")
         found[f"distinct-{name}"] = last(trial, chain, "distinct_tokens")
         found[f"delay-{name}"] = numbers.of(trial.delay(perplexity, chain), digits=1, least=1)
+    runs = trial.found.get("written 0.25", [])
+    read = runs[0].record.arrays["test_nll"].shape[1] if runs else 0
+    found["tokens-25"] = numbers.of(
+        trial.delay(perplexity, "written 0.25"),
+        "tokens of held-out text read until the alarm, 25 % written",
+        times=read * (runs[0].record.protocol.block_length - 1) if runs else 1,
+        digits=0, interval=False,
+    )  # fmt: skip
     return found
