@@ -1,7 +1,5 @@
 """Figures of the alarms: false alarms against delay, changes by gauge, and their course."""
 
-import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -208,8 +206,7 @@ def table(trial: Trial, found: Sequence[Alarm], chains: Mapping[str, str]) -> li
     return rows
 
 
-def rate(trial: Trial, alarm: Alarm) -> Number:
-    """False alarms in a hundred generations."""
+def rate(trial: Trial, alarm: Alarm) -> Number | str:
+    """False alarms in a hundred generations; in words where they are too few to be told."""
     found = numbers.of(trial.false_alarms(alarm), digits=1, least=0)
-    few = not math.isnan(found.value) and found.value < SPARSE
-    return dataclasses.replace(found, text=f"fewer than {SPARSE:g}") if few else found
+    return f"fewer than {SPARSE:g}" if found.value < SPARSE else found
