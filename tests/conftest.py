@@ -2,10 +2,8 @@
 
 import copy
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when `huggingface_hub` is imported
 
 from collapse.experiment import assets, sources
 from collapse.experiment.protocol import Protocol
+from toy_caches import caching_in, know_toy
 
 if TYPE_CHECKING:
     from collapse.experiment import corpus, models
@@ -31,20 +30,6 @@ hypothesis.settings.load_profile("book")
 def toy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache in which lie the toy's text and model, by name and content."""
     return tmp_path_factory.mktemp("toy-cache")
-
-
-@contextmanager
-def caching_in(folder: Path) -> Iterator[None]:
-    """What lasts longer than a test does not cache where a test does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COLLAPSE_CACHE", str(folder))
-        yield
-
-
-def know_toy(cache: Path, toy_cache: Path) -> str:
-    """Have the toy's text and model, by name, in a new and otherwise empty cache."""
-    shutil.copytree(toy_cache / "sources", cache / "sources", dirs_exist_ok=True)
-    return str(cache)
 
 
 @pytest.fixture(autouse=True)

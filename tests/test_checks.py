@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -83,3 +84,13 @@ def test_an_audit_asks_for_what_it_needs_and_names_what_lowers_a_score(
     every["seo"]["score"] = 0.99
     [told] = audit.below({"categories": every, "audits": audits})
     assert told == f"{audit.PAGE}: seo 99, 100 are asked: Pictures have no text"
+
+
+def test_no_module_imports_a_conftest_by_its_name() -> None:
+    """Each room may have its own; which one that name means depends on what pytest read first."""
+    named = [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if re.search(r"^\s*(?:from|import) conftest\b", path.read_text(), re.MULTILINE)
+    ]
+    assert named == []

@@ -8,7 +8,7 @@ import pytest
 
 from collapse.experiment import loop, records
 from collapse.experiment.protocol import Protocol
-from conftest import know_toy
+from toy_caches import know_toy
 
 
 @functools.cache

@@ -34,7 +34,7 @@ from collapse.experiment.assets import AssetError
 from collapse.experiment.loop import Observer
 from collapse.experiment.protocol import Protocol, ProtocolError
 from collapse.experiment.record import Record
-from conftest import know_toy
+from toy_caches import know_toy
 
 State = dict[str, torch.Tensor]
 

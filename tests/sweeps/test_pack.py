@@ -21,7 +21,7 @@ from collapse.experiment.protocol import Protocol
 from collapse.experiment.records import RecordError
 from collapse.sweeps import pack, packed
 from collapse.sweeps.pack import PackError
-from conftest import caching_in
+from toy_caches import caching_in
 from toy_records import make_record
 from toy_sweeps import undisturbed
 
