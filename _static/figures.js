@@ -1,5 +1,5 @@
-// Figures: a click enlarges, a button copies a citation, a link leads to the code. The gallery and
-// the list of numbers: search by words, choice of chapter.
+// Figures: a click enlarges, a button copies a citation, a link leads to the code. The gallery,
+// the list of numbers and the ledger: search by words, choice of chapter and the like.
 (() => {
   async function copy(button) {
     const block = button.parentElement.querySelector(".figure-cite");
@@ -34,9 +34,10 @@
     const items = [...document.querySelectorAll(form.dataset.items || ".gallery > li")];
     function filter() {
       const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const chosen = [...form.querySelectorAll("select")].filter((select) => select.value);
       let shown = 0;
       for (const item of items) {
-        const here = (!form.chapter.value || item.dataset.chapter === form.chapter.value)
+        const here = chosen.every((select) => item.dataset[select.name].split(" ").includes(select.value))
           && words.every((word) => item.dataset.words.includes(word));
         item.hidden = !here;
         shown += here;

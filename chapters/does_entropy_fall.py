@@ -164,25 +164,22 @@ def said(found: Found, shown: Run) -> dict[str, Number | PerSeed | str]:
 
 def claims(found: Found, length: int) -> list[Claim]:
     """What is claimed of entropy, and what these runs say of it."""
-    letter, on_human = "the newsletter above", "predictions on human text, last ÷ first"
+    on_human = "predictions on human text, last ÷ first"
     human = {key: ratios.ratio(runs, "predictive_entropy") for key, runs in found.items()}
     mixed = human["general"] / human["half"]
     words = vocabulary_ratio(found["general"], length)
     drawn = way(found["general"][0].record.protocol)
     return [
-        Claim("with synthetic text alone entropy falls", letter, f"{on_human}; {drawn}",
+        Claim("0-12", f"{on_human}; {drawn}",
               human["general"], verdicts.falls(human["general"])),
-        Claim("the same", letter, f"{on_human}; temperature 1",
+        Claim("0-12", f"{on_human}; temperature 1",
               human["whole"], verdicts.falls(human["whole"])),
-        Claim("mixed with human text it stays at 3.3 to 3.5", letter, f"{on_human}; half human",
+        Claim("0-12b", f"{on_human}; half human",
               human["half"], verdicts.size(human["half"], 3.3 / 3.5, 3.5 / 3.3)),
-        Claim("synthetic text alone loses more than a mixture", letter,
-              "entropy, nothing human ÷ half human", mixed, verdicts.falls(mixed)),
-        Claim("vocabulary narrows to half", letter,
-              f"distinct tokens in {length:,}, last ÷ first; {drawn}", words,
+        Claim("0-12c", "entropy, nothing human ÷ half human", mixed, verdicts.falls(mixed)),
+        Claim("0-13", f"distinct tokens in {length:,}, last ÷ first; {drawn}", words,
               verdicts.beside(words, HALF)),
-        Claim("general text loses more (4.2 → 2.5) than one domain (3.5 → 3.3)",
-              "Keisha et al. 2025, from summaries", "entropy, general ÷ one domain",
+        Claim("keisha-domain", "entropy, general ÷ one domain",
               human["general"] / human["domain"], NOT_READ),
     ]  # fmt: skip
 

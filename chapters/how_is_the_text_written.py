@@ -244,25 +244,23 @@ def claims(ways: Ways, hot: list[Run], hottest: float) -> list[Claim]:
     Args:
         hot: the runs at the highest temperature with nothing cut.
     """
-    loop = "Marchi et al. 2024, a theorem on closed loops"
     entropy = {way: ratios.ratio(runs, "predictive_entropy") for way, runs in ways.items()}
     heated = ratios.ratio(hot, "predictive_entropy")
     rare = ratios.ratio(ways["temperature 1"], "tail_coverage")
     falling = [
-        ("entropy falls when models train on their output", "often said", "temperature 1"),
-        ("the same", "often said", "top-p 0.9"),
-        ("below temperature 1 a closed loop narrows", loop, "temperature 0.7"),
+        ("said-entropy-falls", "temperature 1"),
+        ("said-entropy-falls", "top-p 0.9"),
+        ("marchi-narrows", "temperature 0.7"),
     ]
     return [
         *(
-            Claim(claim, source, f"entropy on human text, {way}", entropy[way],
+            Claim(id, f"entropy on human text, {way}", entropy[way],
                   verdicts.falls(entropy[way]))
-            for claim, source, way in falling
+            for id, way in falling
         ),
-        Claim("above temperature 1 it spreads", loop,
-              f"entropy on human text, temperature {hottest:g}", heated,
+        Claim("marchi-spreads", f"entropy on human text, temperature {hottest:g}", heated,
               verdicts.rises(heated)),
-        Claim("finite samples alone take rare words", "Shumailov et al. 2024, their first error",
+        Claim("shumailov-rare-words",
               "rare tokens still written, temperature 1, last ÷ first", rare,
               verdicts.falls(rare)),
     ]  # fmt: skip

@@ -40,7 +40,6 @@ COLUMNS = {
     "tail_coverage": "rare human tokens still written",
     "moving_type_token_ratio": "moving type-token ratio",
 }
-PRESS = "“AI Self-Poisoning”"
 WITHIN = "within the margin"
 _PERCENT = 1.3  # a ratio below is told in per cent
 _MARGINS = Phrases("below the margin", WITHIN, "above the margin", CANNOT_TELL)
@@ -274,34 +273,34 @@ def claims(doses: Doses, tested: pd.DataFrame, end: int) -> list[Claim]:
 
     return [
         Claim(
-            "even small percentages of synthetic data raise error", PRESS,
+            "1-1",
             "perplexity against human text alone, 90 % intervals",
             each(lambda share: told(tested, share, end)), NOT_READ,
         ),
         Claim(
-            "and cut lexical diversity", PRESS,
+            "1-1b",
             "distinct tokens ÷ those with human text alone",
             each(lambda share: str(cell(share, end, "distinct_tokens"))), NOT_READ,
         ),
         Claim(
-            "two per cent of synthetic text led to “toxic repetition”", PRESS,
+            "1-11",
             "moving type-token ratio, which repetition lowers, 2 % synthetic",
             told(repetition, 0.02, end), NOT_READ,
         ),
         Claim(
-            "scores fall as share and generation rise together", PRESS,
+            "1-7",
             f"perplexity: all synthetic ÷ {100 * half:g} %, generation 1; "
             "all synthetic, last generation ÷ 1",
             f"{by_share}; {by_generation}", NOT_READ,
         ),
         Claim(
-            "degradation is not linear, it accelerates", PRESS,
+            "1-8",
             "synthetic text alone, growth of the steps: of loss, in nats; of perplexity ÷ that of "
             "generation 0",
             f"{pace['nats']}; {pace['points']}", NOT_READ,
         ),
         Claim(
-            "the best weight of human data is 0.618", "He et al. 2025",
+            "he-golden",
             "a fitted mean, as many human as synthetic data: weight with the least variance",
             numbers.one(least, "weight of human data with the least variance of a fitted mean",
                         "a closed form, minimised", origin="the law of a weighed mean",

@@ -9,10 +9,9 @@ from collapse.book.numbers import Number
 from collapse.experiment.arms import Run
 from collapse.measure.per_seed import PerSeed
 from collapse.measure.verdicts import CANNOT_TELL, Claim, falls, rises, stays
-from replace_or_accumulate_regression import GERSTGRASSER, floor_claim, law_claim
+from replace_or_accumulate_regression import floor_claim, law_claim
 
 WAYS = ("equal epochs", "equal steps", "as many drawn")  # of keeping all text
-KAZDAN = "Kazdan et al. 2024"
 
 
 def kept_figure(arms: dict[str, list[Run]], rest: str) -> tuple[Figure, pd.DataFrame]:
@@ -103,43 +102,43 @@ def claims(
     diversity = ratios.ratio(found["fixed"], "distinct_tokens")
     whole, step = ([ratios.ratio(runs, over=n) for runs in (steps, own)] for n in (0, -2))
     return [
-        law_claim(laws, "all kept", "with accumulated data, error stays below π²/6 of the first"),
-        law_claim(laws, "replaced", "with replaced data, error grows linearly"),
+        law_claim(laws, "all kept", "gerstgrasser-bound"),
+        law_claim(laws, "replaced", "gerstgrasser-linear"),
         Claim(
-            "accumulating avoids collapse", GERSTGRASSER,
+            "gerstgrasser-avoids",
             "perplexity, last ÷ first, 1 for no rise: equal steps; equal epochs", *_both(whole),
         ),
         Claim(
-            "and the error stops rising", GERSTGRASSER,
+            "gerstgrasser-stops",
             "perplexity, last ÷ the one before: equal steps; equal epochs", *_both(step),
         ),
         Claim(
-            "replacing is worse than accumulating", f"{GERSTGRASSER}; {KAZDAN}",
+            "gerstgrasser-worse",
             "growth, replaced ÷ all kept at equal steps", slower, rises(slower),
         ),
         Claim(
-            "a sample of constant size from the pool lies above accumulation", KAZDAN,
+            "kazdan-above",
             "growth, as many drawn ÷ all kept at equal steps", between, rises(between),
         ),
         Claim(
-            "and below replacement", KAZDAN, "growth, replaced ÷ as many drawn", under,
+            "kazdan-below", "growth, replaced ÷ as many drawn", under,
             rises(under),
         ),
         floor_claim(risks),
         Claim(
-            "a fixed human set keeps the loop stable", "Bertrand et al. 2023",
+            "bertrand-stable",
             f"perplexity, last ÷ the one before, {percent} fixed", calm, stays(calm),
         ),
         Claim(
-            "a fixed human set helps", "Bertrand et al. 2023", "growth, nothing kept ÷ fixed",
+            "bertrand-helps", "growth, nothing kept ÷ fixed",
             anchored, rises(anchored),
         ),
         Claim(
-            "without fresh human data diversity falls", "Alemohammad et al. 2023",
+            "alemohammad-diversity",
             f"different tokens, last ÷ first, {percent} fixed", diversity, falls(diversity),
         ),
         Claim(
-            "fresh human data do better than fixed ones", "Alemohammad et al. 2023",
+            "alemohammad-fresh",
             "growth, fixed ÷ fresh", held, rises(held),
         ),
     ]  # fmt: skip

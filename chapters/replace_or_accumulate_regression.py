@@ -22,7 +22,6 @@ from collapse.measure.verdicts import AGREES, DISAGREES, Claim, Phrases
 SHARES = (0.0, 0.01, 0.1, 0.3, 1.0)  # synthetic labels, in the scan over the number of rows
 ROWS = (300, 1000, 3000, 10_000, 30_000)
 FEW = Task(np.ones(10), np.full(10, 0.5), rows=100, noise=1.0)  # whose fit makes these labels
-GERSTGRASSER = "Gerstgrasser et al. 2024"
 LABELS = {
     "replace": "replaced",
     "accumulate": "all kept",
@@ -187,13 +186,12 @@ def _by_regime(axes: Axes, data: pd.DataFrame, title: str, lines: dict[str, floa
 # -- claims ----------------------------------------------------------------------------------
 
 
-def law_claim(laws: pd.DataFrame, regime: str, claim: str) -> Claim:
+def law_claim(laws: pd.DataFrame, regime: str, id: str) -> Claim:
     """A claim on one of the regimes of least squares."""
     rows = laws[laws["setting"] == regime]
     last = rows.iloc[-1]
     return Claim(
-        claim, f"{GERSTGRASSER}, least squares",
-        f"a regression, {int(last['generation'])} rounds",
+        id, f"a regression, {int(last['generation'])} rounds",
         f"{last['measured']:.2f} ± {last['high'] - last['measured']:.2f}, "
         f"by the law {last['law']:.2f}",
         AGREES if obeyed(rows) else DISAGREES,
@@ -211,7 +209,7 @@ def floor_claim(risks: pd.DataFrame) -> Claim:
     measured = PerSeed({0: value}, value, value - 1.96 * error, value + 1.96 * error)
     phrases = Phrases(DISAGREES, DISAGREES, AGREES)
     return Claim(
-        "with a constant share of synthetic data scaling stops", "Dohmatob et al. 2024",
+        "dohmatob-floor",
         f"risk with {most:,} rows ÷ with {fewer:,}, {100 * share:g} % synthetic; "
         f"{fewer / most:.2f} if scaling went on",
         f"{value:.2f} ± {1.96 * error:.2f}",

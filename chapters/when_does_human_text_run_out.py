@@ -34,7 +34,7 @@ WORDS = {
 PAPER = (2026, 2032)  # years of full use, as the paper prints them
 ORIGIN = "intervals of Villalobos et al. 2024 and of their public code, in the page's first cell"
 BY_LAW = "by the law: a gap of logarithms over the pace at which it closes"
-SOURCE, PRESS = "Villalobos et al. 2024", "an essay in the press"
+SOURCE = "Villalobos et al. 2024"
 # Besiroglu et al. 2022, table 1: log10 of the FLOP of the largest training run.
 COMPUTE = {2025: (25.33, 25.90, 26.14), 2030: (26.71, 28.67, 29.47), 2040: (29.27, 32.42, 34.71)}
 # Words in a token, as the paper has it; and what the public code multiplies words by.
@@ -328,19 +328,19 @@ def claims(inputs: Inputs, found: pd.DataFrame) -> list[Claim]:
         return AGREES if agrees else DISAGREES
 
     return [
-        Claim("510 trillion tokens on the indexed web [130, 2,100]", SOURCE, "draws, two digits",
+        Claim("villalobos-stock", "draws, two digits",
               f"{raw[0]:g} [{raw[1]:g}, {raw[2]:,.0f}]", told(raw == [510, 130, 2100])),
-        Claim("some 300 trillion tokens worth reading", f"{SOURCE}, on their own page; {PRESS}",
-              "median of draws, one digit", f"{worth:.0f}", told(significant(worth, 1) == 300)),
-        Claim("all of it used between 2026 and 2032", f"{SOURCE}; {PRESS}",
-              "middle 80 % of years, demand by its past growth", f"[{low:.1f}, {high:.1f}]",
+        Claim("3-1", "median of draws, one digit", f"{worth:.0f}",
+              told(significant(worth, 1) == 300)),
+        Claim("3-1b", "middle 80 % of years, demand by its past growth",
+              f"[{low:.1f}, {high:.1f}]",
               told(PAPER[0] <= low and high <= PAPER[1] + 1)),
-        Claim("half the chance by 2028", SOURCE,
+        Claim("villalobos-median",
               "the same, median; the paper's other half of demand could not be had",
               f"{middle:.1f}", CANNOT_TELL),
-        Claim("a year earlier with five times the tokens per parameter", SOURCE,
-              "difference of medians, years", f"{sooner:.1f}", told(round(sooner) == 1)),
-        Claim("three quadrillion tokens in place of one: a year and a half later", SOURCE,
+        Claim("villalobos-overtraining", "difference of medians, years", f"{sooner:.1f}",
+              told(round(sooner) == 1)),
+        Claim("villalobos-tripled",
               "log 3 over growth of demand less that of the stock, years", f"{later:.1f}",
               told(abs(later - 1.5) < 0.25)),
     ]  # fmt: skip

@@ -161,26 +161,25 @@ def claims(found: pd.DataFrame) -> list[Claim]:
                            low=100 * low, high=100 * high, interval=how)  # fmt: skip
 
     rounded = (round(100 * strict.share), round(100 * even.share))
-    news = "a news piece"
     return [
         Claim(
-            "33 to 46 % of crowd workers used language models", "Veselovsky et al. 2023",
+            "veselovsky-share",
             "answers flagged, two cutoffs", f"{strict.flagged} and {even.flagged} of {even.of}",
             AGREES if rounded == (33, 46) else DISAGREES,
         ),
         Claim(
-            "33 to 46 % of human data is machine-written", news,
+            "4-3",
             f"one task, {ANSWERS} answers of {WORKERS} workers; ends of both intervals",
             span(strict.low, even.high, "answers called machine-written, both cutoffs", WILSON),
             CANNOT_TELL,
         ),
         Claim(
-            "99 % right on real answers", news,
+            "4-10",
             "tested on texts whose writer is known; real answers have no labels",
             f"{SEEN[0]} of {SEEN[1]}", DISAGREES,
         ),
         Claim(
-            "GPTZero caught 6 of 10", news, "Wilson's interval of that count",
+            "4-9", "Wilson's interval of that count",
             span(*prevalence.wilson((6, 10)), "caught, if it is 6 of 10", WILSON), NOT_READ,
         ),
     ]  # fmt: skip

@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
-from collapse.book import figures, numbers
+from collapse.book import figures, ledger, numbers
 from collapse.book.figures import percent
 from collapse.book.numbers import Number
 from collapse.laws import autoencoder, drift, gaussian_mixture
@@ -168,33 +168,33 @@ def claims(
     at_once, later = difference(once, first), difference(last, once)
     return [
         verdicts.Claim(
-            "a rare thing of share q is lost with probability 1 − q", PAPER,
-            f"{percent(end, 1)} (exact)",
+            "shumailov-lost",
             "in the long run, for samples of any size; in one draw of M it is (1 − q)ᴹ",
+            f"{percent(end, 1)} (exact)",
             verdict(abs(end - expected) < 0.005),
         ),
         verdicts.Claim(
-            "the variance of a Gaussian that is fitted again and again goes to zero", PAPER,
-            f"median {median[-1]:.2f} after {len(median) - 1} generations",
+            "shumailov-variance",
             "in almost every chain; the mean over chains stays where it was",
+            f"median {median[-1]:.2f} after {len(median) - 1} generations",
             verdict(median[-1] < median[0] / (1 + verdicts.MARGIN)),
         ),
         verdicts.Claim(
-            "its mean squared distance from the original grows without bound", PAPER,
-            f"{far[-1]:.2f} after {len(far) - 1} generations",
+            "shumailov-distance",
             "by the law n/M + 2(1 − cⁿ), c the expected deviation of a sample of M",
+            f"{far[-1]:.2f} after {len(far) - 1} generations",
             verdict(far[-1] > far[len(far) // 2] * (1 + verdicts.MARGIN)),
         ),
         verdicts.Claim(
-            "with errors of expressivity alone, only the first generation errs", PAPER,
-            f"{at_once:.2f} at first, {later:.2f} more later",
+            "shumailov-expressivity",
             "squared difference of densities, one Gaussian learning two",
+            f"{at_once:.2f} at first, {later:.2f} more later",
             verdict(later < verdicts.MARGIN * at_once),
         ),
         verdicts.Claim(
-            "the latents of an autoencoder shrink over generations", f"{PAPER}, notebook",
-            f"×{digits}; the paper ×{PUBLISHED:.2f}",
+            "shumailov-latents",
             "other digits, another network: the sizes are not comparable",
+            f"×{digits}; the paper ×{PUBLISHED:.2f}",
             verdicts.beside(digits, verdicts.Reference(PUBLISHED, PUBLISHED, PAPER, -1)),
         ),
     ]  # fmt: skip
@@ -202,14 +202,9 @@ def claims(
 
 def statements(found: list[verdicts.Claim]) -> HTML:
     """The claims as a table."""
-    rows = [
-        {"the paper says": one.claim, "here": f"{one.measured}: {one.result}",
-         "verdict": one.verdict}
-        for one in found
-    ]  # fmt: skip
-    return figures.table(
-        rows,
-        f"All of {PAPER}; the last one of its notebook. The first four rows rest on exact laws or "
+    return ledger.table(
+        found,
+        f"The last one is of the paper's notebook. The first four rows rest on exact laws or "
         f"on very many chains, so they need no interval. {verdicts.RULE}",
         id="tab-tails-claims",
         caption="What the paper says of small learners, and what is found here.",

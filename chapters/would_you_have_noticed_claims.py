@@ -23,7 +23,6 @@ OF_TEXT = (
 NAMED = (0.1, 0.25)  # doses that the text names, whatever was run
 WHERE = "records of this chapter"
 SOON = 3  # generations
-PIECE = "a newsletter, with no source given"
 
 
 def scaled(trial: Trial, chain: str, gauge: str) -> PerSeed:
@@ -77,17 +76,14 @@ def claims(trial: Trial, dose: float = 0.25, small: float = 0.1) -> list[Claim]:
     first, average = lead(trial, little), scaled(trial, little, "test_perplexity")
     where = f"{100 * dose:g} % written text, last generation ÷ run-in"
     return [
-        Claim("perplexity on held-out text, up by 10 %, tells in time", PIECE,
-              f"that perplexity, {where}", perplexity,
+        Claim("0-19", f"that perplexity, {where}", perplexity,
               verdicts.judge(perplexity, 1.10, math.inf, verdicts.CLAIM)),
-        Claim("distinct tokens below 85 % tell in time", PIECE, f"distinct tokens, {where}",
+        Claim("0-19b", f"distinct tokens, {where}",
               distinct, verdicts.judge(distinct, 0, 0.85, verdicts.CLAIM)),
-        Claim("perplexity on held-out human text is the canary", f"{PIECE}, as Karpathy's advice",
-              f"its change ÷ the largest of the written text's, each in its own noise, "
+        Claim("0-18", f"its change ÷ the largest of the written text's, each in its own noise, "
               f"{100 * small:g} % written", first, verdicts.rises(first)),
-        Claim("averages do not catch early collapse", PIECE,
-              f"change of average perplexity, in standard deviations, {100 * small:g} % written; "
-              "caught at 3", average,
+        Claim("0-11", f"change of average perplexity, in standard deviations, "
+              f"{100 * small:g} % written; caught at 3", average,
               verdicts.judge(average, -math.inf, 3, verdicts.CLAIM)),
     ]  # fmt: skip
 

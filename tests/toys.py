@@ -53,6 +53,19 @@ TEXT = (
     "See {numref}`fig-toy`, {numref}`tab-toy`, and $e^{i\\pi} = -1$. It rises to {glue:text}`rise` "
     "times; again, to {glue:text}`rise`."
 )
+CLAIMS = """\
+pieces:
+  doe: {title: Doe 2024}
+claims:
+  - id: doe-rises
+    piece: doe
+    claim: A toy rises.
+    kind: finding
+    verdict: supported
+    why: It was seen to.
+    evidence: [{looked: at a toy}]
+    checked: 2024-05-01
+"""
 FIGURE = {"id": "fig-toy", "caption": "A *line* after {cite:t}`toy2024`.", "alt": "A line."}
 
 
@@ -74,6 +87,7 @@ def make_book(root: Path, code: str = "print(generations)", laptop: str = "") ->
     shutil.copyfile(CHECKOUT / "CITATION.cff", root / "CITATION.cff")
     (root / "chapters/index.md").write_text("# Start\n\n```bash\nmake book\n```\n")
     (root / "chapters/toy.md").write_text(f"{HEADER}\n```{{code-cell}} python\n{code}\n```\n")
+    (root / "claims.yml").write_text(CLAIMS)
     (root / "params/laptop.yml").write_text(dedent(laptop) or "toy: {generations: 3}\n")
     return root
 

@@ -22,7 +22,7 @@ from browser import (
     opened,
     served,
 )
-from collapse.book import chapter, execution
+from collapse.book import chapter, execution, ledger
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
 PAGES = chapter.pages()
@@ -139,6 +139,39 @@ def test_the_gallery_is_searched_by_words_and_by_chapter(chromium: Any, address:
             f"{shown.count()} of {every} figures"
             in visit.page.locator(".gallery-search").inner_text()
         )
+
+
+def test_claims_are_chosen_by_piece_verdict_and_chapter(chromium: Any, address: str) -> None:
+    claims = ledger.read().claims
+    with opened(chromium, f"{address}/chapters/every-claim.html", 390) as visit:
+        shown, said = visit.page.locator(".claims > li:visible"), visit.page.locator("form output")
+        assert shown.count() == len(claims)
+        visit.page.get_by_label("Verdict").select_option("no source found")
+        lacking = [one for one in claims if one.verdict == "no source found"]
+        assert shown.count() == len(lacking)
+        visit.page.get_by_label("Piece").select_option("news")
+        ids = [f"claim-{one.id}" for one in lacking if one.piece == "news"]
+        assert [one.get_attribute("id") for one in shown.all()] == ids
+        assert said.inner_text() == f"{len(ids)} of {len(claims)} claims"
+        visit.page.get_by_label("Verdict").select_option("all")
+        visit.page.get_by_label("Piece").select_option("all")
+        visit.page.get_by_label("Chapter").select_option("would-you-have-noticed")
+        here = [one for one in claims if "would-you-have-noticed" in one.subjects]
+        assert shown.count() == len(here)
+        shown.first.locator("summary").click()
+        assert shown.first.locator("details li").first.is_visible()
+        assert visit.errors == [] and visit.foreign == []
+
+
+def test_a_chapter_and_its_claims_lead_to_each_other(chromium: Any, address: str) -> None:
+    with opened(chromium, f"{address}/chapters/does-entropy-fall.html") as visit:
+        visit.page.locator("#tab-entropy-claims a[href*='#claim-0-13']").click()
+        visit.page.wait_for_url("**/every-claim.html#claim-0-13")
+        entry = visit.page.locator("#claim-0-13")
+        entry.locator("summary").click()
+        entry.locator("a[href*='does-entropy-fall.html#tab-entropy-claims']").click()
+        visit.page.wait_for_url("**/does-entropy-fall.html#tab-entropy-claims")
+        assert visit.page.locator("a[href='every-claim.html#claim-0-13']").count() == 2
 
 
 def test_the_search_finds_a_word_without_a_network(chromium: Any, address: str) -> None:

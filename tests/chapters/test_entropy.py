@@ -15,7 +15,7 @@ import does_entropy_fall_measures as measures
 from collapse.book import figures
 from collapse.experiment.arms import Run
 from collapse.experiment.protocol import Protocol
-from collapse.measure import gauges, verdicts
+from collapse.measure import gauges
 from toy_figures import assert_readable, assert_saved_as_picture_data_and_card
 from toy_records import make_record, texts_in
 
@@ -229,9 +229,7 @@ def test_claims_turn_when_the_runs_do() -> None:
     found = {"general": low, "whole": same, "half": same, "quarter": same, "domain": same}
 
     def verdicts_on(found: entropy.Found) -> list[str]:
-        return [
-            claim.verdict for claim in entropy.claims(found, 15) if "narrows" not in claim.claim
-        ]
+        return [claim.verdict for claim in entropy.claims(found, 15) if claim.id != "0-13"]
 
     assert verdicts_on(found) == ["agrees", "disagrees", "agrees", "agrees", "source not read"]
     swapped = found | {"general": same, "whole": low, "half": low}
@@ -247,13 +245,6 @@ def test_every_number_of_the_page_is_a_number_an_interval_or_a_name() -> None:
     assert said["ent-whole-human"] == said["ent-gap-last"] == "not run yet"
     assert said["ent-models"] == "4" and said["ent-seeds"] == "2"
     assert all(len(words) < 40 for words in said.values())
-
-
-def test_a_table_of_claims_is_safe_markup() -> None:
-    claim = verdicts.Claim("<b>", "a & b", "x < 1", "0.5", "agrees")
-    html = figures.table([claim], verdicts.RULE, id="tab-toy", caption="A <toy>.").data
-    assert "<b>" not in html and "&lt;b&gt;" in html and "a &amp; b" in html
-    assert html.count("</tr>") == 2
 
 
 def test_gauges_become_a_table_with_a_row_for_each() -> None:

@@ -51,7 +51,7 @@ def linear() -> pd.DataFrame:
 def by_claim(rows: list[Claim]) -> dict[str, list[Claim]]:
     found: dict[str, list[Claim]] = {}
     for row in rows:
-        found.setdefault(row.claim, []).append(row)
+        found.setdefault(row.id, []).append(row)
     return found
 
 
@@ -59,19 +59,19 @@ def test_claims_of_regimes_follow_from_the_runs(linear: pd.DataFrame, scan: pd.D
     found = {name: arm(values) for name, values in ARMS.items()}
     rows = by_claim(regimes.claims(found, linear, scan, "10 %"))
     # 22/20 and 21.1/20; 22/22 and 21.1/21, each within a fifth of a per cent.
-    (whole,) = rows["accumulating avoids collapse"]
+    (whole,) = rows["gerstgrasser-avoids"]
     assert whole.verdict == DISAGREES
     assert str(whole.result).startswith("1.10 [") and "; 1.06 [" in whole.result
-    (stopped,) = rows["and the error stops rising"]
+    (stopped,) = rows["gerstgrasser-stops"]
     assert stopped.verdict == AGREES
-    (worse,) = rows["replacing is worse than accumulating"]
+    (worse,) = rows["gerstgrasser-worse"]
     assert str(worse.result).startswith(f"{45 / 22:.2f} [")
     assert worse.verdict == AGREES
-    (between,) = rows["a sample of constant size from the pool lies above accumulation"]
+    (between,) = rows["kazdan-above"]
     assert between.verdict == AGREES
-    (fresh,) = rows["fresh human data do better than fixed ones"]
+    (fresh,) = rows["alemohammad-fresh"]
     assert fresh.verdict == AGREES
-    (law,) = rows["with accumulated data, error stays below π²/6 of the first"]
+    (law,) = rows["gerstgrasser-bound"]
     assert law.verdict == AGREES
 
 
@@ -94,10 +94,10 @@ def test_with_the_arms_swapped_the_verdicts_turn(linear: pd.DataFrame, scan: pd.
     found = {name: arm(values) for name, values in swapped.items()}
     rows = by_claim(regimes.claims(found, linear, scan, "10 %"))
     for claim in (
-        "replacing is worse than accumulating",
-        "a sample of constant size from the pool lies above accumulation",
-        "and below replacement",
-        "fresh human data do better than fixed ones",
+        "gerstgrasser-worse",
+        "kazdan-above",
+        "kazdan-below",
+        "alemohammad-fresh",
     ):
         (row,) = rows[claim]
         assert row.verdict == DISAGREES, claim
@@ -106,12 +106,12 @@ def test_with_the_arms_swapped_the_verdicts_turn(linear: pd.DataFrame, scan: pd.
 def test_two_ways_that_differ_are_not_averaged(linear: pd.DataFrame, scan: pd.DataFrame) -> None:
     found = {name: arm(values) for name, values in ARMS.items()}
     found["all kept, equal epochs"] = arm([20.0, 25.0, 30.0])
-    (stopped,) = by_claim(regimes.claims(found, linear, scan, "10 %"))["and the error stops rising"]
+    (stopped,) = by_claim(regimes.claims(found, linear, scan, "10 %"))["gerstgrasser-stops"]
     assert stopped.verdict == CANNOT_TELL
 
 
 def test_scaling_stops_only_where_risk_levels_off(scan: pd.DataFrame) -> None:
-    claim = "with a constant share of synthetic data scaling stops"
+    claim = "dohmatob-floor"
     arms = {name: [] for name in ARMS}
     falling = scan.assign(measured=1000 / scan["rows"], standard_error=1e-6)
     flat = scan.assign(measured=0.1, standard_error=1e-6)

@@ -134,10 +134,10 @@ def test_an_interval_of_another_confidence_is_scipy_s() -> None:
 
 def test_a_claim_takes_the_four_verdicts_and_no_other_words() -> None:
     for good in ("agrees", "same direction", "disagrees", "cannot tell", "source not read"):
-        assert Claim("", "", "", "", good).verdict == good
+        assert Claim("", "", "", good).verdict == good
     for bad in ("compatible", "agrees: it rises", "probably agrees", ""):
         with pytest.raises(ValueError, match="none of the verdicts"):
-            Claim("", "", "", "", bad)
+            Claim("", "", "", bad)
 
 
 def test_one_more_seed_lies_in_the_prediction_interval_at_its_level() -> None:

@@ -40,7 +40,12 @@ DEPENDENCIES = (
 def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
     """SHA-256 of all that decides what an execution of the chapter gives."""
     root = assets.ROOT
-    inputs = [root / "chapters" / f"{name}.md", *used(name), *root.glob("figures.yml")]
+    inputs = [
+        root / "chapters" / f"{name}.md",
+        *used(name),
+        *root.glob("figures.yml"),
+        *root.glob("claims.yml"),
+    ]
     inputs += [*sorted(cards.TEMPLATES.glob("*.*")), *folders.shown(root / "records")]
     inputs += [*sorted(build_dir.glob("bench-*.json")), *sorted(root.glob("params/*.yml"))]
     described = {
@@ -130,6 +135,9 @@ def _run(
             "programs or choose a smaller scale, then run the same command again"
         ) from error
     failed.unlink()
+    executed.metadata["execution"] = {
+        key: told[f"COLLAPSE_{key.upper()}"] for key in ("scale", "parameters")
+    }
     if not set(given) - {"scale"}:  # nothing that a reader should be told
         for cell in executed.cells:
             if "injected-parameters" in cell.metadata.get("tags", []):

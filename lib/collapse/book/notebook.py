@@ -5,6 +5,8 @@ import copy
 import nbformat
 from nbformat import NotebookNode
 
+KEPT = ("kernelspec", "execution")  # of the metadata; the second is how it was asked for
+
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
     """A copy without timings, host paths and stderr, so that equal executions give equal bytes.
@@ -14,7 +16,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     """
     result = copy.deepcopy(notebook)
     result.nbformat, result.nbformat_minor = 4, 5
-    kept = {key: result.metadata[key] for key in result.metadata if key == "kernelspec"}
+    kept = {key: result.metadata[key] for key in KEPT if key in result.metadata}
     language = NotebookNode(name="python", pygments_lexer="ipython3")
     result.metadata = NotebookNode(kept, language_info=language)
     cells: list[NotebookNode] = []

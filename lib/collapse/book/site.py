@@ -8,7 +8,18 @@ from pathlib import Path
 import click
 import nbformat
 
-from collapse.book import chapter, folders, gallery, identity, listing, metadata, release, theme
+from collapse.book import (
+    chapter,
+    evidence,
+    folders,
+    gallery,
+    identity,
+    ledger,
+    listing,
+    metadata,
+    release,
+    theme,
+)  # fmt: skip
 from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.experiment.assets import atomic
@@ -26,19 +37,25 @@ def stage(build: Path, for_print: bool = False) -> Path:
 
     Raises:
         SiteError: a page of the table of contents is missing or has not been executed.
+        EvidenceError: as `evidence.check`.
     """
     folders.claim(build)
     pages = {page: _page(page, build) for page in chapter.pages()}
     book = build / ("print" if for_print else "book")
     shutil.rmtree(book, ignore_errors=True)  # no page of an earlier build survives
     book.mkdir(parents=True)
+    claims = ledger.read()
+    executed = [source for source in pages.values() if source.suffix == ".ipynb"]
+    shown = {path.stem: evidence.page(nbformat.read(path, as_version=4)) for path in executed}
+    evidence.check(claims, shown)
     for page, source in pages.items():
         target = book / f"{page}{source.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".ipynb" and not for_print:
-            notebook = theme.with_code_at_end(nbformat.read(source, as_version=4))
-            shown = release.with_links(notebook, source.stem)
-            target.write_text(nbformat.writes(shown) + "\n", encoding="utf-8")
+            notebook = nbformat.read(source, as_version=4)
+            evidence.complete(notebook, source.stem, claims, shown)
+            whole = release.with_links(theme.with_code_at_end(notebook), source.stem)
+            target.write_text(nbformat.writes(whole) + "\n", encoding="utf-8")
         else:
             shutil.copyfile(source, target)
     for name in ("_config.yml", "_toc.yml", "references.bib", identity.FILE):
@@ -48,7 +65,7 @@ def stage(build: Path, for_print: bool = False) -> Path:
     (build / "figures").mkdir(exist_ok=True)
     shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
     if not for_print:
-        executed = [source for source in pages.values() if source.suffix == ".ipynb"]
+        evidence.write(book / "_public", claims)
         listing.write(book, executed)
         gallery.write(book, executed)
         gallery.cite(book, list(pages))

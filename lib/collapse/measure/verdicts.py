@@ -103,8 +103,9 @@ def beside(measured: PerSeed, reference: Reference) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim, what was measured of it, and what follows.
+    """What was measured of a claim of the ledger, and what follows.
 
+    id: of the claim in `claims.yml`.
     result: of what was measured; a `PerSeed` says `not run yet` and `one seed` by itself.
     verdict: one of `VERDICTS`.
 
@@ -112,8 +113,7 @@ class Claim:
         ValueError: the verdict is another word.
     """
 
-    claim: str
-    source: str  # as readers cite it
+    id: str
     measured: str
     result: object
     verdict: str

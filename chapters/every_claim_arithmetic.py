@@ -4,12 +4,12 @@ A check says what the printed numbers give, and whether that is what is said of 
 `CHECKS` is the claim's in the ledger.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from collapse.measure import metrics
-from collapse.measure.verdicts import AGREES, CANNOT_TELL, DISAGREES
+from collapse.measure.verdicts import AGREES, DISAGREES, Claim
 
 
 class Checked(NamedTuple):
@@ -20,11 +20,6 @@ class Checked(NamedTuple):
 
 
 # -- laws ------------------------------------------------------------------------------------
-
-
-def yearly_growth(first: float, last: float, years: float) -> float:
-    """The rate that makes one number another in so many years: 0.1 for 10 per cent a year."""
-    return (last / first) ** (1 / years) - 1
 
 
 def recounted(rate: float, counted: int, years: int) -> float:
@@ -81,24 +76,12 @@ def markets(
 ) -> Checked:
     """Growth rates of markets from 2024 to 2028, four years apart, that are those of five.
 
-    The pieces of the market grow from 7.8 to 21.9 billion dollars; the rates printed are whole
-    per cents.
+    The rates printed are whole per cents.
     """
     true = [recounted(rate, counted, years) for rate in printed]
     told = ", ".join(f"{100 * rate:.0f}" for rate in true)
     right = all(abs(a - b) < 0.005 for a, b in zip(true, printed, strict=True))
     return Checked(f"{told} % a year over {years} years", _told(right))
-
-
-def whole_market(first: float = 7.8, last: float = 21.9, said: float = 0.23) -> Checked:
-    """The sum of those markets: 23 per cent a year is its growth over five years, not four."""
-    rate = yearly_growth(first, last, 4)
-    return Checked(f"{100 * rate:.1f} % a year", _told(abs(rate - said) < 0.005))
-
-
-def mixture(parts: tuple[float, ...] = (67, 15, 4.5, 4.5, 4.5, 2.5, 2)) -> Checked:
-    """The parts of LLaMA's training text sum to all of it."""
-    return Checked(f"{sum(parts):g} %", _told(sum(parts) == 100))
 
 
 def workers(low: float = 33, high: float = 46, of: int = 46) -> Checked:
@@ -107,13 +90,6 @@ def workers(low: float = 33, high: float = 46, of: int = 46) -> Checked:
     if not first or not last:
         return Checked("no such counts", DISAGREES)
     return Checked(f"{first[0]} to {last[-1]} of {of}", AGREES)
-
-
-def caught(count: int = 6, of: int = 10) -> Checked:
-    """Six of ten caught: too few to say that a detector does better than a coin."""
-    low, high = metrics.share_interval(count / of, of)
-    verdict = AGREES if low > 0.5 else DISAGREES if high < 0.5 else CANNOT_TELL
-    return Checked(f"{count / of:.0%} [{low:.0%}, {high:.0%}]", verdict)
 
 
 def next_crawl(
@@ -125,14 +101,49 @@ def next_crawl(
     return Checked(words, _told(late <= 0))
 
 
-CHECKS: dict[str, Callable[[], Checked]] = {
-    "0-4": articles,
-    "0-13": halved,
-    "0-22": licences,
-    "1-14": markets,
-    "1-14b": whole_market,
-    "1-19": next_crawl,
-    "3-6": mixture,
-    "4-3": workers,
-    "4-9": caught,
+def ninefold(so_far: float = 2.4, whole_year: float = 0.461, said: float = 9) -> Checked:
+    """2.4 million mentions by 20 November, nine times those of the same months the year before, of
+    whose 12 months 461,000 are known: the part may not be more than the whole."""
+    part = so_far / said
+    told = (
+        f"{part / whole_year:.0%} of the year before; of all of it {so_far / whole_year:.1f} times"
+    )
+    return Checked(told, _told(part <= whole_year))
+
+
+def accelerates(slopes: tuple[float, ...] = (1.2, 1.65, 3.3, 2.46)) -> Checked:
+    """Points of a score lost in each generation, between the rows of a table: does each step lose
+    more than the one before?"""
+    grows = all(later > earlier for earlier, later in itertools.pairwise(slopes))
+    return Checked(f"{', '.join(map(str, slopes))} points a generation", _told(grows))
+
+
+def solved(printed: tuple[float, ...] = (28.1, 8.2), of: int = 164) -> Checked:
+    """Shares of HumanEval's 164 problems that are solved, with one try each. A mean over several
+    tries can be anything, so it says nothing of where such numbers come from."""
+    counts = [counts_printed_as(percent, of, 1) for percent in printed]
+    told = "; ".join(
+        f"{percent:g} %: {', '.join(map(str, found)) or 'no count'}"
+        for percent, found in zip(printed, counts, strict=True)
+    )
+    return Checked(f"{told} of {of}", _told(all(counts)))
+
+
+# id of the claim -> (what is checked, the check)
+CHECKS: dict[str, tuple[str, Callable[[], Checked]]] = {
+    "0-4": ("65,000 articles, over the months of the study", articles),
+    "0-7": ("nine times fewer mentions, of all mentions of the year before", ninefold),
+    "0-13": ("what a fall from 4.2 to 2.5 bits leaves of the effective vocabulary", halved),
+    "0-22": ("60 and 70 million dollars, told as more than 130", licences),
+    "1-7": ("counts of HumanEval's problems, solved in one try, that are printed so", solved),
+    "1-8": ("points of MMLU lost, between the rows of the piece's table", accelerates),
+    "1-14": ("33, 23, 31 and 12 %, as rates of five years, over four", markets),
+    "1-19": ("the crawl expected for September 2025, and a piece of May 2026", next_crawl),
+    "4-3": ("counts of 46 answers that are printed as 33 and 46 %", workers),
 }
+
+
+def claims() -> list[Claim]:
+    """What the checks give, as rows for the ledger."""
+    found = {id: (what, check()) for id, (what, check) in CHECKS.items()}
+    return [Claim(id, what, one.computed, one.verdict) for id, (what, one) in found.items()]

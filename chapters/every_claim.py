@@ -1,0 +1,91 @@
+"""How many of the press's claims have which verdict, and in which piece they stand."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from collapse.book import figures, ledger, numbers
+from collapse.book.ledger import Entry, Ledger
+from collapse.book.numbers import Number
+
+HELD = ("supported", "partly")
+LACKING = ("no source found",)
+# Filled darker, the firmer a verdict is against the claim; the counts stand in the circles.
+SHADES = dict(zip(ledger.VERDICTS, ("#CFE8DF", "#E4ECD2", "#F2B8A0", "#E3E3E3", "#F7DFC8",
+                                    "#EEEEEE"), strict=True))  # fmt: skip
+
+
+def of_press(found: Ledger) -> list[Entry]:
+    """The claims of the press, without those of papers."""
+    return [entry for entry in found.claims if found.pieces[entry.piece].press]
+
+
+def counted(found: Ledger) -> pd.DataFrame:
+    """A row for each piece of the press and verdict: `piece`, `verdict`, `claims`."""
+    rows = [
+        (piece.title, verdict, count)
+        for key, piece in found.pieces.items()
+        if piece.press
+        for verdict, count in ledger.counts(e for e in found.claims if e.piece == key).items()
+    ]
+    return pd.DataFrame(rows, columns=["piece", "verdict", "claims"])
+
+
+def figure(found: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """A circle for each piece and verdict, its area the number of claims, which stands in it."""
+    made, axes = figures.canvas(height=3.3)
+    pieces, words = list(found["piece"].unique()), list(ledger.VERDICTS)
+    for row in found[found["claims"] > 0].itertuples():
+        at = words.index(row.verdict), pieces.index(row.piece)
+        axes.scatter(*at, s=75 * row.claims, color=SHADES[row.verdict], ec=figures.INK, lw=0.8)
+        axes.annotate(str(row.claims), at, ha="center", va="center", color=figures.INK)
+    axes.set_xticks(range(len(words)), [word.replace(" ", "\n", 1) for word in words])
+    axes.set_yticks(range(len(pieces)), [name.replace(" ", "\n", 1) for name in pieces])
+    axes.set(xlim=(-0.6, len(words) - 0.4), ylim=(len(pieces) - 0.35, -0.65))
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    return made, found
+
+
+def pieces(found: Ledger) -> list[dict[str, str]]:
+    """A row for each piece of the press: what it is, and how it is known to us."""
+    press = [piece for piece in found.pieces.values() if piece.press]
+    return [{"piece": piece.title, "what it is": piece.about} for piece in press]
+
+
+def in_words(found: pd.DataFrame) -> str:
+    """The figure's data, a clause a piece."""
+    return "; ".join(
+        f"{piece}: "
+        + ", ".join(f"{row.claims} {row.verdict}" for row in rows.itertuples() if row.claims)
+        for piece, rows in found.groupby("piece", sort=False)
+    )
+
+
+def numbers_of(found: Ledger) -> dict[str, Number]:
+    """How many claims there are, and how many of the press have which verdict."""
+    press = of_press(found)
+
+    def count(entries: Sequence[Entry], what: str) -> Number:
+        return numbers.one(len(entries), what, "a count", origin=ledger.FILE)
+
+    def given(words: Sequence[str]) -> list[Entry]:
+        return [entry for entry in press if entry.verdict in words]
+
+    lacking = given(LACKING)
+    one = max({entry.piece for entry in lacking},
+              key=lambda piece: sum(entry.piece == piece for entry in lacking))  # fmt: skip
+    return {
+        "all": count(found.claims, "claims in the ledger"),
+        "press": count(press, "claims of the press"),
+        "held": count(given(HELD), "claims of the press that are supported, or partly"),
+        "contradicted": count(given(("contradicted",)), "claims of the press, contradicted"),
+        "lacking": count(lacking, "claims of the press without a source that we found"),
+        "lacking-one": count([e for e in lacking if e.piece == one],
+                             "of them, in the piece that has most"),
+        "open": count(given(("cannot tell", "not testable")),
+                      "claims of the press that nothing here settles"),
+    }  # fmt: skip

@@ -1,0 +1,200 @@
+"""That the evidence of the ledger is there and still gives the verdicts, when pages are built.
+
+A pointer that leads nowhere, or a number that no longer gives the verdict, stops the build.
+Verdicts are held against pages at the published scale and parameters alone.
+"""
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from bs4 import BeautifulSoup, Tag
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
+
+from collapse.book import chapter, numbers
+from collapse.book.ledger import (
+    FILE,
+    PAGE,
+    Cited,
+    Entry,
+    Ledger,
+    Numbered,
+    Recorded,
+    Row,
+    Tested,
+    anchor,
+    sources,
+)  # fmt: skip
+from collapse.errors import BookError
+from collapse.experiment import assets
+
+PUBLISHED = {"scale": "laptop", "parameters": ""}  # how published pages are executed
+_BEFORE = "## Run it yourself"  # where a chapter names its claims
+
+
+class EvidenceError(BookError):
+    """An entry of the ledger points to nothing, or no longer has the verdict that it states."""
+
+
+class Page(NamedTuple):
+    """What an executed chapter has for the ledger.
+
+    numbers: by what ends their address.
+    rows: of its tables of claims, by claim.
+    judged: whether it was executed as published, so that verdicts hold.
+    """
+
+    numbers: dict[str, dict[str, Any]]
+    rows: dict[str, list[dict[str, str]]]
+    judged: bool
+
+
+def page(notebook: NotebookNode) -> Page:
+    """What an executed chapter has."""
+    found: dict[str, dict[str, Any]] = {}
+    rows: dict[str, list[dict[str, str]]] = {}
+    for output in (one for cell in notebook.cells for one in cell.get("outputs", [])):
+        metadata = output.get("metadata", {})
+        told = metadata.get("text/html", {})
+        if number := metadata.get(numbers.METADATA):
+            found[numbers.slug(metadata["scrapbook"]["name"])] = number
+        found |= {numbers.slug(name): number for name, number in told.get("numbers", {}).items()}
+        for row in told.get("claims", []):
+            rows.setdefault(row["id"], []).append(row)
+    return Page(found, rows, notebook.metadata.get("execution") == PUBLISHED)
+
+
+# -- whether it is there -----------------------------------------------------------------------
+
+
+def check(ledger: Ledger, pages: Mapping[str, Page]) -> None:
+    """See that every pointer leads somewhere, and that what is found there gives the verdict.
+
+    Args:
+        pages: the executed chapters, by name.
+
+    Raises:
+        EvidenceError: one of these is not so; it names the claim.
+        LedgerError: a chapter measures a claim that the ledger does not know.
+    """
+    cited = set(sources())
+    for entry in ledger.claims:
+        problems = [_lost(name) for name in entry.subjects if name not in pages]
+        problems += [_problem(entry, one, pages, cited) for one in entry.evidence]
+        if problem := next(filter(None, problems), ""):
+            raise EvidenceError(f"claim {entry.id}: {problem}")
+    for name, shown in pages.items():
+        for id in shown.rows:
+            if not any(isinstance(e, Row) and e.row == name for e in ledger.of(id).evidence):
+                raise EvidenceError(
+                    f"claim {id}: chapter {name} measures it, but {FILE} does not say so; add "
+                    f"`row: {name}` to its evidence"
+                )
+
+
+def _lost(name: str) -> str:
+    known = any(path.rpartition("/")[2] == name for path in chapter.pages())
+    return "" if known else f"there is no chapter {name}; mend {FILE}"
+
+
+def _problem(entry: Entry, one: Any, pages: Mapping[str, Page], cited: set[str]) -> str:
+    """What is wrong with a piece of evidence, in a sentence; empty if nothing is."""
+    if isinstance(one, Cited) and one.cites not in cited:
+        return f"references.bib has no {one.cites}; add what you have read"
+    if isinstance(one, Tested) and not _defined(one.test):
+        return f"there is no test {one.test}; mend {FILE}"
+    if isinstance(one, Recorded) and not (assets.ROOT / "records" / one.record).is_dir():
+        return f"there is no record {one.record}; mend {FILE}"
+    if isinstance(one, Row):
+        return _of_row(entry, one, pages)
+    return _of_number(entry, one, pages) if isinstance(one, Numbered) else ""
+
+
+def _defined(test: str) -> bool:
+    file, _, name = test.partition("::")
+    path = assets.ROOT / file
+    source = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return any(getattr(node, "name", "") == name for node in ast.parse(source).body)
+
+
+def _of_row(entry: Entry, one: Row, pages: Mapping[str, Page]) -> str:
+    rows = pages[one.row].rows.get(one.of or entry.id, []) if one.row in pages else []
+    if not rows:
+        return f"no table of chapter {one.row} has a row for it; mend {FILE}"
+    words = [row["verdict"] for row in rows]
+    if words == one.gives or not pages[one.row].judged:
+        return ""
+    return (
+        f"chapter {one.row} now gives “{', '.join(words)}”, not “{', '.join(one.gives)}”; think "
+        f"again about the verdict “{entry.verdict}” in {FILE}"
+    )
+
+
+def _of_number(entry: Entry, one: Numbered, pages: Mapping[str, Page]) -> str:
+    name, _, id = one.number.partition("/")
+    number = pages[name].numbers.get(id) if name in pages else None
+    if number is None:
+        return f"there is no number {one.number}; mend {FILE}"
+    ends = [number[key] for key in ("value", "low", "high") if number[key] is not None]
+    inside = all(one.holds[0] <= end <= one.holds[1] for end in ends)
+    if inside or not pages[name].judged:
+        return ""
+    return (
+        f"the number {one.number} is now {number['text']}, not within {one.holds[0]:g} and "
+        f"{one.holds[1]:g}; think again about the verdict “{entry.verdict}” in {FILE}"
+    )
+
+
+def write(public: Path, ledger: Ledger) -> None:
+    """Write the ledger as `claims.json`, and without its evidence as `claims.csv`."""
+    told = ledger.model_dump(mode="json")
+    text = json.dumps(told, indent=1, ensure_ascii=False)
+    (public / "claims.json").write_text(text + "\n", encoding="utf-8")
+    rows = pd.DataFrame(told["claims"]).drop(columns=["evidence", "chapters"])
+    rows.to_csv(public / "claims.csv", index=False, encoding="utf-8")
+
+
+# -- on the pages ------------------------------------------------------------------------------
+
+
+def complete(notebook: NotebookNode, name: str, ledger: Ledger, pages: Mapping[str, Page]) -> None:
+    """Put into a chapter what the ledger knows.
+
+    Into the page of all claims, what their evidence is by now; into any other, links to the claims
+    that concern it.
+    """
+    if name == PAGE:
+        for output in (one for cell in notebook.cells for one in cell.get("outputs", [])):
+            if 'class="claims"' in (shown := output.get("data", {})).get("text/html", ""):
+                shown["text/html"] = _filled(shown["text/html"], pages)
+    elif here := [entry.id for entry in ledger.claims if name in entry.subjects]:
+        links = ", ".join(f'<a href="{PAGE}.html#{anchor(id)}">{id}</a>' for id in here)
+        text = f"In the {{doc}}`ledger of claims <{PAGE}>`: {links}."
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown" and _BEFORE in cell.source:
+                cell.source = cell.source.replace(_BEFORE, f"{text}\n\n{_BEFORE}", 1)
+                return
+        notebook.cells.append(new_markdown_cell(text, id="cell-claims"))
+
+
+def _filled(shown: str, pages: Mapping[str, Page]) -> str:
+    """The cards with the results of rows, and with numbers as their pages show them."""
+    soup = BeautifulSoup(shown, "html.parser")
+    for place in soup.find_all(class_="claim-now"):
+        assert isinstance(place, Tag) and isinstance(place.parent, Tag)
+        name, id = str(place["data-chapter"]), str(place["data-id"])
+        if place["data-kind"] == "number":
+            place.string = str(pages[name].numbers[id]["text"])
+        else:
+            rows = pages[name].rows[id]
+            place.string = "; ".join(f"{row['result']} ({row['verdict']})" for row in rows)
+            place.parent["href"] = f"{place.parent['href']}#{rows[0]['table']}"
+        if not pages[name].judged:
+            place.append(", not at the settings of the published pages")
+        for key in ("data-kind", "data-chapter", "data-id"):
+            del place[key]
+    return str(soup)
