@@ -1,6 +1,6 @@
 """How many of the press's claims have which verdict, and in which piece they stand."""
 
-from collections.abc import Sequence
+import collections
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,8 +9,6 @@ from collapse.book import figures, ledger, numbers
 from collapse.book.ledger import Entry, Ledger
 from collapse.book.numbers import Number
 
-HELD = ("supported", "partly")
-LACKING = ("no source found",)
 # Filled darker, the firmer a verdict is against the claim; the counts stand in the circles.
 SHADES = dict(zip(ledger.VERDICTS, ("#CFE8DF", "#E4ECD2", "#F2B8A0", "#E3E3E3", "#F7DFC8",
                                     "#EEEEEE"), strict=True))  # fmt: skip
@@ -68,24 +66,19 @@ def in_words(found: pd.DataFrame) -> str:
 def numbers_of(found: Ledger) -> dict[str, Number]:
     """How many claims there are, and how many of the press have which verdict."""
     press = of_press(found)
+    lacking = collections.Counter(e.piece for e in press if e.verdict == "no source found")
 
-    def count(entries: Sequence[Entry], what: str) -> Number:
-        return numbers.one(len(entries), what, "a count", origin=ledger.FILE)
+    def count(value: int, what: str) -> Number:
+        return numbers.one(value, what, "a count", origin=ledger.FILE)
 
-    def given(words: Sequence[str]) -> list[Entry]:
-        return [entry for entry in press if entry.verdict in words]
-
-    lacking = given(LACKING)
-    one = max({entry.piece for entry in lacking},
-              key=lambda piece: sum(entry.piece == piece for entry in lacking))  # fmt: skip
+    given = ledger.counts(press)
     return {
-        "all": count(found.claims, "claims in the ledger"),
-        "press": count(press, "claims of the press"),
-        "held": count(given(HELD), "claims of the press that are supported, or partly"),
-        "contradicted": count(given(("contradicted",)), "claims of the press, contradicted"),
-        "lacking": count(lacking, "claims of the press without a source that we found"),
-        "lacking-one": count([e for e in lacking if e.piece == one],
-                             "of them, in the piece that has most"),
-        "open": count(given(("cannot tell", "not testable")),
-                      "claims of the press that nothing here settles"),
-    }  # fmt: skip
+        "all": count(len(found.claims), "claims in the ledger"),
+        "press": count(len(press), "claims of the press"),
+        "lacking": count(given["no source found"], "claims of the press without a source found"),
+        "lacking-one": count(max(lacking.values()), "of them, in the piece that has most"),
+        **{
+            word: count(given[word], f"claims of the press with the verdict: {word}")
+            for word in ("supported", "partly", "contradicted")
+        },
+    }
