@@ -19,6 +19,7 @@ from collapse.book import chapter, numbers
 from collapse.book.ledger import (
     FILE,
     PAGE,
+    SAME,
     Cited,
     Entry,
     Ledger,
@@ -164,14 +165,18 @@ def write(public: Path, ledger: Ledger) -> None:
 def complete(notebook: NotebookNode, name: str, ledger: Ledger, pages: Mapping[str, Page]) -> None:
     """Put into a chapter what the ledger knows.
 
-    Into the page of all claims, what their evidence is by now; into any other, links to the claims
-    that concern it.
+    Into its tables, the claims as they are worded by now; into the page of all claims, what their
+    evidence is; into any other, links to the claims that concern it.
     """
+    for output in (one for cell in notebook.cells for one in cell.get("outputs", [])):
+        shown = output.get("data", {}).get("text/html", "")
+        if 'class="claims"' in shown:
+            output.data["text/html"] = _filled(shown, pages)
+        elif output.get("metadata", {}).get("text/html", {}).get("claims"):
+            output.data["text/html"] = _worded(shown, ledger)
     if name == PAGE:
-        for output in (one for cell in notebook.cells for one in cell.get("outputs", [])):
-            if 'class="claims"' in (shown := output.get("data", {})).get("text/html", ""):
-                shown["text/html"] = _filled(shown["text/html"], pages)
-    elif here := [entry.id for entry in ledger.claims if name in entry.subjects]:
+        return
+    if here := [entry.id for entry in ledger.claims if name in entry.subjects]:
         links = ", ".join(f'<a href="{PAGE}.html#{anchor(id)}">{id}</a>' for id in here)
         text = f"In the {{doc}}`ledger of claims <{PAGE}>`: {links}."
         for cell in notebook.cells:
@@ -179,6 +184,15 @@ def complete(notebook: NotebookNode, name: str, ledger: Ledger, pages: Mapping[s
                 cell.source = cell.source.replace(_BEFORE, f"{text}\n\n{_BEFORE}", 1)
                 return
         notebook.cells.append(new_markdown_cell(text, id="cell-claims"))
+
+
+def _worded(shown: str, ledger: Ledger) -> str:
+    """A table of claims with the words that the ledger has for them."""
+    soup = BeautifulSoup(shown, "html.parser")
+    for link in soup.select("a[data-row]"):
+        if link.get_text() != SAME:
+            link.string = ledger.of(str(link["data-row"])).claim
+    return str(soup)
 
 
 def _filled(shown: str, pages: Mapping[str, Page]) -> str:

@@ -23,7 +23,7 @@ from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 import collapse
-from collapse.book import cards, folders
+from collapse.book import cards, folders, ledger
 from collapse.book.chapter import ChapterError, changed, code, names, read, settings
 from collapse.book.notebook import normalise
 from collapse.book.parameters import Value, nearest, written
@@ -40,12 +40,9 @@ DEPENDENCIES = (
 def stamp(name: str, values: Mapping[str, Value], build_dir: Path) -> str:
     """SHA-256 of all that decides what an execution of the chapter gives."""
     root = assets.ROOT
-    inputs = [
-        root / "chapters" / f"{name}.md",
-        *used(name),
-        *root.glob("figures.yml"),
-        *root.glob("claims.yml"),
-    ]
+    inputs = [root / "chapters" / f"{name}.md", *used(name), *root.glob("figures.yml")]
+    if name == ledger.PAGE:  # other chapters get its words when pages are built
+        inputs += [root / ledger.FILE, root / "references.bib"]
     inputs += [*sorted(cards.TEMPLATES.glob("*.*")), *folders.shown(root / "records")]
     inputs += [*sorted(build_dir.glob("bench-*.json")), *sorted(root.glob("params/*.yml"))]
     described = {

@@ -23,6 +23,7 @@ from collapse.experiment import assets
 from collapse.measure.verdicts import Claim
 
 FILE, PAGE = "claims.yml", "every-claim"
+SAME = "the same"  # of a claim that is measured once more, in the next row
 QUOTED = 15  # words of others that an entry may repeat
 RULE = (
     "Supported: source and data say it. Partly: right with a correction that matters. "
@@ -205,8 +206,9 @@ def table(rows: Sequence[Claim], below: str, *, id: str, caption: str) -> HTML:
     shown, before = [], ""
     for row in rows:
         entry = known.of(row.id)
-        said = "the same" if row.id == before else entry.claim
-        link = HTML(f'<a href="{PAGE}.html#{anchor(row.id)}">{html.escape(said)}</a>')
+        said = SAME if row.id == before else entry.claim
+        where = f'data-row="{row.id}" href="{PAGE}.html#{anchor(row.id)}"'
+        link = HTML(f"<a {where}>{html.escape(said)}</a>")
         shown.append({"claim": link, "source": known.pieces[entry.piece].title, **vars(row)})
         del shown[-1]["id"]
         before = row.id

@@ -8,7 +8,7 @@ import csv
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def table(rows: Sequence[Any], below: str = "", *, id: str, caption: str) -> HTM
     told = pd.DataFrame([vars(row) if is_dataclass(row) else row for row in rows], dtype=object)
     kept: dict[str, dict[str, Any]] = {}
     firsts = [_html(cell) for cell in told.iloc[:, 0]] if len(told.columns) else []
-    named = numbers.addresses([html.unescape(re.sub("<[^>]*>", "", first)) for first in firsts])
+    named = _names(BeautifulSoup(first, "html.parser") for first in firsts)
     for place, row in enumerate(named):
         for column in told.columns:
             cell = told.loc[place, column]
@@ -56,6 +56,16 @@ def table(rows: Sequence[Any], below: str = "", *, id: str, caption: str) -> HTM
         made = told.to_html(index=False, classes="overview", border=0, table_id=id, escape=False)
     made = made.replace("<thead>", f"<caption>{html.escape(caption)}</caption><thead>", 1)
     return HTML(made + (remark(below).data if below else ""), metadata={"numbers": kept})
+
+
+def _names(firsts: Iterable[Tag]) -> list[str]:
+    """What ends the addresses of rows, by their first cells: what `data-row` in one says, so that
+    other words may come to stand there, or its words."""
+    texts = []
+    for first in firsts:
+        named = first.select_one("[data-row]")
+        texts.append(str(named["data-row"]) if named else first.get_text().strip())
+    return numbers.addresses(texts)
 
 
 def _html(cell: Any) -> str:
@@ -137,9 +147,7 @@ def _address(soup: BeautifulSoup, rows: list[Any], files: Path, folder: str) -> 
         link = {"class": "table-csv", "href": f"{folder}{id}.csv", "download": ""}
         caption.append(soup.new_tag("a", attrs=link, string="CSV"))
     firsts = [row[0] for row in rows[1:]]
-    for cell, name in zip(
-        firsts, numbers.addresses([cell.get_text().strip() for cell in firsts]), strict=True
-    ):
+    for cell, name in zip(firsts, _names(firsts), strict=True):
         cell.parent["id"] = f"{id}-{name}"
         link = {"class": "row-link", "href": f"#{id}-{name}", "aria-label": "link to this row"}
         (cell.find("p", recursive=False) or cell).append(soup.new_tag("a", attrs=link))
