@@ -32,17 +32,18 @@ def counted(found: Ledger) -> pd.DataFrame:
 
 def figure(found: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """A circle for each piece and verdict, its area the number of claims, which stands in it."""
-    made, axes = figures.canvas(height=3.3)
+    made, axes = figures.canvas(height=4)
     pieces, words = list(found["piece"].unique()), list(ledger.VERDICTS)
     for row in found[found["claims"] > 0].itertuples():
-        at = words.index(row.verdict), pieces.index(row.piece)
+        at = pieces.index(row.piece), words.index(row.verdict)
         axes.scatter(*at, s=75 * row.claims, color=SHADES[row.verdict], ec=figures.INK, lw=0.8)
         axes.annotate(str(row.claims), at, ha="center", va="center", color=figures.INK)
-    axes.set_xticks(range(len(words)), [word.replace(" ", "\n", 1) for word in words])
-    axes.set_yticks(range(len(pieces)), [name.replace(" ", "\n", 1) for name in pieces])
-    axes.set(xlim=(-0.6, len(words) - 0.4), ylim=(len(pieces) - 0.35, -0.65))
-    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(pieces)), pieces, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(words)), words)
+    axes.set(xlim=(-0.6, len(pieces) - 0.4), ylim=(len(words) - 0.4, -0.6))
     axes.tick_params(length=0)
+    axes.grid(axis="y", lw=0.5, color=figures.BAND, alpha=0.5)
+    axes.set_axisbelow(True)
     for side in axes.spines.values():
         side.set_visible(False)
     return made, found

@@ -17,6 +17,11 @@ from local_server import running
 
 CHROMIUM = site.browser()
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What CSS adds from the private use area, which no font here has, and what it adds it to.
+UNDRAWN = """() => [...document.querySelectorAll('body *')].flatMap(one => ['::before', '::after']
+    .map(part => [one.className, getComputedStyle(one, part)])
+    .filter(([_, style]) => style.display !== 'none' && /[\\uE000-\\uF8FF]/.test(style.content))
+    .map(([name]) => name))"""
 IMAGES = """async () => {
     const images = [...document.querySelectorAll('main img')];
     images.forEach(image => { image.loading = 'eager'; });
@@ -145,8 +150,10 @@ def assert_mathematics_is_set(page: Any) -> None:
 
 
 def assert_whole(visit: Visit) -> None:
-    """Formulas are set, pictures are there and have a text, and no other host was asked."""
+    """Formulas are set, pictures and letters are there, pictures have a text, and no other host was
+    asked."""
     assert_mathematics_is_set(visit.page)
+    assert visit.page.evaluate(UNDRAWN) == []
     for source, width, alt in visit.page.evaluate(IMAGES):
         assert width > 0 and alt, source
     assert visit.foreign == [] and visit.errors == []
