@@ -141,6 +141,15 @@ def test_the_gallery_is_searched_by_words_and_by_chapter(chromium: Any, address:
         )
 
 
+def test_on_paper_there_is_nothing_to_play_with(chromium: Any, address: str) -> None:
+    with opened(chromium, f"{address}/chapters/when-does-human-text-run-out.html") as visit:
+        widgets = visit.page.locator(".widget:visible")
+        assert widgets.count() == 1
+        visit.page.emulate_media(media="print")
+        assert widgets.count() == 0
+        assert visit.page.locator("figure:visible").count() > 1
+
+
 def test_claims_are_chosen_by_piece_verdict_and_chapter(chromium: Any, address: str) -> None:
     claims = ledger.read().claims
     with opened(chromium, f"{address}/chapters/every-claim.html", 390) as visit:

@@ -56,6 +56,7 @@ def test_a_number_over_seeds_says_of_what_it_is_and_where_it_is_from() -> None:
     [
         ({}, "0.98 [0.97, 0.99]", 0.98, 0.97),
         ({"unit": "%", "times": 100, "digits": 0}, "98 % [97, 99]", 98, 97),
+        ({"times": 1e5, "digits": 0}, "98,000 [97,000, 99,000]", 98_000, 97_000),
         ({"unit": "%", "times": 100, "less": 1, "digits": 1}, "-2.0 % [-3.0, -1.0]", -2, -3),
         ({"before": "×"}, "×0.98 [0.97, 0.99]", 0.98, 0.97),
         ({"interval": False}, "0.98", 0.98, 0.97),

@@ -98,7 +98,8 @@ def of(
     mean, low, high = (times * (end - less) for end in (found.mean, found.low, found.high))
     low = max(low, least) if not math.isnan(low) else low
     space = " " if unit == "%" else ""
-    text = f"{before}{mean:.{digits}f}{space}{unit if space else ''}"
+    form = f"{'' if digits else ','}.{digits}f"
+    text = f"{before}{mean:{form}}{space}{unit if space else ''}"
     n = len(found.by_seed)
     why = "one seed" if n == 1 else "a seed at 0"
     if not n or math.isnan(found.mean):
@@ -106,7 +107,7 @@ def of(
     elif math.isnan(low):
         text += "" if unit or not interval else f" ({why}, no interval)"
     elif interval:
-        text += f" [{low:.{digits}f}, {high:.{digits}f}]"
+        text += f" [{low:{form}}, {high:{form}}]"
     how = (
         "mean of the logarithms over seeds, then the exponential"
         if found.logs

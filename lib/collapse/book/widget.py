@@ -8,7 +8,7 @@ from typing import Any
 
 from IPython.display import HTML
 
-_FRAME = """<div class="{kind}" id="{id}" hidden role="group" aria-label="{title}">
+_FRAME = """<div class="{kind} widget" id="{id}" hidden role="group" aria-label="{title}">
 <form onsubmit="return false" style="display:grid;gap:.5rem;margin:1rem 0 0">{form}</form>
 <svg viewBox="0 0 340 {height}" role="img" aria-label="{label}"
  style="display:block;width:min(26rem,100%);color:var(--pst-color-text-base)"></svg>
