@@ -1,12 +1,14 @@
 """How many of the press's claims have which verdict, and in which piece they stand."""
 
 import collections
+import html
 
 import pandas as pd
+from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from collapse.book import figures, ledger, numbers
-from collapse.book.ledger import Entry, Ledger
+from collapse.book.ledger import Entry, Ledger, Piece
 from collapse.book.numbers import Number
 
 # Filled darker, the firmer a verdict is against the claim; the counts stand in the circles.
@@ -49,10 +51,19 @@ def figure(found: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     return made, found
 
 
-def pieces(found: Ledger) -> list[dict[str, str]]:
+def pieces(found: Ledger) -> list[dict[str, object]]:
     """A row for each piece of the press: what it is, and how it is known to us."""
-    press = [piece for piece in found.pieces.values() if piece.press]
-    return [{"piece": piece.title, "what it is": piece.about} for piece in press]
+    press = {key: piece for key, piece in found.pieces.items() if piece.press}
+    first = {entry.piece: entry.id.split("-")[0] for entry in found.claims}
+
+    def named(piece: Piece) -> HTML:
+        told = html.escape(piece.title)
+        return HTML(f'<a href="{piece.address}">{told}</a>' if piece.address else told)
+
+    return [
+        {"piece": named(piece), "claims": f"{first[key]}-1 and so on", "what it is": piece.about}
+        for key, piece in press.items()
+    ]
 
 
 def in_words(found: pd.DataFrame) -> str:

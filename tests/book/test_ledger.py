@@ -216,7 +216,7 @@ def test_cards_are_safe_markup_and_say_what_evidence_is_by_now(
     evidence.complete(page, ledger.PAGE, ledger.read(), {"toy": toy})
     html = page.cells[0].outputs[0].data["text/html"]
     assert "<b>" not in html and "&lt;b&gt;A &amp; b" in html
-    assert 'href="toy.html#tab-claims"' in html
+    assert 'href="toy.html#tab-claims-doe-rises"' in html and "last ÷ first: 2.00" in html
     logs = np.log([40 / 20, 41 / 20, 39 / 20])
     low, high = np.exp(stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs)))
     assert f"{np.exp(logs.mean()):.2f} [{low:.2f}, {high:.2f}] (agrees)" in html

@@ -133,16 +133,16 @@ def test_verdicts_flip_with_what_they_are_on() -> None:
         return [claim.verdict for claim in web.claims(studies, measured, said)]
 
     here = told(LOOPS, STUDIES, NEW[:3])
-    assert here[:4] == [CANNOT_TELL, DISAGREES, DISAGREES, AGREES]
-    assert here[4] == DISAGREES and here[6:] == [AGREES, AGREES]
+    assert here[:3] == [CANNOT_TELL, DISAGREES, AGREES]
+    assert here[3] == DISAGREES and here[5:] == [AGREES, AGREES]
     up = STUDIES.copy()
-    up[["corrected_low", "allowed_high"]] = 0.6
+    up["corrected_low"] = 0.6
     swapped = {"flow": LOOPS["stock"], "index": LOOPS["index"], "stock": chains([1.0] * 8)}
     there = told(swapped, up, [0.1, 0.3, 0.6])
-    assert there[:3] == [AGREES, AGREES, CANNOT_TELL]
-    assert there[4] == AGREES and there[6:] == [DISAGREES, DISAGREES]
+    assert there[:2] == [AGREES, AGREES]
+    assert there[3] == AGREES and there[5:] == [DISAGREES, DISAGREES]
     none = told({key: [] for key in LOOPS}, STUDIES, NEW[:3])
-    assert set(none[4:]) == {NOT_RUN}
+    assert set(none[3:]) == {NOT_RUN}
 
 
 # -- the crowd ----------------------------------------------------------------------------------

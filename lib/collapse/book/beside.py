@@ -60,7 +60,7 @@ def _of_runs(runs: "list[Run]") -> dict[str, str]:
     return {
         "model": f"{_short(record)}, {size}",
         "training text": blocks,
-        "seeds": str(len(runs)),
+        "seeds": str(len({run.record.protocol.seed for run in runs})),
         **_of(protocol),
     }
 

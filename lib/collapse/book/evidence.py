@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from collapse.book import chapter, numbers
+from collapse.book import chapter, identity, numbers
 from collapse.book.ledger import (
     FILE,
     PAGE,
@@ -155,7 +155,11 @@ def write(public: Path, ledger: Ledger) -> None:
     told = ledger.model_dump(mode="json")
     text = json.dumps(told, indent=1, ensure_ascii=False)
     (public / "claims.json").write_text(text + "\n", encoding="utf-8")
-    rows = pd.DataFrame(told["claims"]).drop(columns=["evidence", "chapters"])
+    rows = pd.DataFrame(told["claims"]).drop(columns="evidence")
+    rows["chapters"] = [" ".join(entry.subjects) for entry in ledger.claims]
+    rows["piece"] = [ledger.pieces[entry.piece].title for entry in ledger.claims]
+    rows["address"] = [f"chapters/{PAGE}.html#{anchor(entry.id)}" for entry in ledger.claims]
+    rows["version"] = identity.read().version
     rows.to_csv(public / "claims.csv", index=False, encoding="utf-8")
 
 
@@ -205,8 +209,10 @@ def _filled(shown: str, pages: Mapping[str, Page]) -> str:
             place.string = str(pages[name].numbers[id]["text"])
         else:
             rows = pages[name].rows[id]
-            place.string = "; ".join(f"{row['result']} ({row['verdict']})" for row in rows)
-            place.parent["href"] = f"{place.parent['href']}#{rows[0]['table']}"
+            place.string = "; ".join(
+                f"{row['measured']}: {row['result']} ({row['verdict']})" for row in rows
+            )
+            place.parent["href"] = f"{place.parent['href']}#{rows[0]['table']}-{numbers.slug(id)}"
         if not pages[name].judged:
             place.append(", not at the settings of the published pages")
         for key in ("data-kind", "data-chapter", "data-id"):

@@ -16,7 +16,7 @@ from pybtex.database import parse_string
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from collapse.book import cards as templates
-from collapse.book import tables
+from collapse.book import chapter, tables
 from collapse.book.parameters import read_file
 from collapse.errors import BookError
 from collapse.experiment import assets
@@ -151,6 +151,7 @@ class Piece(_Strict):
 
     title: str
     about: str = ""
+    address: str = ""
     press: bool = False
 
 
@@ -227,11 +228,13 @@ def cards() -> HTML:
 
     What their evidence is by now is filled in when pages are built.
     """
-    return HTML(
-        templates.rendered(
-            "claims.html", ledger=read(), verdicts=VERDICTS, sources=sources(), anchor=anchor
-        )
-    )
+    known = read()
+    names = {name for entry in known.claims for name in entry.subjects}
+    page = templates.rendered(
+        "claims.html", ledger=known, verdicts=VERDICTS, sources=sources(), anchor=anchor,
+        titles={name: chapter.title(name) for name in names},
+    )  # fmt: skip
+    return HTML(page)
 
 
 def sources() -> dict[str, str]:
