@@ -116,6 +116,12 @@ def test_links_between_pages_lead_somewhere(smoke_site: Path, page: str) -> None
             assert anchor in read(target.resolve()).ids, link
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_no_address_on_a_page_is_given_twice(smoke_site: Path, page: str) -> None:
+    ids = page_of(smoke_site, page).ids
+    assert {id for id in ids if ids.count(id) > 1} == set()
+
+
 def test_every_run_of_the_chapters_left_a_whole_record(smoke_site: Path) -> None:
     paths = records.list_records(smoke_site / "records")
     assert len(paths) >= 2
