@@ -376,7 +376,7 @@ def test_the_cells_of_chapters_that_run_are_the_protocol_with_their_own_settings
 
 def test_the_analysis_of_one_chapter_decides_the_stamp_of_no_other(tmp_path: Path) -> None:
     source = execution.assets.ROOT
-    for name in ("chapters", "params", "_toc.yml", "figures.yml"):
+    for name in ("chapters", "params", "_toc.yml", "figures.yml", "claims.yml", "references.bib"):
         (tmp_path / name).symlink_to(source / name)
     (tmp_path / "chapters").unlink()
     (tmp_path / "chapters").mkdir()

@@ -1,7 +1,7 @@
 """That the evidence of the ledger is there and still gives the verdicts, when pages are built.
 
-A pointer that leads nowhere, or a number that no longer gives the verdict, stops the build.
-Verdicts are held against pages at the published scale and parameters alone.
+A pointer that leads nowhere, or a number that no longer gives the verdict, stops the build. Only
+pages at the published scale and parameters are asked: others may show other numbers, or none.
 """
 
 import ast
@@ -15,7 +15,7 @@ from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
-from collapse.book import chapter, identity, numbers
+from collapse.book import chapter, identity, listing, numbers
 from collapse.book.ledger import (
     FILE,
     PAGE,
@@ -32,6 +32,7 @@ from collapse.book.ledger import (
 )  # fmt: skip
 from collapse.errors import BookError
 from collapse.experiment import assets
+from collapse.measure.per_seed import NOT_RUN
 
 PUBLISHED = {"scale": "laptop", "parameters": ""}  # how published pages are executed
 _BEFORE = "## Run it yourself"  # where a chapter names its claims
@@ -44,7 +45,7 @@ class EvidenceError(BookError):
 class Page(NamedTuple):
     """What an executed chapter has for the ledger.
 
-    numbers: by what ends their address.
+    numbers: by what ends their address; not all of them have one, as `linked` says.
     rows: of its tables of claims, by claim.
     judged: whether it was executed as published, so that verdicts hold.
     """
@@ -52,21 +53,29 @@ class Page(NamedTuple):
     numbers: dict[str, dict[str, Any]]
     rows: dict[str, list[dict[str, str]]]
     judged: bool
+    linked: frozenset[str] = frozenset()
+
+
+_NOTHING = Page({}, {}, True)  # of a chapter that is not there
 
 
 def page(notebook: NotebookNode) -> Page:
     """What an executed chapter has."""
     found: dict[str, dict[str, Any]] = {}
     rows: dict[str, list[dict[str, str]]] = {}
+    tabled: set[str] = set()
     for output in (one for cell in notebook.cells for one in cell.get("outputs", [])):
         metadata = output.get("metadata", {})
         told = metadata.get("text/html", {})
         if number := metadata.get(numbers.METADATA):
             found[numbers.slug(metadata["scrapbook"]["name"])] = number
-        found |= {numbers.slug(name): number for name, number in told.get("numbers", {}).items()}
+        own = {numbers.slug(name): number for name, number in told.get("numbers", {}).items()}
+        found, tabled = found | own, tabled | set(own)
         for row in told.get("claims", []):
             rows.setdefault(row["id"], []).append(row)
-    return Page(found, rows, notebook.metadata.get("execution") == PUBLISHED)
+    linked = {numbers.slug(name) for name in listing.in_text(notebook)} | tabled
+    there = frozenset(id for id in linked if id in found and found[id]["text"] != NOT_RUN)
+    return Page(found, rows, notebook.metadata.get("execution") == PUBLISHED, there)
 
 
 # -- whether it is there -----------------------------------------------------------------------
@@ -123,12 +132,12 @@ def _defined(test: str) -> bool:
 
 
 def _of_row(entry: Entry, one: Row, pages: Mapping[str, Page]) -> str:
-    rows = pages[one.row].rows.get(one.of or entry.id, []) if one.row in pages else []
-    if not rows:
-        return f"no table of chapter {one.row} has a row for it; mend {FILE}"
-    words = [row["verdict"] for row in rows]
-    if words == one.gives or not pages[one.row].judged:
+    page = pages.get(one.row, _NOTHING)
+    words = [row["verdict"] for row in page.rows.get(one.of or entry.id, [])]
+    if words == one.gives or not page.judged:
         return ""
+    if not words:
+        return f"no table of chapter {one.row} has a row for it; mend {FILE}"
     return (
         f"chapter {one.row} now gives “{', '.join(words)}”, not “{', '.join(one.gives)}”; think "
         f"again about the verdict “{entry.verdict}” in {FILE}"
@@ -137,12 +146,14 @@ def _of_row(entry: Entry, one: Row, pages: Mapping[str, Page]) -> str:
 
 def _of_number(entry: Entry, one: Numbered, pages: Mapping[str, Page]) -> str:
     name, _, id = one.number.partition("/")
-    number = pages[name].numbers.get(id) if name in pages else None
+    page = pages.get(name, _NOTHING)
+    number = page.numbers.get(id)
+    if not page.judged:
+        return ""
     if number is None:
         return f"there is no number {one.number}; mend {FILE}"
     ends = [number[key] for key in ("value", "low", "high") if number[key] is not None]
-    inside = all(one.holds[0] <= end <= one.holds[1] for end in ends)
-    if inside or not pages[name].judged:
+    if all(one.holds[0] <= end <= one.holds[1] for end in ends):
         return ""
     return (
         f"the number {one.number} is now {number['text']}, not within {one.holds[0]:g} and "
@@ -205,10 +216,12 @@ def _filled(shown: str, pages: Mapping[str, Page]) -> str:
     for place in soup.find_all(class_="claim-now"):
         assert isinstance(place, Tag) and isinstance(place.parent, Tag)
         name, id = str(place["data-chapter"]), str(place["data-id"])
-        if place["data-kind"] == "number":
+        rows = pages[name].rows.get(id, [])
+        if place["data-kind"] == "number" and id in pages[name].numbers:
             place.string = str(pages[name].numbers[id]["text"])
-        else:
-            rows = pages[name].rows[id]
+            if id in pages[name].linked:
+                place.parent["href"] = f"{place.parent['href']}#n-{id}"
+        elif rows:
             place.string = "; ".join(
                 f"{row['measured']}: {row['result']} ({row['verdict']})" for row in rows
             )

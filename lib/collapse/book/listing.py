@@ -33,18 +33,19 @@ COLUMNS = {
 _GLUED = re.compile(r"\{glue:text\}`([^`]+)`")
 
 
+def in_text(notebook: NotebookNode) -> set[str]:
+    """The names of what is glued into the text of a chapter."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return {name.split(":")[0] for source in sources for name in _GLUED.findall(source)}
+
+
 def gathered(notebook: NotebookNode, chapter: str) -> list[dict[str, Any]]:
     """The numbers that an executed chapter shows, in the order in which they were computed.
 
     Raises:
         NumberError: a text with digits is glued without a source, or a name is used twice.
     """
-    used = {
-        name.split(":")[0]
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for name in _GLUED.findall(cell.source)
-    }
+    used = in_text(notebook)
     found: dict[str, dict[str, Any]] = {}
     for name, number in _of(notebook, chapter):
         if name in used or number.get("of_table"):
