@@ -179,7 +179,8 @@ def test_a_chapter_and_its_claims_lead_to_each_other(chromium: Any, address: str
         entry = visit.page.locator("#claim-0-13")
         entry.locator("summary").click()
         entry.locator("a[href*='does-entropy-fall.html#tab-entropy-claims']").click()
-        visit.page.wait_for_url("**/does-entropy-fall.html#tab-entropy-claims")
+        visit.page.wait_for_url("**/does-entropy-fall.html#tab-entropy-claims-0-13")
+        assert visit.page.locator("tr#tab-entropy-claims-0-13").is_visible()
         assert visit.page.locator("a[href='every-claim.html#claim-0-13']").count() == 2
 
 
