@@ -117,6 +117,18 @@ def test_what_is_shown_where_there_is_no_page_leads_back(html: Path) -> None:
     )
 
 
+def test_the_root_takes_the_title_of_the_first_page_and_not_that_of_a_picture(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "first.html").write_text(
+        "<html><head><title>A page</title></head><body><svg>"
+        "<title>A loop</title></svg></body></html>"
+    )
+    metadata.complete(tmp_path, identity.read(), "first")
+    root = read(tmp_path, "index")
+    assert [title.get_text() for title in root.find_all("title")] == ["A page"]
+
+
 @pytest.mark.parametrize("page", ["chapters/index", "chapters/toy", "figures/fig-toy"])
 def test_every_page_has_its_citation_beside_it(html: Path, page: str) -> None:
     links = read(html, page).select(".extra_footer a[download]")

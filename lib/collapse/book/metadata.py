@@ -244,7 +244,8 @@ def complete(site: Path, me: Identity, start: str) -> None:
     """
     first = BeautifulSoup((site / f"{start}.html").read_text(encoding="utf-8"), "html.parser")
     wanted = "title, meta[property], meta[name=description], meta[name^=twitter], [rel=canonical]"
-    head = [str(tag) for tag in first.select(wanted)]
+    assert first.head is not None
+    head = [str(tag) for tag in first.head.select(wanted)]  # pictures have titles of their own
     for name, values in (("index", {"head": head}), ("404", {"base": me.address("")})):
         text = cards.rendered(f"{name}.html", start=f"{start}.html", title=me.title, **values)
         (site / f"{name}.html").write_text(text, encoding="utf-8")
