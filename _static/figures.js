@@ -30,8 +30,11 @@
     dialog.showModal();
   }
 
+  // What is chosen stands in the address, so that a choice can be linked to.
   function gallery(form) {
     const items = [...document.querySelectorAll(form.dataset.items || ".gallery > li")];
+    const fields = [...form.elements].filter((field) => field.name);
+    const asked = new URLSearchParams(location.search);
     function filter() {
       const words = form.words.value.toLowerCase().split(/\s+/).filter(Boolean);
       const chosen = [...form.querySelectorAll("select")].filter((select) => select.value);
@@ -44,7 +47,12 @@
       }
       form.querySelector("output").textContent = `${shown} of ${items.length} ${form.dataset.what || "figures"}`;
     }
-    form.addEventListener("input", filter);
+    form.addEventListener("input", () => {
+      const chosen = new URLSearchParams(fields.filter((field) => field.value).map((field) => [field.name, field.value]));
+      history.replaceState(null, "", chosen.size ? `?${chosen}` : location.pathname);
+      filter();
+    });
+    for (const field of fields) field.value = asked.get(field.name) ?? "";
     filter();
   }
 

@@ -162,6 +162,8 @@ def test_claims_are_chosen_by_piece_verdict_and_chapter(chromium: Any, address: 
         ids = [f"claim-{one.id}" for one in lacking if one.piece == "news"]
         assert [one.get_attribute("id") for one in shown.all()] == ids
         assert said.inner_text() == f"{len(ids)} of {len(claims)} claims"
+        visit.page.reload()  # the address says what was chosen
+        assert [one.get_attribute("id") for one in shown.all()] == ids
         visit.page.get_by_label("Verdict").select_option("all")
         visit.page.get_by_label("Piece").select_option("all")
         visit.page.get_by_label("Chapter").select_option("would-you-have-noticed")
