@@ -61,7 +61,8 @@ def stage(build: Path, for_print: bool = False) -> Path:
     for name in ("_config.yml", "_toc.yml", "references.bib", identity.FILE):
         shutil.copyfile(assets.ROOT / name, book / name)
     hidden = shutil.ignore_patterns(".*", *folders.LEFT)  # and files that are being written
-    shutil.copytree(assets.ROOT / "_static", book / "_static", ignore=hidden)
+    for name in ("_static", "plans"):
+        shutil.copytree(assets.ROOT / name, book / name, ignore=hidden)
     (build / "figures").mkdir(exist_ok=True)
     shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
     if not for_print:
