@@ -195,7 +195,7 @@ def smoke_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from collapse.experiment import corpus
 
     build, cache = tmp_path_factory.mktemp("smoke"), tmp_path_factory.mktemp("smoke-cache")
-    corpus.fetch()
+    corpus.load_text("wikitext2")
     (cache / "wikitext2").symlink_to(assets.cache_dir().resolve() / "wikitext2")
     places = {"COLLAPSE_BUILD": str(build), "COLLAPSE_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
     done = CliRunner().invoke(cli.main, ["build", "--scale", "smoke"], env=places)

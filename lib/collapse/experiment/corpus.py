@@ -80,11 +80,6 @@ def load_text(name: str) -> Text:
     return Text(name, dict(zip(SPLITS, parts, strict=True)))
 
 
-def fetch() -> None:
-    """Bring the book's text into the cache, so that later steps need no network."""
-    load_text("wikitext2")
-
-
 def _lines(text: str) -> list[str]:
     # Not splitlines(), which also splits at separators that are part of a line.
     return list(io.StringIO(text, newline="\n"))
@@ -169,7 +164,7 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     chosen = _spread(len(train), protocol.train_blocks, "train_blocks", text.name)
     other = np.zeros((0, protocol.block_length), np.int32)
     if protocol.replaced_by == "other-subject":
-        lines = load_text(_another(text.name)).splits["train"]
+        lines = load_text(another(text.name)).splits["train"]
         other = cached_tokens(lines, tokenizer, protocol.block_length)
     return Blocks(
         train=train[chosen],
@@ -181,9 +176,15 @@ def load_blocks(protocol: Protocol, text: Text, tokenizer: Any) -> Blocks:
     )
 
 
-def _another(name: str) -> str:
+def another(name: str) -> str:
     """A text on another subject: addresses, and for these an encyclopedia."""
     return "wikitext2" if name == "sotu" else "sotu"
+
+
+def needed(protocol: Protocol) -> set[str]:
+    """The names of all texts that a run reads."""
+    other = {another(protocol.corpus)} if protocol.replaced_by == "other-subject" else set()
+    return {protocol.corpus, *other}
 
 
 def check_length(name: str, block_length: int, train: int, valid: int, test: int) -> None:

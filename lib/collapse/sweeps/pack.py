@@ -73,7 +73,7 @@ def _contents(runs: Sequence[Protocol]) -> dict[str, Path | str]:
     }
     code = [*(ROOT / "lib" / "collapse").rglob("*.py"), *(ROOT / "records" / "bases").rglob("*.*")]
     found |= {f"book/{path.relative_to(ROOT)}": path for path in code}
-    for name in {run.corpus for run in runs}:
+    for name in set[str]().union(*map(corpus.needed, runs)):
         found |= _text(name)
     for name in {run.model for run in runs}:
         found |= _model(name)
