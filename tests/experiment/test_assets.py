@@ -3,6 +3,8 @@
 import errno
 import gzip
 import hashlib
+import os
+import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +115,30 @@ def test_a_failure_leaves_neither_target_nor_temporary_file(
     if expected is AssetError:
         said = str(caught.value)
         assert "target: No space left on device; free some space" in said and "\n" not in said
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_killed_writers_left_is_removed_after_a_day_and_nothing_else(
+    tmp_path: Path, folder: bool
+) -> None:
+    def leave(name: str, hours: float) -> None:
+        place = tmp_path / name
+        if folder:
+            place.mkdir()
+        (place / "half" if folder else place).write_text("half")
+        os.utime(place, (0, time.time() - 3600 * hours))
+
+    with assets.atomic(tmp_path / "sample") as temporary:
+        temporary.write_text("whole")
+        own, aside = temporary.name, temporary.with_suffix(".old.part").name
+    others = [".download.part", ".mine.1.part", "mine.part", ".mine.old.part"]
+    for name in (own, aside, *others):
+        leave(name, 25)
+    fresh = own.replace("sample", "other")
+    leave(fresh, 23)
+    with assets.atomic(tmp_path / "new") as temporary:
+        temporary.write_text("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "sample", "new", fresh}
 
 
 def test_a_failure_leaves_the_earlier_file(tmp_path: Path) -> None:
