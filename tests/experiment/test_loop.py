@@ -1,6 +1,7 @@
 """The loop: what each generation is trained on and writes from, and that nothing else matters."""
 
 import copy
+import dataclasses
 import errno
 import json
 import os
@@ -471,6 +472,25 @@ def test_a_damaged_generation_in_the_cache_is_computed_again_and_that_is_said(
         assert all(str(folder) in line and line.endswith("computed again") for line in told)
     assert is_finished(short)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_other_human_continuations_are_another_generation(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, load = toy.replace(generations=1), corpus.load_blocks
+    first = loop.run(short)
+
+    def edited(*given: Any) -> corpus.Blocks:
+        blocks = load(*given)
+        return dataclasses.replace(blocks, following=blocks.following[::-1].copy())
+
+    monkeypatch.setattr(corpus, "load_blocks", edited)
+    loop._materials.cache_clear()
+    again = noted(short)
+    loop._materials.cache_clear()
+    assert again.computed == [0]
+    losses = "sample_human_nll"
+    assert not np.array_equal(again.record.arrays[losses], first.arrays[losses])
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -9,7 +9,6 @@ import lzma
 import math
 import os
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +318,17 @@ def test_a_shorter_chain_is_found_in_a_longer_one(tmp_path: Path) -> None:
     same(records.read(records.write(found, tmp_path / "cut")), found)
 
 
+def test_a_shorter_chain_is_found_in_a_longer_one_whose_shares_are_a_schedule(
+    tmp_path: Path,
+) -> None:
+    schedule = [0.9, 0.8, 0.7, 0.6]
+    long = make_record(Protocol(generations=5, retained=0.0, schedule=schedule))
+    records.write(long, tmp_path)
+    for generations in (2, 3):
+        found = records.find(long.protocol.replace(generations=generations), tmp_path)
+        assert found is not None and found.generations.equals(long.generations.iloc[:generations])
+
+
 def test_a_longer_chain_another_seed_or_another_arm_is_not_found(tmp_path: Path) -> None:
     protocol = Protocol(generations=3)
     records.write(make_record(protocol), tmp_path)
@@ -420,20 +430,6 @@ def test_files_and_folders_are_on_the_disk_before_they_have_their_names(
     assert before[-1].endswith(".part") and after == ["records"]
 
 
-def test_what_killed_writers_left_is_removed_after_a_day_and_nothing_else(
-    record: Record, tmp_path: Path
-) -> None:
-    folder, now = tmp_path / "records", time.time()
-    for name, hours in ((".a.1.part", 25), (".b.2.part", 23), ("mine.part", 25)):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "half").write_text("half")
-        os.utime(folder / name, (0, now - 3600 * hours))
-    (folder / ".file.3.part").write_text("half")
-    os.utime(folder / ".file.3.part", (0, 0))
-    path = records.write(record, folder)
-    assert {one.name for one in folder.iterdir()} == {".b.2.part", "mine.part", path.name}
-
-
 def test_a_record_that_was_not_yet_in_its_place_is_not_seen(record: Record, tmp_path: Path) -> None:
     build = tmp_path / "build" / "records"
     path = records.write(record, build)
@@ -483,6 +479,9 @@ def test_foreign_folders_are_passed_over_and_all_damaged_records_are_named(
     done = CliRunner().invoke(cli.main, ["verify"])
     assert done.exit_code == 0 and "my notes" not in done.output
     assert done.output.endswith("3 verified\n")
+    monkeypatch.chdir(paths[1])
+    here = CliRunner().invoke(cli.main, ["verify", "."])
+    assert here.exit_code == 0 and here.output.endswith("1 verified\n")
     for seed in (1, 3):
         (paths[seed] / "text.npy.xz").unlink()
     done = CliRunner().invoke(cli.main, ["verify"])

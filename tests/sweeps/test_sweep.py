@@ -19,7 +19,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 
 from collapse import cli
 from collapse.book import chapter
-from collapse.experiment import assets, decoding, loop, records
+from collapse.experiment import assets, decoding, devices, loop, records
 from collapse.experiment.protocol import Arm, Protocol, ProtocolError
 from collapse.sweeps import progress, sweep
 from collapse.sweeps.progress import SweepError, Tally
@@ -289,6 +289,43 @@ def test_what_excludes_each_other_is_refused(
     for given in ({"scheduler": address}, {"workers": 2}):
         with pytest.raises(SweepError, match="exclude each other; leave out all but one"):
             sweep.sweep([toy], **given)  # type: ignore[arg-type]
+
+
+# -- several processes, one run --------------------------------------------------------------
+
+
+def test_a_failure_of_one_process_ends_it_before_the_next_run(
+    toy: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+
+    def failing(run: Protocol, *_: object) -> None:
+        begun.append(run.seed)
+        raise RuntimeError("no more memory")
+
+    monkeypatch.setattr(loop, "run", failing)
+    runs = [toy, toy.replace(seed=1)]
+    with pytest.raises(SweepError, match="no more memory"):
+        sweep.sweep(runs)
+    assert begun == [0, 1]  # alone: the others are computed
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RuntimeError, match="no more memory"):
+        sweep.sweep(runs)
+    assert begun == [0, 1, 0]
+
+
+@pytest.mark.parametrize("first_says", [True, False])
+def test_the_first_process_decides_whether_there_is_time(
+    first_says: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = progress.Watch(minutes=1)
+    watch.longest = 0.0 if first_says else 3600.0  # this process thinks otherwise
+    monkeypatch.setattr(devices, "broadcast", lambda own: first_says)
+    if first_says:
+        with pytest.raises(progress.OutOfTime):
+            watch.before_generation(1)
+    else:
+        watch.before_generation(1)
 
 
 # -- progress --------------------------------------------------------------------------------

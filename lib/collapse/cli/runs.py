@@ -40,7 +40,8 @@ def recompute_command() -> None:
         click.echo(f"records/{name}")
     pages.run_chapters(["index"], scale, {}, force=True)  # for the picture in the README
     picture = folder / "figures" / f"{MAIN_FIGURE}.png"
-    shutil.copyfile(picture, assets.ROOT / "records" / "results.png")
+    with assets.atomic(assets.ROOT / "records" / "results.png") as temporary:
+        shutil.copyfile(picture, temporary)
 
 
 @main.command("sweep", cls=Writing)

@@ -7,6 +7,7 @@ import click
 
 from collapse.cli.options import main
 from collapse.errors import Exit
+from collapse.experiment import assets
 
 
 @main.command("watch")
@@ -42,5 +43,6 @@ def watch_command(
         context.exit(Exit.OPEN)
     click.echo(str(report))
     if target:
-        Path(target).write_text(json.dumps(report.to_dict(), indent=1) + "\n")
+        with assets.atomic(Path(target)) as temporary:
+            temporary.write_text(json.dumps(report.to_dict(), indent=1) + "\n")
     context.exit(Exit.DIFFERS if report.alarm else Exit.DONE)

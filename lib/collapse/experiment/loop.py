@@ -193,7 +193,7 @@ def _key(chain: _Chain, train: np.ndarray, number: int) -> str:
     writing: list[Any] = [p.decoding, p.prompts, p.repetition_penalty, p.eos]
     own: dict[str, list[Any]] = {"beam": [p.beams], "sample": [p.temperature, p.top_p]}
     writing += own.get(p.decoding, [])
-    arrays = (train, blocks.train, blocks.valid, blocks.test)
+    arrays = (train, blocks.train, blocks.following, blocks.valid, blocks.test)
     return digest(
         [
             [hashlib.sha256(array.tobytes()).hexdigest() for array in arrays],

@@ -161,7 +161,7 @@ def run_name(p: Protocol) -> str:
         ("eos", p.eos != "suppress"),
         (f"{p.epochs}ep", True),
         (p.regime if p.regime != "replace" else f"{percent(p.share(1))}pct", True),
-        (f"to-{percent(p.share(p.generations))}pct", len(set(p.schedule)) > 1),
+        (f"to-{percent((p.schedule or (0,))[-1])}pct", len(set(p.schedule)) > 1),
         (p.retains, p.retains != "redrawn"),
         (p.replaced_by, p.replaced_by != "written"),
         (f"equal-{p.budget}", p.budget != "epochs"),

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import lzma
+import os
 import re
 import shutil
 import zipfile
@@ -96,6 +97,7 @@ def write(record: Record, folder: Path) -> Path:
 
 def read(path: Path) -> Record:
     """Read a record and check its schema, its files, its arrays and its fingerprint."""
+    path = Path(os.path.abspath(path))  # `.` has no name
     head, protocol = _head(path)
     with _reading(path):
         files = {name: (path / name).read_bytes() for name in (packing.TEXT, packing.REST)}

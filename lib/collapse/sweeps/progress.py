@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from statistics import mean
 
 from collapse.errors import BookError
+from collapse.experiment import devices
 from collapse.experiment.loop import Observer
 from collapse.experiment.protocol import Protocol
 from collapse.sweeps import plan
@@ -60,7 +61,7 @@ class Watch(Observer):
         """Begin a generation, if there is time for it; else raise `OutOfTime`."""
         self.number, self.since = number, now()
         left = self.limit - self.since
-        if self.longest > left:
+        if devices.broadcast(self.longest > left):  # or some would begin it and wait for the rest
             raise OutOfTime(
                 f"a generation takes {in_words(self.longest)}, and {in_words(max(left, 0))} are "
                 "left; what is finished is kept, so give the same command again"

@@ -85,7 +85,7 @@ def _one_by_one(
 ) -> None:
     def ended(run: str, number: int, seconds: float | None, key: str) -> None:
         tally.ended(run, number, seconds)
-        if carried:
+        if carried and devices.rank() == 0:
             carry.copy(generations.folder(key), carried / "generations" / key)
 
     watch = Watch(minutes, ended)
@@ -94,11 +94,13 @@ def _one_by_one(
     for run in runs:
         try:
             record = loop.run(run, scale, watch)
-            if carried:
+            if carried and devices.rank() == 0:
                 records.write(record, carried / "records")
         except OutOfTime:
             raise
         except Exception as error:
+            if devices.processes() > 1:
+                raise  # the others wait for this one in this run, and not in the next
             tally.failed(run, error)
 
 
@@ -156,8 +158,8 @@ def _spread(client: "Client", runs: Sequence[Protocol], scale: str, tally: Tally
     with _mark(assets.cache_dir()) as cache, _mark(assets.build_dir()) as build:
         marks = {"COLLAPSE_CACHE": cache, "COLLAPSE_BUILD": build}
         threads = _mustered(client, marks)
-        for name in {run.corpus for run in runs}:  # fetched once, into the cache of all
-            corpus.load_text(name)
+        for name in set[str]().union(*map(corpus.needed, runs)):
+            corpus.load_text(name)  # fetched once, into the cache of all
         for name in {run.model for run in runs}:
             models.source(name).fetch()
         client.subscribe_topic(cache, lambda event: tally.ended(*event[1]))
