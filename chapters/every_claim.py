@@ -2,6 +2,7 @@
 
 import collections
 import html
+from collections.abc import Iterable
 
 import pandas as pd
 from IPython.display import HTML
@@ -16,9 +17,23 @@ SHADES = dict(zip(ledger.VERDICTS, ("#CFE8DF", "#E4ECD2", "#F2B8A0", "#E3E3E3", 
                                     "#EEEEEE"), strict=True))  # fmt: skip
 
 
+RULE = (
+    "Supported: source and data say it. Partly: right with a correction that matters. "
+    "Contradicted: they say otherwise, or its arithmetic is wrong. Cannot tell: it can be tested, "
+    "and what there is does not settle it. No source found: we looked, and say where. Not "
+    "testable: an opinion, a forecast, or nothing that data here can settle."
+)
+
+
 def of_press(found: Ledger) -> list[Entry]:
     """The claims of the press, without those of papers."""
     return [entry for entry in found.claims if found.pieces[entry.piece].press]
+
+
+def counts(entries: Iterable[Entry]) -> dict[str, int]:
+    """How many claims have each of the verdicts."""
+    given = [entry.verdict for entry in entries]
+    return {verdict: given.count(verdict) for verdict in ledger.VERDICTS}  # type: ignore[arg-type]
 
 
 def counted(found: Ledger) -> pd.DataFrame:
@@ -27,7 +42,7 @@ def counted(found: Ledger) -> pd.DataFrame:
         (piece.title, verdict, count)
         for key, piece in found.pieces.items()
         if piece.press
-        for verdict, count in ledger.counts(e for e in found.claims if e.piece == key).items()
+        for verdict, count in counts(e for e in found.claims if e.piece == key).items()
     ]
     return pd.DataFrame(rows, columns=["piece", "verdict", "claims"])
 
@@ -83,7 +98,7 @@ def numbers_of(found: Ledger) -> dict[str, Number]:
     def count(value: int, what: str) -> Number:
         return numbers.one(value, what, "a count", origin=ledger.FILE)
 
-    given = ledger.counts(press)
+    given = counts(press)
     return {
         "all": count(len(found.claims), "claims in the ledger"),
         "press": count(len(press), "claims of the press"),

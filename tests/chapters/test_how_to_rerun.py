@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import how_to_rerun as guide
 from collapse import cli
-from collapse.book import chapter, compare, guide
+from collapse.book import chapter, compare
 from collapse.cli.options import pairs
 from collapse.errors import Exit
 from collapse.experiment import records
@@ -73,6 +74,9 @@ def test_the_book_is_fetched_from_where_it_is_published(root: Path) -> None:
     assert lines[1:] == [
         "git clone https://github.com/someone/book book", "cd book", "make book", "```",
     ]  # fmt: skip
+    told = (root / "CITATION.cff").read_text().replace("github.com", "git.example.org")
+    (root / "CITATION.cff").write_text(told)
+    assert "git clone https://git.example.org/someone/book book" in guide.first_lines()
 
 
 @pytest.mark.parametrize("name", chapter.names())
