@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from collapse.book import figures, numbers, ratios
 from collapse.book.numbers import Number
@@ -235,10 +235,9 @@ def _by_generation(
         if runs:
             rows = table[table["setting"] == label]
             colour = _colour(runs, next(iter(arms.values())), shares)
-            figures.seeds_and_mean(axes, rows, column, (index, len(arms)), label, colour=colour)
-            ends.append((label, figures.mean_over_seeds(rows, column).iloc[-1], colour))
+            last = figures.seeds_and_mean(axes, rows, column, (index, len(arms)), colour)
+            ends.append((label, last, colour))
     axes.set_xlabel("generation")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ends
 
 

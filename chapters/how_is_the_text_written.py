@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from scipy import optimize
 
 from collapse.book import figures, numbers, ratios
@@ -84,7 +84,7 @@ def _chains(axes: Axes, ways: Ways, column: str, model: str) -> pd.DataFrame:
         if runs:
             rows = ratios.table(runs).assign(model=model, setting=way)
             place = (list(figures.WRITING).index(way), 1)
-            figures.seeds_and_mean(axes, rows, column, place, way, colour=figures.WRITING[way])
+            figures.seeds_and_mean(axes, rows, column, place, figures.WRITING[way])
             parts.append(ratios.drawn(rows, column, ["model", "setting", "generation"]))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -99,7 +99,6 @@ def _finish(axes, model, ways, column, told, more=()) -> None:  # type: ignore[n
             ends.append((f"{way}\n{value}" if value else way, end, figures.WRITING[way]))
     axes.set_title(model[:1].upper() + model[1:])
     axes.set_xlabel("generation")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figures.name_lines(axes, ends)
 
 

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 
 import how_much_human_text as dose
 from collapse.book import figures, ratios
@@ -98,12 +97,10 @@ def diversity_figure(doses: dose.Doses, shares: list[float]) -> tuple[Figure, pd
             rows = rows.assign(ratio=rows[f"{column}_change"])
             colour = figures.human_share(1 - share)
             place = (index, len(shares))
-            figures.seeds_and_mean(axes, rows, "ratio", place, "", colour=colour)
-            last = figures.mean_over_seeds(rows, "ratio").iloc[-1]
+            last = figures.seeds_and_mean(axes, rows, "ratio", place, colour)
             ends[column].append((percent(round(1 - share, 9)), last, colour))
         axes.set_yscale("log")
         axes.set(title=title, xlabel="generation")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.axhline(1, color="#333333", lw=1)
     for axes, column in zip(panels, _DIVERSITY, strict=True):  # now that both reach as far
         figures.plain_numbers(axes.yaxis)
@@ -173,12 +170,11 @@ def pace_figure(arms: dict[float, list[Run]]) -> tuple[Figure, pd.DataFrame]:
             parts.append(ratios.drawn(rows, "ratio_to_previous", ["retained", "generation"]))
             colour = figures.human_share(1 - share)
             place = (index, len(arms))
-            figures.seeds_and_mean(axes, rows, "ratio", place, "", colour=colour)
+            last = figures.seeds_and_mean(axes, rows, "ratio", place, colour)
             name = f"{percent(round(1 - share, 9))} human" if share < 1 else "nothing human"
-            ends.append((name, figures.mean_over_seeds(rows, "ratio").iloc[-1], colour))
+            ends.append((name, last, colour))
     axes.axhline(1, color="#333333", lw=1)
     axes.set_xlabel("generation")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("perplexity on human text,\ntimes that of the generation before")
     figures.name_lines(axes, ends)
     return made, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -197,19 +193,17 @@ def recovery_figure(mended: dose.Mended, rounds: int) -> tuple[Figure, pd.DataFr
         data = pd.concat(rows, ignore_index=True)
         colour = ("#3F7CC4", "#2560A6", "#0B3C8C")[max(index - len(amounts), -3)]
         place = (index, len(amounts))
-        figures.seeds_and_mean(axes, data, "perplexity", place, "", by="epoch", colour=colour)
+        end = figures.seeds_and_mean(axes, data, "perplexity", place, colour, by="epoch")
         named = data.assign(human_blocks=blocks, valid_perplexity=data["perplexity"])
         parts.append(ratios.drawn(named, "valid_perplexity", ["human_blocks", "epoch"]))
         back = 100 * dose.regained(runs).mean
         told = f"{blocks:,} blocks" + ("" if math.isnan(back) else f":\n{back:.0f} % taken back")
-        end = figures.mean_over_seeds(data, "perplexity", "epoch").iloc[-1]
         ends.append((told, end, colour))
         originals += [float(run.record.generations["valid_perplexity"].iloc[0]) for run in runs]
     if originals:
         axes.axhline(np.mean(originals), color="black", lw=1.2, ls=":")
     axes.set_yscale("log")
     axes.set(xlabel="passes over the human text", ylabel="perplexity on human text")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if originals:
         figures.plain_numbers(axes.yaxis)
         ends.append(("generation 0", float(np.mean(originals)), figures.INK))

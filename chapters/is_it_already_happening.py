@@ -151,14 +151,12 @@ def loop_figure(
         parts.append(rows)
         if len(rows):
             colour = figures.COLOURS[place]
-            figures.seeds_and_mean(axes, rows, "ratio", (place, len(loops)), name, colour=colour)
-            last = figures.mean_over_seeds(rows, "ratio").iloc[-1]
+            last = figures.seeds_and_mean(axes, rows, "ratio", (place, len(loops)), colour)
             human_end = figures.percent(human[name][-1])
             ends.append((f"{name}, at the end\n{human_end} human: ×{last:.2f}", last, colour))
     axes.axhline(1, color=figures.INK, lw=1)
     axes.set(ylabel="perplexity on human text,\ntimes that with human text alone",
              xlabel="generation, each a year")  # fmt: skip
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     figures.name_lines(axes, ends)
     return figure, pd.concat(parts, ignore_index=True)
 

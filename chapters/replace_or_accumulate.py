@@ -2,7 +2,6 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from collapse.book import figures, ratios
 from collapse.book.numbers import Number
@@ -32,14 +31,12 @@ def kept_figure(arms: dict[str, list[Run]], rest: str) -> tuple[Figure, pd.DataF
         )
         for axes in panels if index else panels[:1]:
             place = (index, len(arms))
-            figures.seeds_and_mean(axes, rows, "ratio", place, label, colour=colour)
-        last = figures.mean_over_seeds(rows, "ratio").iloc[-1]
+            last = figures.seeds_and_mean(axes, rows, "ratio", place, colour)
         ends.append((f"{label.replace(', ', ',' + chr(10))}\n×{last:.2f}", last, colour))
     names = [ends[:1] + ([(rest, ends[-1][1], ends[-1][2])] if ends[1:] else []), ends[1:]]
     for axes, named in zip(panels, names, strict=True):
         axes.set(yscale="log", xlabel="generation")
         axes.set_ylabel("perplexity ÷ generation 0's")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if named:
             figures.plain_numbers(axes.yaxis)
             figures.name_lines(axes, named)

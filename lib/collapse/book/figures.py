@@ -52,7 +52,8 @@ WRITING = {
     "five beams": "#A87B00",
 }  # fmt: skip
 
-_HUMAN = LinearSegmentedColormap.from_list("human share", ["#C4500F", "#7A4B8B", "#0B3C8C"])
+# The colour of a share of human text: dark blue where all is human, orange where none is.
+human_share = LinearSegmentedColormap.from_list("human share", ["#C4500F", "#7A4B8B", "#0B3C8C"])
 
 Arms = dict[str, list["Run"]]  # label -> runs that differ by seed alone
 
@@ -84,20 +85,16 @@ def style() -> None:
     )
 
 
-def canvas(columns: int = 1, height: float = 3.4, **options: Any) -> tuple[Figure, Any]:
+def canvas(
+    columns: int = 1, height: float = 3.4, rows: int = 1, **options: Any
+) -> tuple[Figure, Any]:
     """An empty figure in the book's style, as wide as a page's text; and its axes.
 
     Args:
         height: in inches, of which a page has 96 pixels each.
     """
     style()
-    rows = options.pop("rows", 1)
     return plt.subplots(rows, columns, figsize=(WIDE, height), layout="constrained", **options)
-
-
-def human_share(share: float) -> Any:
-    """The colour of a share of human text: dark blue where all is human, orange where none is."""
-    return _HUMAN(share)
 
 
 def name_lines(axes: Axes, ends: Sequence[tuple[str, float, Any]], gap: float = 0.075) -> None:
@@ -153,11 +150,13 @@ def perplexity(
         grey = label in behind
         place = (index if grey else index - len(behind), len(front))
         colour = "#777777" if grey else human_share(runs[0].record.protocol.retained)
-        seeds_and_mean(axes, rows, "ratio", place, label, colour=colour)
-        last = mean_over_seeds(rows, "ratio").iloc[-1]
+        last = seeds_and_mean(axes, rows, "ratio", place, colour)
         ends.append((f"{label}\n×{last:.2f}", last, colour))
     for reference in references:
-        band(axes, reference)
+        if reference.low == reference.high:
+            axes.axhline(reference.low, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
+        else:
+            axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
         row = {"setting": reference.label, "low": reference.low, "high": reference.high}
         data.append(pd.DataFrame([row]))
         ends.append((reference.label, math.sqrt(reference.low * reference.high), PAPER))
@@ -165,43 +164,29 @@ def perplexity(
     axes.set(ylabel="perplexity on human text,\ntimes that of generation 0")
     plain_numbers(axes.yaxis)
     axes.set_xlabel("generation (0 = trained on human text)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     name_lines(axes, ends)
     return figure, pd.concat(data, ignore_index=True) if data else pd.DataFrame()
 
 
 def seeds_and_mean(
-    axes: Axes,
-    rows: pd.DataFrame,
-    column: str,
-    place: tuple[int, int],
-    label: str,
+    axes: Axes, rows: pd.DataFrame, column: str, place: tuple[int, int], colour: Any,
     by: str = "generation",
-    colour: Any = None,
-) -> None:
-    """Draw one arm, most often by generation: thin lines are seeds, the thick one is their mean.
+) -> float:  # fmt: skip
+    """Draw one arm: thin lines are seeds, the thick one is their mean, whose end is returned.
 
     Args:
         rows: columns `seed`, `column`, and that named by `by`.
         place: of the arm among the arms of the figure, and how many there are.
-        colour: of its own for this arm.
     """
     index, count = place
-    usual, marker, line = (x[index % 4] for x in (COLOURS, MARKERS, LINES))
-    colour = usual if colour is None else colour
-    thin: dict[str, Any] = {
-        "color": colour,
-        "lw": 0.7,
-        "alpha": 0.55,
-        "ls": line,
-        "marker": marker,
-        "ms": 2.5,
-    }
+    look = {"color": colour, "ls": LINES[index % 4], "marker": MARKERS[index % 4]}
     for _, one in rows.groupby("seed"):
         x = one[by] + 0.06 * (index - (count - 1) / 2)
-        axes.plot(x, one[column], **thin)
+        axes.plot(x, one[column], lw=0.7, alpha=0.55, ms=2.5, **look)
     mean = mean_over_seeds(rows, column, by)
-    axes.plot(mean.index, mean, color=colour, lw=2, ls=line, marker=marker, ms=5, label=label)
+    axes.plot(mean.index, mean, lw=2, ms=5, **look)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return float(mean.iloc[-1])
 
 
 def mean_over_seeds(rows: pd.DataFrame, column: str, by: str = "generation") -> pd.Series:
@@ -216,14 +201,6 @@ def seeds_and_interval(axes: Axes, row: int, ratio: PerSeed, colour: str, marker
     axes.plot(values, [row - 0.14] * len(values), "o", ms=5, mfc="none", color="#333333")
     axes.plot([ratio.low, ratio.high], [row + 0.1] * 2, lw=2.4, color=colour)
     axes.plot(ratio.mean, row + 0.1, marker=marker, ms=9, color=colour)
-
-
-def band(axes: Axes, reference: Reference) -> None:
-    """Draw a reference across a ratio axis, as a line or a band."""
-    if reference.low == reference.high:
-        axes.axhline(reference.low, color=BAND, lw=1.5, ls=(0, (4, 2)), zorder=0)
-    else:
-        axes.axhspan(reference.low, reference.high, color=BAND, alpha=0.25, lw=0, zorder=0)
 
 
 def plain_numbers(axis: Axis) -> None:
