@@ -1,5 +1,6 @@
 """Chapters: what is asked of one is checked before a kernel starts; equal runs give equal bytes."""
 
+import ast
 import dataclasses
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collapse.book import chapter, execution, parameters
 from collapse.book.notebook import normalise
 from collapse.experiment import records
 from collapse.experiment.arms import Run
+from collapse.experiment.assets import ROOT
 from collapse.experiment.protocol import Protocol, ProtocolError
 from toy_records import make_record
 from toys import at, make_book
@@ -319,6 +321,26 @@ def test_a_chapter_is_executed_again_for_another_matplotlib_or_bench_file(
     )
     stamps.append(execution.stamp("toy", values, tmp_path))
     assert len(set(stamps)) == 3
+
+
+NUMBERLESS = {"IPython", "myst_nb", "accelerate", "filelock", "huggingface_hub", "tqdm"}
+
+
+def test_a_chapter_is_executed_again_for_every_package_that_computes_its_numbers() -> None:
+    rooms = ("laws", "measure", "experiment", "watch")
+    modules = [
+        *(ROOT / "chapters").glob("*.py"),
+        *(path for room in rooms for path in (ROOT / "lib/collapse" / room).glob("*.py")),
+    ]
+    tops = set()
+    for module in modules:
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            named = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            named += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            tops |= {name.partition(".")[0] for name in named}
+    tops -= {*sys.stdlib_module_names, "", "collapse", *(module.stem for module in modules)}
+    used = {name.replace("sklearn", "scikit-learn") for name in tops - NUMBERLESS}
+    assert used and used <= {*execution.DEPENDENCIES}
 
 
 def test_one_figure_is_made_without_what_comes_after_it(root: Path, tmp_path: Path) -> None:

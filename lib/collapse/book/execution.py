@@ -33,7 +33,8 @@ from collapse.experiment.assets import atomic, cache_dir, sha256_file
 
 # What a chapter's numbers and figures depend on, besides its own text and this package.
 DEPENDENCIES = (
-    "torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "seaborn", "matplotlib",
+    "torch", "transformers", "tokenizers", "numpy", "pandas", "scipy", "scikit-learn", "seaborn",
+    "matplotlib", "regex",
 )  # fmt: skip
 
 
