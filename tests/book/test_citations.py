@@ -22,7 +22,11 @@ MORE = {
     "url": "https://example.org/book",
     "repository-code": "https://github.com/someone/book",
     "doi": "10.1234/a_b.5",
-    "authors": [{"family-names": "Doe", "given-names": "Jane"}, {"name": "A House"}],
+    "authors": [
+        {"family-names": "Doe", "given-names": "Jane"},
+        {"name": "A House"},
+        {"family-names": "Sukarno"},
+    ],
 }
 
 
@@ -107,8 +111,8 @@ def test_bibtex_is_read_by_a_bibtex_parser(me: identity.Identity, kind: str) -> 
     [(key, read)] = parse_string(citations.bibtex(entry(me, kind)), "bibtex").entries.items()
     assert key == "fig-toy"
     persons = [" ".join(str(part) for part in one.last_names) for one in read.persons["author"]]
-    # A house is in braces, so that nobody takes it for a person.
-    assert persons == [one.family or f"{{{one.name}}}" for one in me.authors]
+    # A house, and who has one name, is in braces, so that nobody parts the name.
+    assert persons == [one.family if one.given else f"{{{one.plain}}}" for one in me.authors]
     assert read.fields["title"] == r"{Loss of tails \& 10 \% of \{words\}: a\_b}"
     assert read.fields["year"] == str(me.released.year)
     assert (read.fields.get("doi", ""), "url" in read.fields) == (me.doi, bool(me.url))

@@ -105,9 +105,12 @@ def test_notebooks_for_elsewhere_install_the_book_first(tmp_path: Path, root: Pa
         release.notebooks(tmp_path)
     (tmp_path / "executed").mkdir()
     text = nbformat.writes(new_notebook(cells=[new_markdown_cell("# A")]))
-    (tmp_path / "executed/a.ipynb").write_text(text)
+    for name in ("executed/a.ipynb", "executed/b.failed.ipynb", "notebooks/gone.ipynb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
     made = nbformat.read(release.notebooks(tmp_path) / "a.ipynb", as_version=4)
     nbformat.validate(made)
+    assert [path.name for path in (tmp_path / "notebooks").iterdir()] == ["a.ipynb"]
     assert "git clone --depth 1 https://github.com/someone/book" in made.cells[0].source
     assert made.cells[1].source == "# A"
 

@@ -33,7 +33,9 @@ def item(me: Identity, kind: str, id: str, title: str, page: str) -> Item:
         "title": title,
         **({"container-title": me.title} if kind != "book" else {}),
         "author": [
-            {"literal": one.name} if one.name else {"family": one.family, "given": one.given}
+            {"family": one.family, "given": one.given}
+            if one.family and one.given
+            else {"literal": one.plain}
             for one in me.authors
         ],
         "issued": {"date-parts": [[me.released.year, me.released.month, me.released.day]]},

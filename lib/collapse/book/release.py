@@ -5,6 +5,7 @@ notebooks that can be opened elsewhere, with links to do so.
 """
 
 import json
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -124,18 +125,13 @@ if "google.colab" in sys.modules:
 """
 
 
-def repository() -> str:
-    """`owner/name` of the book's repository on GitHub, or nothing where none is assigned."""
-    return identity.read().github
-
-
 def with_links(notebook: NotebookNode, name: str) -> NotebookNode:
     """The notebook with links below its first cell; as it is where no repository is named.
 
     Colab opens it with a kernel from the branch `notebooks`, to which the publishing workflow
     pushes it; Binder builds the book at scale smoke and opens what that has executed.
     """
-    if where := repository():
+    if where := identity.read().github:
         colab = f"https://colab.research.google.com/github/{where}/blob/notebooks/{name}.ipynb"
         path = quote(f"lab/tree/_build/executed/{name}.ipynb", safe="")
         binder = f"https://mybinder.org/v2/gh/{where}/HEAD?urlpath={path}"
@@ -148,18 +144,22 @@ def notebooks(build: Path) -> Path:
     """Write the executed chapters into `build/notebooks`, each with a cell that installs the book.
 
     Raises:
-        ReleaseError: no repository is named, or no chapter has been executed.
+        ReleaseError: no repository on GitHub is named, or no chapter has been executed.
     """
-    executed = sorted((build / "executed").glob("*.ipynb"))
-    if not repository():
-        raise ReleaseError(f"no repository is named; give {identity.FILE} a line repository-code")
+    done = build / "executed"
+    executed = sorted({*done.glob("*.ipynb")} - {*done.glob("*.failed.ipynb")})
+    if not (where := identity.read().github):
+        raise ReleaseError(
+            f"no repository on GitHub is named; give {identity.FILE} a line repository-code"
+        )
     if not executed:
         raise ReleaseError("no chapter has been executed yet; run `make book` first")
     folder = build / "notebooks"
-    folder.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # no chapter that is gone
+    folder.mkdir()
     for path in executed:
         made = nbformat.read(path, as_version=4)
-        install = _INSTALL.replace("OWNER/NAME", repository())
+        install = _INSTALL.replace("OWNER/NAME", where)
         made.cells.insert(0, nbformat.v4.new_code_cell(install, id="cell-install"))
         nbformat.write(made, folder / path.name)
     return folder
