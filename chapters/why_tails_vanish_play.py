@@ -5,13 +5,13 @@ Without scripts, and in print, a table stands for them.
 """
 
 import html
-import json
 from collections.abc import Sequence
 
 import numpy as np
 from IPython.display import HTML
 from scipy import stats
 
+from collapse.book import widget
 from collapse.laws import drift
 from why_tails_vanish_counts import Vocabulary
 
@@ -131,7 +131,7 @@ def herd(blue: int, cats: int, generations: int, seed: int, id: str = "play-herd
             f"Share of herds without a blue cat, by exact laws; where everything is kept, in "
             f"{MEASURED:,} simulated herds.",
         )
-        + _data(data)
+        + widget.script(data)
         + "</div>"
     )
 
@@ -229,7 +229,7 @@ def words(found: Vocabulary, named: Sequence[str] = (), id: str = "play-words") 
         '</label><button type="button" class="play-rare">A rare one</button>'
         '<button type="button" class="play-any">Any</button></form>'
         + _table(heads, rows, "Chances in redraws of the whole text, by the branching law.")
-        + f'<p class="play-said" aria-live="polite"></p>{_data(data)}</div>'
+        + f'<p class="play-said" aria-live="polite"></p>{widget.script(data)}</div>'
     )
 
 
@@ -259,8 +259,3 @@ def _table(heads: list[str], rows: list[list[str]], caption: str) -> str:
         f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table>"
     )
-
-
-def _data(data: dict) -> str:
-    told = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-    return f'<script type="application/json">{told}</script>'

@@ -33,13 +33,18 @@ def frame(
         label: of the picture.
         data: for the script, as JSON.
     """
-    told = json.dumps(data, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
-    script = "" if data is None else f'<script type="application/json">{told}</script>\n'
+    told = "" if data is None else script(data) + "\n"
     return HTML(
         _FRAME.format(
-            kind=kind, id=id, title=title, form=form, label=label, height=height, data=script
+            kind=kind, id=id, title=title, form=form, label=label, height=height, data=told
         )
     )
+
+
+def script(data: Any) -> str:
+    """Data for a script, as JSON that no text in it can end."""
+    told = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    return f'<script type="application/json">{told}</script>'
 
 
 def slider(
