@@ -108,7 +108,7 @@ def glued(name: str, text: str, **metadata: Any) -> NotebookNode:
 def toy_site(root: Path, text: str = TEXT) -> Path:
     """A book whose chapter is already executed; returns its build folder."""
     make_book(root)
-    for name in ("_config.yml", "_static"):
+    for name in ("_config.yml", "_static", "plans"):
         copy = shutil.copytree if (CHECKOUT / name).is_dir() else shutil.copyfile
         copy(CHECKOUT / name, root / name)
     entry = "@misc{toy2024, author={Doe, Jane}, title={Toys}, year={2024}}"

@@ -1,7 +1,6 @@
 """Cards of figures, their citations, and their pages at permanent addresses."""
 
 import dataclasses
-import html
 import json
 import os
 import re
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
-from markdown_it import MarkdownIt
 from pybtex.database import parse_string
 
 from collapse.book import cards, chapter, execution, gallery, identity, site
@@ -84,7 +82,6 @@ def test_a_card_on_a_page_is_markup_and_nothing_of_the_data_is() -> None:
     attack = "<script>alert(1)</script>"
     text = cards.shown(card(origin=attack, title=attack))
     assert "<script>" not in text and "&lt;script&gt;" in text
-    assert cards.figure_of(text) == "fig-toy" and cards.figure_of(f"<p>{text}</p>") is None
     for suffix in ("svg", "png", "csv", "json", "bib", "ris", "csl.json"):
         assert f'href="../figures/fig-toy.{suffix}"' in text
     assert "make figure ID=fig-toy" in text and RUNS[0].record.name in text
@@ -146,11 +143,6 @@ def test_a_reader_s_matplotlibrc_changes_no_figure(tmp_path: Path) -> None:
         for place in places
     )
     assert plain.returncode == 0 and plain.stdout == own.stdout
-
-
-def test_what_is_markdown_in_a_name_is_plain_in_a_caption() -> None:
-    text = "my*model_v2*, $a$, [x](y) <b> `c` {d}"
-    assert MarkdownIt().render(cards.in_markdown(text)) == f"<p>{html.escape(text)}</p>\n"
 
 
 # -- pages -----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The ledger of claims: whole, and a build that stops where evidence is gone or says otherwise."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 from scipy import stats
 
 from collapse.book import evidence, ledger, numbers, site
@@ -94,7 +95,6 @@ def test_an_interval_has_to_lie_in_the_range_with_its_ends() -> None:
         ({"cites": "nobody1999", "read": "abstract"}, "references.bib has no nobody1999"),
         ({"test": "tests/book/test_ledger.py::test_of_nothing"}, "no test tests/book"),
         ({"test": "tests/none.py::test_a"}, "no test tests/none.py"),
-        ({"record": "wikitext2-none"}, "no record wikitext2-none"),
         ({"row": "toy", "gives": ["agrees"]}, "no table of chapter toy has a row"),
         ({"row": "none", "gives": ["agrees"]}, "there is no chapter none"),
         ({"number": "toy/none", "holds": [0, 1], "flipped": 2}, "no number toy/none"),
@@ -107,6 +107,17 @@ def test_a_pointer_that_leads_nowhere_is_named(pointer: dict[str, Any], said: st
     with pytest.raises(EvidenceError, match=r"^claim a-b: ") as error:
         evidence.check(known, {"toy": Page({}, {}, True)})
     assert said in str(error.value)
+
+
+def test_a_number_that_is_not_run_gives_no_verdict() -> None:
+    entry, one = next((e, one) for e, one in POINTED if isinstance(one, Numbered))
+    name, _, id = one.number.partition("/")
+    absent = {numbers.METADATA: number(math.nan), "scrapbook": {"name": id}}
+    output = new_output("display_data", {}, metadata=absent)
+    cells = [new_markdown_cell(f"{{glue:text}}`{id}`"), new_code_cell("", outputs=[output])]
+    page = evidence.page(nbformat.v4.new_notebook(cells=cells), name)
+    with pytest.raises(EvidenceError, match=f"shows no number {one.number}"):
+        evidence.check(alone(entry, one), {name: page._replace(judged=True)})
 
 
 def test_what_a_chapter_measures_has_to_stand_in_the_ledger() -> None:
@@ -183,34 +194,35 @@ RISING, FALLING = (
 
 def test_a_flipped_record_stops_the_build_and_names_the_claim(tmp_path: Path) -> None:
     with at(tmp_path / "rising") as root:
-        staged = site.stage(measured(root, RISING, evidence.PUBLISHED))
+        staged = site.stage(measured(root, RISING, evidence.AS_PUBLISHED))
         (row,) = json.loads((staged / "_public/claims.json").read_text())["claims"]
         assert row["id"] == "doe-rises"
         assert "every-claim.html#claim-doe-rises" in (staged / "chapters/toy.ipynb").read_text()
         # Other words for a claim are on the pages without executing anything again.
         words = (root / "claims.yml").read_text().replace("A toy rises", "Toys rise & shine")
         (root / "claims.yml").write_text(words)
-        again = (site.stage(root / "_build") / "chapters/toy.ipynb").read_text()
-        assert "Toys rise &amp; shine." in again and "A toy rises" not in again
+        for paper in (False, True):
+            again = (site.stage(root / "_build", paper) / "chapters/toy.ipynb").read_text()
+            assert "Toys rise &amp; shine." in again and "A toy rises" not in again
     with at(tmp_path / "falling") as root:
-        build = measured(root, FALLING, evidence.PUBLISHED)
+        build = measured(root, FALLING, evidence.AS_PUBLISHED)
         with pytest.raises(
             EvidenceError, match="claim doe-rises: chapter toy now gives “disagrees”"
         ):
             site.stage(build)
     with at(tmp_path / "smoke") as root:  # where other settings may give other verdicts
-        site.stage(measured(root, FALLING, evidence.PUBLISHED | {"scale": "smoke"}))
+        site.stage(measured(root, FALLING, evidence.AS_PUBLISHED | {"scale": "smoke"}))
 
 
 def test_cards_are_safe_markup_and_say_what_evidence_is_by_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = measured(tmp_path, RISING, evidence.PUBLISHED)
+    build = measured(tmp_path, RISING, evidence.AS_PUBLISHED)
     whole = yaml.safe_load((tmp_path / "claims.yml").read_text())
     whole["claims"][0] |= {"claim": "<b>A & b</b>"}
     (tmp_path / "claims.yml").write_text(yaml.safe_dump(whole))
     monkeypatch.setattr(assets, "ROOT", tmp_path)
-    toy = evidence.page(nbformat.read(build / "executed/toy.ipynb", as_version=4))
+    toy = evidence.page(nbformat.read(build / "executed/toy.ipynb", as_version=4), "toy")
     shown = new_output("display_data", {"text/html": ledger.cards().data})
     page = nbformat.v4.new_notebook(cells=[new_code_cell("", outputs=[shown])])
     evidence.complete(page, ledger.PAGE, ledger.read(), {"toy": toy})

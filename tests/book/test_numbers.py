@@ -167,6 +167,14 @@ def test_a_table_of_a_toy_has_number_caption_rows_and_csv(toy_pages: Path) -> No
     ]
 
 
+def test_two_rows_have_two_addresses_whatever_their_names(tmp_path: Path) -> None:
+    for names in (["1-2", "1"], ["1", "1-2", "1"], ["a 2", "a", "a"], ["a", "a", "a-2", "a"]):
+        rows = [{"of": name, "n": 1} for name in names]
+        shown = tables.marked(tables.table(rows, id="tab-x", caption="c").data, tmp_path)
+        ids = [row["id"] for row in BeautifulSoup(shown, "html.parser").select("tbody tr")]
+        assert len(set(ids)) == len(names)
+
+
 def test_a_row_s_link_stands_in_the_line_of_its_name(tmp_path: Path) -> None:
     rows = [("th", "a", "b"), ("td", "x", "−1")]
     body = "".join(f"<tr><{t}><p>{a}</p></{t}><{t}><p>{b}</p></{t}></tr>" for t, a, b in rows)

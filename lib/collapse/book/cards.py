@@ -159,11 +159,6 @@ def brief(card: Card) -> str:
     )
 
 
-def in_markdown(text: str) -> str:
-    """A text that holds no markup: a name of a file may have dollars, stars, brackets."""
-    return re.sub(r"([\\`*_\[\]{}<>$|~#])", r"\\\1", text)
-
-
 # -- the card on a page ----------------------------------------------------------------------
 
 
@@ -203,12 +198,3 @@ def shown(
         command=command(card), licence=identity.licence(me.licences[1]), version=me.version,
         not_yet="" if me.url else identity.NOT_YET,
     )  # fmt: skip
-
-
-_STRIP = re.compile(r'<div class="figure-card" data-figure="([\w-]+)">.*</div>', re.S)
-
-
-def figure_of(html: str) -> str | None:
-    """The figure whose strip a piece of HTML is."""
-    found = _STRIP.fullmatch(html.strip())
-    return found[1] if found else None

@@ -24,7 +24,6 @@ from collapse.book.ledger import (
     Entry,
     Ledger,
     Numbered,
-    Recorded,
     Row,
     Tested,
     anchor,
@@ -34,7 +33,7 @@ from collapse.errors import BookError
 from collapse.experiment import assets
 from collapse.measure.per_seed import NOT_RUN
 
-PUBLISHED = {"scale": "laptop", "parameters": ""}  # how published pages are executed
+AS_PUBLISHED = {"scale": "laptop", "parameters": ""}  # how published pages are executed
 _BEFORE = "## Run it yourself"  # where a chapter names its claims
 
 
@@ -45,7 +44,7 @@ class EvidenceError(BookError):
 class Page(NamedTuple):
     """What an executed chapter has for the ledger.
 
-    numbers: by what ends their address; not all of them have one, as `linked` says.
+    numbers: that it shows, by what ends their address.
     rows: of its tables of claims, by claim.
     judged: whether it was executed as published, so that verdicts hold.
     """
@@ -53,29 +52,23 @@ class Page(NamedTuple):
     numbers: dict[str, dict[str, Any]]
     rows: dict[str, list[dict[str, str]]]
     judged: bool
-    linked: frozenset[str] = frozenset()
 
 
 _NOTHING = Page({}, {}, True)  # of a chapter that is not there
 
 
-def page(notebook: NotebookNode) -> Page:
-    """What an executed chapter has."""
-    found: dict[str, dict[str, Any]] = {}
+def page(notebook: NotebookNode, name: str) -> Page:
+    """What an executed chapter has.
+
+    Raises:
+        NumberError: as `listing.gathered`.
+    """
+    shown = {one["id"].partition("/")[2]: one for one in listing.gathered(notebook, name)}
     rows: dict[str, list[dict[str, str]]] = {}
-    tabled: set[str] = set()
     for output in (one for cell in notebook.cells for one in cell.get("outputs", [])):
-        metadata = output.get("metadata", {})
-        told = metadata.get("text/html", {})
-        if number := metadata.get(numbers.METADATA):
-            found[numbers.slug(metadata["scrapbook"]["name"])] = number
-        own = {numbers.slug(name): number for name, number in told.get("numbers", {}).items()}
-        found, tabled = found | own, tabled | set(own)
-        for row in told.get("claims", []):
+        for row in output.get("metadata", {}).get("text/html", {}).get("claims", []):
             rows.setdefault(row["id"], []).append(row)
-    linked = {numbers.slug(name) for name in listing.in_text(notebook)} | tabled
-    there = frozenset(id for id in linked if id in found and found[id]["text"] != NOT_RUN)
-    return Page(found, rows, notebook.metadata.get("execution") == PUBLISHED, there)
+    return Page(shown, rows, notebook.metadata.get("execution") == AS_PUBLISHED)
 
 
 # -- whether it is there -----------------------------------------------------------------------
@@ -117,8 +110,6 @@ def _problem(entry: Entry, one: Any, pages: Mapping[str, Page], cited: set[str])
         return f"references.bib has no {one.cites}; add what you have read"
     if isinstance(one, Tested) and not _defined(one.test):
         return f"there is no test {one.test}; mend {FILE}"
-    if isinstance(one, Recorded) and not (assets.ROOT / "records" / one.record).is_dir():
-        return f"there is no record {one.record}; mend {FILE}"
     if isinstance(one, Row):
         return _of_row(entry, one, pages)
     return _of_number(entry, one, pages) if isinstance(one, Numbered) else ""
@@ -151,7 +142,7 @@ def _of_number(entry: Entry, one: Numbered, pages: Mapping[str, Page]) -> str:
     if not page.judged:
         return ""
     if number is None:
-        return f"there is no number {one.number}; mend {FILE}"
+        return f"chapter {name} shows no number {one.number}; mend {FILE}, or run what it needs"
     ends = [number[key] for key in ("value", "low", "high") if number[key] is not None]
     if all(one.holds[0] <= end <= one.holds[1] for end in ends):
         return ""
@@ -217,10 +208,10 @@ def _filled(shown: str, pages: Mapping[str, Page]) -> str:
         assert isinstance(place, Tag) and isinstance(place.parent, Tag)
         name, id = str(place["data-chapter"]), str(place["data-id"])
         rows = pages[name].rows.get(id, [])
-        if place["data-kind"] == "number" and id in pages[name].numbers:
-            place.string = str(pages[name].numbers[id]["text"])
-            if id in pages[name].linked:
-                place.parent["href"] = f"{place.parent['href']}#n-{id}"
+        if place["data-kind"] == "number":
+            number = pages[name].numbers.get(id, {"text": NOT_RUN})
+            place.string = number["text"]
+            place.parent["href"] = str(number.get("address", name + ".html")).rpartition("/")[2]
         elif rows:
             place.string = "; ".join(
                 f"{row['measured']}: {row['result']} ({row['verdict']})" for row in rows

@@ -4,12 +4,13 @@ A figure that is gone keeps its page, which says where it went.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import nbformat
 import yaml
+from nbformat import NotebookNode
 
 from collapse.book import cards, chapter, citations, identity, theme
 from collapse.book.identity import Identity
@@ -23,12 +24,12 @@ class GalleryError(BookError):
 _KINDS = ("svg", "png", "csv", "json")
 
 
-def write(book: Path, notebooks: list[Path]) -> None:
+def write(book: Path, notebooks: Mapping[str, NotebookNode]) -> None:
     """Write the figures' pages, the gallery and the index into a staged book, and list the pages.
 
     Args:
         book: the staged book, whose files of figures lie in `_public/figures`.
-        notebooks: the executed chapters, in the order of the table of contents.
+        notebooks: the executed chapters by name, in the order of the table of contents.
 
     Raises:
         GalleryError: a figure has no card, is not in `figures.yml`, or shows a published run
@@ -39,22 +40,20 @@ def write(book: Path, notebooks: list[Path]) -> None:
     folder, public = book / "figures", book / "_public" / "figures"
     folder.mkdir()
     found: list[cards.Card] = []
-    for notebook in notebooks:
+    pages: dict[str, str] = {}
+    for name, notebook in notebooks.items():
         for id in figures_of(notebook):
             if id not in known.figures:
                 raise GalleryError(
-                    f"figures.yml does not know the figure {id} of chapter {notebook.stem}; add "
-                    "it with title and topics, for its address is for good"
+                    f"figures.yml does not know the figure {id} of chapter {name}; add it with "
+                    "title and topics, for its address is for good"
                 )
-            topics = known.figures[id].topics
-            found.append(_card(public, id, notebook.stem) | {"topics": topics})
+            card, pages[id] = _page(public, id, name)
+            found.append(card | {"topics": known.figures[id].topics})
+            citations.write(public / id, cards.cited(card, me))
     _check_date(found, me)
     pictures = {card["id"]: theme.image(public, card["id"], card["alt"]) for card in found}
-    pages = {"index": cards.rendered("gallery.md", cards=found, pictures=pictures)}
-    for card in found:
-        id = card["id"]
-        pages[id] = _page(card, public)
-        citations.write(public / id, cards.cited(card, me))
+    pages["index"] = cards.rendered("gallery.md", cards=found, pictures=pictures)
     absent = {id: "It is not part of this build." for id in known.figures if id not in pages}
     absent |= known.gone
     for id, where in absent.items():
@@ -69,27 +68,29 @@ def write(book: Path, notebooks: list[Path]) -> None:
     _list(book / "_toc.yml", [card["id"] for card in found] + sorted(absent))
 
 
-def figures_of(notebook: Path) -> list[str]:
+def figures_of(notebook: NotebookNode) -> list[str]:
     """The identifiers of the figures of an executed chapter, in order."""
-    cells = nbformat.read(notebook, as_version=4).cells
     return [
         cell.metadata["mystnb"]["figure"]["name"]
-        for cell in cells
+        for cell in notebook.cells
         if "figure" in cell.metadata.get("mystnb", {})
     ]
 
 
-def _card(public: Path, id: str, chapter: str) -> cards.Card:
+def _page(public: Path, id: str, chapter: str) -> tuple[cards.Card, str]:
+    """The card of a figure, and its page."""
     try:
         card = json.loads((public / f"{id}.json").read_text(encoding="utf-8"))
-        cards.shown(card)
-        cards.rendered("columns.html", card=card)
+        card["chapter"] = chapter
+        return card, cards.rendered(
+            "figure.md", card=card, shown=cards.shown(card, folder=""),
+            picture=theme.picture(public, id, card["alt"], folder=""),
+        )  # fmt: skip
     except (OSError, ValueError, LookupError, jinja2.TemplateError) as error:  # or it is old
         raise GalleryError(
             f"figure {id} of chapter {chapter} has no card that can be read; "
             f"run `book run {chapter} --force`"
         ) from error
-    return card | {"chapter": chapter}
 
 
 def _check_date(found: list[cards.Card], me: Identity) -> None:
@@ -114,14 +115,6 @@ def cite(book: Path, pages: list[str]) -> None:
         title = chapter.title(name) if number else me.title
         cited = citations.item(me, kind, id, title, f"{page}.html")
         citations.write(book / "_public" / page, cited)
-
-
-def _page(card: cards.Card, public: Path) -> str:
-    """The page of a figure."""
-    return cards.rendered(
-        "figure.md", card=card, shown=cards.shown(card, folder=""),
-        picture=theme.picture(public, card["id"], card["alt"], folder=""),
-    )  # fmt: skip
 
 
 def _entry(card: cards.Card) -> dict[str, Any]:

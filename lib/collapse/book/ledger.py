@@ -1,14 +1,14 @@
 """The ledger of claims: what was said, what was found of it, and what follows.
 
 `claims.yml` has an entry for each claim. Its evidence points to sources, numbers, rows of tables,
-tests and records. A chapter shows what it measured of claims as a table (`table`); the page
+and tests. A chapter shows what it measured of claims as a table (`table`); the page
 `every-claim` shows all of them (`cards`). That the one still follows from the other is seen to by
 `evidence`, when pages are built.
 """
 
 import datetime
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from IPython.display import HTML
@@ -25,12 +25,6 @@ from collapse.measure.verdicts import Claim
 FILE, PAGE = "claims.yml", "every-claim"
 SAME = "the same"  # of a claim that is measured once more, in the next row
 QUOTED = 15  # words of others that an entry may repeat
-RULE = (
-    "Supported: source and data say it. Partly: right with a correction that matters. "
-    "Contradicted: they say otherwise, or its arithmetic is wrong. Cannot tell: it can be tested, "
-    "and what there is does not settle it. No source found: we looked, and say where. Not "
-    "testable: an opinion, a forecast, or nothing that data here can settle."
-)
 Verdict = Literal[
     "supported", "partly", "contradicted", "cannot tell", "no source found", "not testable"
 ]
@@ -85,12 +79,6 @@ class Tested(_Strict):
     test: str
 
 
-class Recorded(_Strict):
-    """A run of the book."""
-
-    record: str
-
-
 class Looked(_Strict):
     """What was looked for, and where."""
 
@@ -100,7 +88,7 @@ class Looked(_Strict):
 def _form(given: Any) -> str:
     """By which of its keys a piece of evidence is told from others."""
     keys = given if isinstance(given, dict) else vars(given)
-    forms = ("cites", "number", "row", "test", "record", "looked")
+    forms = ("cites", "number", "row", "test", "looked")
     return next((key for key in forms if key in keys), "")
 
 
@@ -109,7 +97,6 @@ Evidence = Annotated[
     | Annotated[Numbered, Tag("number")]
     | Annotated[Row, Tag("row")]
     | Annotated[Tested, Tag("test")]
-    | Annotated[Recorded, Tag("record")]
     | Annotated[Looked, Tag("looked")],
     Discriminator(_form),
 ]
@@ -246,9 +233,3 @@ def sources() -> dict[str, str]:
         others = " et al." if len(people) > 2 else f" and {people[1]}" if len(people) == 2 else ""
         found[key] = f"{people[0]}{others} {entry.fields.get('year', '')}".strip()
     return found
-
-
-def counts(entries: Iterable[Entry]) -> dict[str, int]:
-    """How many claims have each of the verdicts."""
-    given = [entry.verdict for entry in entries]
-    return {verdict: given.count(verdict) for verdict in VERDICTS}  # type: ignore[arg-type]

@@ -1,14 +1,12 @@
 """All numbers of the chapters, as `numbers.csv`, `numbers.json`, and a page with links."""
 
-import csv
-import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
+import pandas as pd
 from nbformat import NotebookNode
 
 from collapse.book import cards, numbers
@@ -33,19 +31,14 @@ COLUMNS = {
 _GLUED = re.compile(r"\{glue:text\}`([^`]+)`")
 
 
-def in_text(notebook: NotebookNode) -> set[str]:
-    """The names of what is glued into the text of a chapter."""
-    sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    return {name.split(":")[0] for source in sources for name in _GLUED.findall(source)}
-
-
 def gathered(notebook: NotebookNode, chapter: str) -> list[dict[str, Any]]:
     """The numbers that an executed chapter shows, in the order in which they were computed.
 
     Raises:
         NumberError: a text with digits is glued without a source, or a name is used twice.
     """
-    used = in_text(notebook)
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    used = {name.split(":")[0] for source in sources for name in _GLUED.findall(source)}
     found: dict[str, dict[str, Any]] = {}
     for name, number in _of(notebook, chapter):
         if name in used or number.get("of_table"):
@@ -78,15 +71,12 @@ def _of(notebook: NotebookNode, chapter: str) -> Iterator[tuple[str, dict[str, A
             yield name, {**number, "of_table": True}
 
 
-def write(book: Path, notebooks: list[Path]) -> None:
+def write(book: Path, found: Mapping[str, list[dict[str, Any]]]) -> None:
     """Write `numbers.csv`, `numbers.json` and the page of all numbers into a staged book.
 
-    Raises:
-        NumberError: as `gathered`.
+    Args:
+        found: the numbers of each chapter, as `gathered`.
     """
-    found = {
-        path.stem: gathered(nbformat.read(path, as_version=4), path.stem) for path in notebooks
-    }
     rows = [number for each in found.values() for number in each]
     public = book / "_public"
     public.mkdir(exist_ok=True)
@@ -100,13 +90,6 @@ def write(book: Path, notebooks: list[Path]) -> None:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Numbers as CSV; several records are parted by blanks."""
-    made = io.StringIO()
-    writer = csv.DictWriter(made, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        numeric = {
-            key: "" if row[key] is None else f"{row[key]:.10g}"
-            for key in ("value", "low", "high", "n")
-        }
-        writer.writerow({**row, **numeric, "records": " ".join(row["records"])})
-    return made.getvalue()
+    told = [row | {"records": " ".join(row["records"])} for row in rows]
+    made = pd.DataFrame(told, columns=list(COLUMNS))
+    return made.to_csv(index=False, lineterminator="\n", float_format="%.10g")

@@ -82,12 +82,11 @@ def _head(
     file = public / f"{page}.json"
     read = page.startswith("figures/fig-") and file.is_file()
     card = json.loads(file.read_text(encoding="utf-8")) if read else None
-    title = _plain(app.env.titles[page]) if page in app.env.titles else ""
     if tree is None:  # search and such: no page of the book
         told = f"{me.title}: {html.unescape(context.get('title', page))}"
         context["metatags"] = context.get("metatags", "") + _meta("name", {"description": told})
         return
-    title = me.title if page == start else title
+    title = me.title if page == start else _plain(app.env.titles[page])
     told = card["alt"] if card else _described(tree) or f"{title}: a page of {me.title}"
     address, picture = me.address(f"{page}.html"), _picture(app, page, card)
     picture = me.address(picture) if picture else ""
@@ -148,11 +147,7 @@ def _described(tree: nodes.document) -> str:
 def _picture(app: "Sphinx", page: str, card: cards.Card | None) -> str:
     """The picture of a page in the site: that of the figure, or of its first figure."""
     public = Path(app.confdir) / "_public" / "figures"
-    ids = (
-        list(app.env.toc_fignumbers.get(page, {}).get("figure", {}))
-        if card is None
-        else [card["id"]]
-    )
+    ids = [card["id"]] if card else app.env.toc_fignumbers.get(page, {}).get("figure", {})
     return next((f"figures/{id}.png" for id in ids if (public / f"{id}.png").is_file()), "")
 
 

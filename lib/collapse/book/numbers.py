@@ -63,12 +63,8 @@ class Number:
             )
         told = asdict(self)
         for key in ("value", "low", "high"):
-            told[key] = None if math.isnan(told[key]) else _rounded(told[key])
+            told[key] = None if math.isnan(told[key]) else float(f"{told[key]:.10g}")
         return told
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.10g}")
 
 
 def of(
@@ -207,16 +203,6 @@ def slug(text: str, most: int = 60) -> str:
     return re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:most].rstrip("-")
 
 
-def addresses(texts: Sequence[str]) -> list[str]:
-    """A slug for each of the rows of a table by their first cells; equal ones are counted."""
-    found: list[str] = []
-    for text in texts:
-        own = slug(text, 40) or "row"
-        again = sum(re.fullmatch(rf"{re.escape(own)}(-\d+)?", one) is not None for one in found)
-        found.append(f"{own}-{again + 1}" if again else own)
-    return found
-
-
 def said(number: dict[str, Any]) -> str:
     """What a number says when it is pointed at, in a few lines.
 
@@ -256,12 +242,3 @@ def opened(number: dict[str, Any], id: str, name: str) -> str:
 
 
 CLOSED = "</a></data>"
-
-
-def shown(number: Number, name: str) -> str:
-    """A number in HTML, by the name that it has on the page."""
-    return (
-        opened(number.facts(name), anchor(name), anchor(name)) + html.escape(number.text) + CLOSED
-        if number.text != NOT_RUN
-        else NOT_RUN
-    )

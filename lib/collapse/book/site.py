@@ -38,6 +38,7 @@ def stage(build: Path, for_print: bool = False) -> Path:
     Raises:
         SiteError: a page of the table of contents is missing or has not been executed.
         EvidenceError: as `evidence.check`.
+        NumberError: as `listing.gathered`.
     """
     folders.claim(build)
     pages = {page: _page(page, build) for page in chapter.pages()}
@@ -45,17 +46,18 @@ def stage(build: Path, for_print: bool = False) -> Path:
     shutil.rmtree(book, ignore_errors=True)  # no page of an earlier build survives
     book.mkdir(parents=True)
     claims = ledger.read()
-    executed = [source for source in pages.values() if source.suffix == ".ipynb"]
-    shown = {path.stem: evidence.page(nbformat.read(path, as_version=4)) for path in executed}
+    sources = [source for source in pages.values() if source.suffix == ".ipynb"]
+    executed = {path.stem: nbformat.read(path, as_version=4) for path in sources}
+    shown = {name: evidence.page(notebook, name) for name, notebook in executed.items()}
     evidence.check(claims, shown)
     for page, source in pages.items():
         target = book / f"{page}{source.suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
-        if source.suffix == ".ipynb" and not for_print:
-            notebook = nbformat.read(source, as_version=4)
+        if notebook := executed.get(source.stem):
             evidence.complete(notebook, source.stem, claims, shown)
-            whole = release.with_links(theme.with_code_at_end(notebook), source.stem)
-            target.write_text(nbformat.writes(whole) + "\n", encoding="utf-8")
+            if not for_print:
+                release.with_links(theme.with_code_at_end(notebook), source.stem)
+            target.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
         else:
             shutil.copyfile(source, target)
     for name in ("_config.yml", "_toc.yml", "references.bib", identity.FILE):
@@ -67,7 +69,7 @@ def stage(build: Path, for_print: bool = False) -> Path:
     shutil.copytree(build / "figures", book / "_public" / "figures", ignore=hidden)
     if not for_print:
         evidence.write(book / "_public", claims)
-        listing.write(book, executed)
+        listing.write(book, {name: [*page.numbers.values()] for name, page in shown.items()})
         gallery.write(book, executed)
         gallery.cite(book, list(pages))
     return book

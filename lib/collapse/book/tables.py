@@ -50,7 +50,8 @@ def table(rows: Sequence[Any], below: str = "", *, id: str, caption: str) -> HTM
             shown = _html(number)
             if isinstance(number, Number) and number.text != NOT_RUN:
                 name = f"{id.removeprefix('tab-')}-{row}-{numbers.slug(column)}"
-                kept[name], shown = number.facts(name), numbers.shown(number, name)
+                kept[name], link = number.facts(name), numbers.anchor(name)
+                shown = numbers.opened(kept[name], link, link) + shown + numbers.CLOSED
             told.loc[place, column] = shown
     with pd.option_context("display.max_colwidth", None):
         made = told.to_html(index=False, classes="overview", border=0, table_id=id, escape=False)
@@ -60,12 +61,17 @@ def table(rows: Sequence[Any], below: str = "", *, id: str, caption: str) -> HTM
 
 def _names(firsts: Iterable[Tag]) -> list[str]:
     """What ends the addresses of rows, by their first cells: what `data-row` in one says, so that
-    other words may come to stand there, or its words."""
-    texts = []
+    other words may come to stand there, or its words; equal ones are counted."""
+    found: list[str] = []
     for first in firsts:
         named = first.select_one("[data-row]")
-        texts.append(str(named["data-row"]) if named else first.get_text().strip())
-    return numbers.addresses(texts)
+        own = numbers.slug(str(named["data-row"]) if named else first.get_text(), 40) or "row"
+        name, count = own, 1
+        while name in found:
+            count += 1
+            name = f"{own}-{count}"
+        found.append(name)
+    return found
 
 
 def _html(cell: Any) -> str:

@@ -32,6 +32,7 @@ _UNBROKEN = (
 # In HTML: a whole element that stays as it is, or the text between two tags.
 _BETWEEN_TAGS = re.compile(r"(<(code|pre|script|style|svg)\b.*?</\2>)|>[^<]+", re.S)
 _TABLE = re.compile(r"<table\b.*?</table>", re.S)
+_STRIP = re.compile(r'\s*<div class="figure-card" data-figure="([\w-]+)"')
 _FOLD = re.compile(r'<details class="(?=[^"]*\bpage-code\b)')
 _CODE = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.raw)
 FOLDED = ("hide-input", "hide-cell", "injected-parameters")
@@ -44,12 +45,11 @@ def setup(app: "Sphinx") -> dict[str, Any]:
     app.add_role_to_domain("glue", "text", _NumberRole(), override=True)
     app.add_node(shown_number, html=(_open_number, _close_number))
     app.add_transform(_Tables)
-    app.connect("config-inited", _use_templates)
-    app.connect("doctree-resolved", _say_scale)  # before figures are replaced
-    app.connect("doctree-resolved", _draw_figures)
-    app.connect("doctree-resolved", _draw_strips)
-    app.connect("doctree-resolved", _set_numbers)
-    app.connect("doctree-resolved", _address_numbers)
+    # What a page loads is in `templates/static/webpack-macros.html`: no icon fonts.
+    own = str(cards.TEMPLATES)
+    app.connect("config-inited", lambda _, config: config.templates_path.append(own))
+    for change in (_say_scale, _draw_figures, _draw_strips, _set_numbers):  # in this order
+        app.connect("doctree-resolved", change)
     app.connect("html-page-context", _finish)
     metadata.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -116,10 +116,10 @@ def _draw_strips(app: "Sphinx", tree: nodes.document, page: str) -> None:
     }
     folder = "" if page.startswith("figures/") else "../" * page.count("/") + "figures/"
     for raw in list(tree.findall(nodes.raw)):
-        id = cards.figure_of(raw.astext())
-        if id is not None and (file := public / f"{id}.json").is_file():
+        strip = _STRIP.match(raw.astext())
+        if strip and (file := public / f"{strip[1]}.json").is_file():
             card = json.loads(file.read_text(encoding="utf-8"))
-            chapter, number = places.get(id, (card["chapter"], ""))
+            chapter, number = places.get(strip[1], (card["chapter"], ""))
             told = f"Figure {number}".strip()
             shown = cards.shown(card | {"chapter": chapter}, folder, told, me, public)
             raw[:] = [nodes.Text(shown)]
@@ -153,30 +153,19 @@ def image(public: Path, id: str, alt: str, folder: str = "") -> str:
 
 def _sides(path: Path) -> str:
     """Width and height of an SVG in pixels, of which there are 4 for 3 points, as HTML has them."""
-    head = path.read_text(encoding="utf-8")[:2000]
-    found = {
-        side: re.search(rf'<svg[^>]* {side}="([\d.]+)(pt)?"', head) for side in ("width", "height")
-    }
-    return " ".join(
-        f'{side}="{round(float(size[1]) * (4 / 3 if size[2] else 1))}"'
-        for side, size in found.items()
-        if size
-    )
-
-
-# -- what a page loads ------------------------------------------------------------------------
-
-
-def _use_templates(app: "Sphinx", config: Any) -> None:
-    """Have the theme load what `templates/static/webpack-macros.html` says, and no icon fonts."""
-    config.templates_path.append(str(Path(__file__).parent / "templates"))
+    head = path.read_text(encoding="utf-8").partition("<svg")[2].partition(">")[0]
+    sides = re.findall(r' (width|height)="([\d.]+)(pt)?"', head)
+    return " ".join(f'{side}="{round(float(n) * (4 / 3 if pt else 1))}"' for side, n, pt in sides)
 
 
 # -- numbers ---------------------------------------------------------------------------------
 
 
 def _set_numbers(app: "Sphinx", tree: nodes.document, page: str) -> None:
-    """Keep numbers with their intervals and units on one line; code stays as it is."""
+    """Keep numbers with their intervals and units on one line; code stays as it is.
+
+    Where one stands first it has its address.
+    """
     for text in list(tree.findall(nodes.Text)):
         if (told := unbroken(text)) != text and not _in_code(text):
             text.parent.replace(text, nodes.Text(told))
@@ -184,6 +173,10 @@ def _set_numbers(app: "Sphinx", tree: nodes.document, page: str) -> None:
         if raw.get("format") == "html":
             told = _BETWEEN_TAGS.sub(lambda found: found[1] or unbroken(found[0]), raw.astext())
             raw.children[:] = [nodes.Text(told)]
+    known = set()
+    for number in tree.findall(shown_number):
+        number["id"] = "" if number["name"] in known else numbers.anchor(number["name"])
+        known.add(number["name"])
 
 
 def _in_code(text: nodes.Text) -> bool:
@@ -222,13 +215,6 @@ class _NumberRole(PasteTextRole):  # type: ignore[misc]
         text = made[0].astext()
         number = shown_number(text, text, classes=["pasted-text"], facts=facts, name=name)
         return [number], problems
-
-
-def _address_numbers(app: "Sphinx", tree: nodes.document, page: str) -> None:
-    known = set()
-    for number in tree.findall(shown_number):
-        number["id"] = "" if number["name"] in known else numbers.anchor(number["name"])
-        known.add(number["name"])
 
 
 def _open_number(writer: Any, node: shown_number) -> None:
