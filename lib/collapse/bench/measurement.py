@@ -27,6 +27,7 @@ from collapse.bench.contestants import Ground, best, kind, seconds
 from collapse.bench.measured import OTHER, SCHEMA
 from collapse.experiment import decoding, devices, loop, provenance, training
 from collapse.experiment.protocol import Protocol
+from collapse.pretraining import pretrain
 from collapse.sweeps import plan
 
 COMPARED = ("torch", "transformers", "accelerate", "ctranslate2")  # packages
@@ -124,22 +125,16 @@ def _run(protocol: Protocol) -> float:
 
 def _sized(width: int, protocol: Protocol) -> tuple[float, Callable[[], float]]:
     """Operations of training on 32 blocks and continuing them, and what gives the seconds."""
-    from transformers import OPTConfig, OPTForCausalLM
-
-    config = OPTConfig(
-        vocab_size=3072, hidden_size=width, word_embed_proj_dim=width, num_hidden_layers=4,
-        num_attention_heads=width // 32, ffn_dim=4 * width, max_position_embeddings=256,
-        dropout=0.0,
-    )  # fmt: skip
-    net = OPTForCausalLM(config).eval()
+    recipe = pretrain.Recipe(layers=4, width=width, heads=width // 32)
+    net = pretrain.untrained(recipe).eval()
     length, number = protocol.block_length, 32
-    blocks = np.random.default_rng(0).integers(4, 3072, (number, length)).astype(np.int32)
+    blocks = np.random.default_rng(0).integers(4, recipe.vocabulary, (number, length), np.int32)
 
     def work() -> None:
         training.fine_tune(net, blocks, blocks[:1], protocol, seed=0)
         decoding.generate(net, blocks, length, protocol, None)
 
-    shape = plan.shape(config.to_dict())
+    shape = plan.shape(net.config.to_dict())
     count = 3 * plan.reading_operations(shape, number, length)
     count += plan.writing_operations(shape, number, length, length)
     return count, partial(seconds, work)
