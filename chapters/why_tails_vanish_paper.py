@@ -7,10 +7,11 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.figure import Figure
 
+import why_tails_vanish_autoencoder as autoencoder
 from collapse.book import figures, ledger, numbers
 from collapse.book.figures import percent
 from collapse.book.numbers import Number
-from collapse.laws import autoencoder, drift, gaussian_mixture
+from collapse.laws import drift, gaussian_mixture
 from collapse.measure import verdicts
 from collapse.measure.per_seed import PerSeed, over_seeds
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+import would_you_have_noticed_charts as alarms
 from collapse.book import ratios
 from collapse.experiment.arms import Run
-from collapse.measure import alarms
+from collapse.measure.alarms import sign_evidence
 from collapse.measure.per_seed import PerSeed, over_seeds
 
 Found = Mapping[str, list[Run]]  # chain -> runs that differ by seed alone
@@ -99,7 +100,7 @@ def _evidence(run: Run, null: Run, after: slice) -> np.ndarray:
     losses = run.record.arrays["test_nll"][after].astype(np.float64)
     before = null.record.arrays["test_nll"][1 : RUN_IN + 1].astype(np.float64).mean(0)
     worse = (losses - before > MARGIN).sum(1)
-    return alarms.sign_evidence(worse, len(before))
+    return sign_evidence(worse, len(before))
 
 
 # -- alarms ----------------------------------------------------------------------------------

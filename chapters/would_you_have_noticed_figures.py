@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import would_you_have_noticed as noticed
+import would_you_have_noticed_charts as alarms
 from collapse.book import figures, numbers
 from collapse.book.numbers import Number
-from collapse.measure import alarms
 from collapse.measure.per_seed import NOT_RUN
 from would_you_have_noticed import Alarm, Trial
 

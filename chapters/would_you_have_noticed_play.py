@@ -9,8 +9,8 @@ import numpy as np
 from IPython.display import HTML
 
 import would_you_have_noticed as noticed
+import would_you_have_noticed_charts as alarms
 from collapse.book import widget
-from collapse.measure import alarms
 from would_you_have_noticed import Alarm, Trial
 
 STEPS = 20  # limits to choose from

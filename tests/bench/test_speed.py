@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 import how_fast
 from collapse import cli
-from collapse.bench import contestants, limits, measured, measurement
+from collapse.bench import contestants, measured, measurement
 from collapse.experiment import corpus, models
 from collapse.experiment.assets import ROOT, build_dir
 from collapse.experiment.protocol import Protocol
@@ -167,7 +167,7 @@ def test_bytes_are_those_of_a_decoder_that_moves_nothing_twice() -> None:
         moved += 120  # all matrices
         moved += prompts * 6 * (length if step == 0 else beams)  # keys and values are written
         moved += prompts * 6 * (length + beams * (step - 1) if step else 0)  # and read
-    assert limits.bytes_moved(shape, prompts, length, beams, size=2) == 2 * moved
+    assert measurement.bytes_moved(shape, prompts, length, beams, size=2) == 2 * moved
 
 
 # -- measuring, on a toy ---------------------------------------------------------------------
@@ -187,8 +187,8 @@ def test_one_command_measures_all_and_leaves_a_file_that_the_page_can_read(
     monkeypatch.setattr(measurement, "_process", lambda: ThreadPoolExecutor(1))
     # The toy's tokeniser has more tokens than its model, which CTranslate2 does not accept.
     monkeypatch.setattr(contestants, "has_other", lambda: False)
-    monkeypatch.setattr(limits, "products", lambda: 1e9)
-    monkeypatch.setattr(limits, "copies", lambda: 1e9)
+    monkeypatch.setattr(measurement, "products", lambda: 1e9)
+    monkeypatch.setattr(measurement, "copies", lambda: 1e9)
     monkeypatch.setattr(measurement, "growth", lambda _: MEASURED["growth"])
     monkeypatch.setattr(measurement, "ROUNDS", 2)
     done = CliRunner().invoke(cli.main, ["bench"], catch_exceptions=False)

@@ -10,6 +10,7 @@ import pytest
 import toy_alarms
 
 import would_you_have_noticed as noticed
+import would_you_have_noticed_charts as alarms
 import would_you_have_noticed_play as play
 from browser import (
     CHROMIUM,
@@ -18,7 +19,6 @@ from browser import (
     opened,
     page_of,
 )
-from collapse.measure import alarms
 
 GAUGES = ("test_perplexity", "distinct_tokens")
 CHAINS = {"null": "human alone", "written 0.1": "10 % written", "written 0.25": "25 % written"}

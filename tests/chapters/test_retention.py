@@ -24,6 +24,15 @@ def test_minor_degradation_is_an_upper_bound(low: float, high: float, said: str)
     assert verdicts.beside(measured, retention.MINOR_DEGRADATION) == said
 
 
+def test_tails_are_the_shares_outside_the_central_98_percent_of_generation_0() -> None:
+    first = np.arange(1000) / 1000
+    second = np.concatenate([np.full(300, -1.0), np.full(600, 0.5), np.full(100, 2.0)])
+    for side, share in (("below", 0.3), ("above", 0.1)):
+        nll = np.stack([first, np.zeros(1000), second]).astype(np.float16)
+        for last, expected in ((1, 0.01), (3, share)):
+            assert retention.outside(nll[:last], side) == pytest.approx(expected, abs=0.002)
+
+
 def test_a_tail_is_told_by_seed_and_not_by_pooled_blocks() -> None:
     """Two of three seeds shrink, one grows a lot: blocks together say grown, seeds do not."""
     runs = []

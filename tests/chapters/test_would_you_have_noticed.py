@@ -11,9 +11,9 @@ from scipy import stats
 from toy_alarms import DOSES, SPREAD, run
 
 import would_you_have_noticed as noticed
+import would_you_have_noticed_charts as alarms
 import would_you_have_noticed_claims as said
 import would_you_have_noticed_figures as pictures
-from collapse.measure import alarms
 from toy_figures import assert_readable
 
 

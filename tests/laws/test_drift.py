@@ -47,10 +47,11 @@ def test_diversity_decays_by_one_over_the_draws(random: np.random.Generator) -> 
     start = np.array([0.5, 0.3, 0.15, 0.05])
     chains = drift.resample(np.tile(start, (10**5, 1)), 30, 12, random)
     for generation in (1, 5, 12):
-        differ = 1 - np.square(chains[generation]).sum(1)
-        assert agrees(differ, drift.diversity(start, 30, generation))
+        differ = 1 - np.square(chains[generation]).sum(1)  # the probability that two draws do
+        law = (1 - 1 / 30) ** generation * (1 - np.square(start).sum())  # of heterozygosity
+        assert agrees(differ, law)
         # The unbiased estimate of a sample's diversity, M/(M-1) times this, does not decay so.
-        assert not agrees(differ * 30 / 29, drift.diversity(start, 30, generation))
+        assert not agrees(differ * 30 / 29, law)
 
 
 def test_shares_are_a_martingale_and_sum_to_one(random: np.random.Generator) -> None:
@@ -77,25 +78,6 @@ def test_the_law_of_counts_is_met_by_the_simulator(random: np.random.Generator) 
     for generation in (10, 60):
         assert agrees((shares[generation] == 0).astype(float), law[generation, 0])
         assert agrees(shares[generation], law[generation] @ np.arange(101) / 100)
-
-
-def test_times_to_loss_are_those_of_chains_that_lose(random: np.random.Generator) -> None:
-    draws = 20
-    exact = drift.loss_times(draws)
-    for count in (1, 4):
-        shares = drift.resample_one(count / draws, draws, 300, 50_000, random)
-        lost = shares[:, shares[-1] == 0]
-        assert agrees((lost > 0).sum(0).astype(float), exact[count])
-        assert not agrees((lost > 0).sum(0) + 1.0, exact[count])
-
-
-def test_times_to_loss_approach_the_diffusion_limit() -> None:
-    share, errors = 0.2, []
-    for draws in (50, 200, 800):
-        exact = drift.loss_times(draws)[round(share * draws)]
-        errors.append(abs(exact / drift.loss_time_limit(share, draws) - 1))
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 0.01
 
 
 def test_rare_kinds_die_out_like_branching_lines(random: np.random.Generator) -> None:

@@ -26,8 +26,10 @@ def test_an_instrument_that_tells_nothing_is_refused() -> None:
 
 def test_wilson_s_interval_solves_his_equation() -> None:
     """Its ends are the shares p at which |k/n - p| is 1.96 standard errors of p."""
-    for k, n in ((6, 17), (15, 46), (21, 46)):
-        for end in prevalence.wilson((k, n)):
+    for k, n in ((6, 17), (15, 46), (21, 46), (10, 250)):
+        low, high = prevalence.wilson((k, n))
+        assert low < k / n < high
+        for end in (low, high):
             assert abs(k / n - end) == pytest.approx(1.959964 * (end * (1 - end) / n) ** 0.5)
 
 

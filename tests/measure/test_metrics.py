@@ -93,23 +93,6 @@ def test_unigram_entropy_agrees_with_scipy_on_a_geometric_text() -> None:
     assert metrics.unigram_entropy(counts) == pytest.approx(stats.entropy(counts, base=2))
 
 
-def test_tails_are_the_shares_outside_the_central_98_percent_of_generation_0() -> None:
-    first = np.arange(1000) / 1000
-    second = np.concatenate([np.full(300, -1.0), np.full(600, 0.5), np.full(100, 2.0)])
-    found = metrics.tails(np.stack([first, second]).astype(np.float16))
-    assert found["below"].tolist() == pytest.approx([0.01, 0.3], abs=0.002)
-    assert found["above"].tolist() == pytest.approx([0.01, 0.1], abs=0.002)
-    assert found["median"].tolist() == pytest.approx([math.exp(0.5)] * 2, rel=2e-3)
-
-
-def test_the_share_interval_is_wilson_s() -> None:
-    share, count, z = 0.04, 250, stats.norm.ppf(0.975)
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    spread = share * (1 - share) / count + z**2 / (4 * count**2)
-    half = z / (1 + z**2 / count) * spread**0.5
-    assert metrics.share_interval(share, count) == pytest.approx((centre - half, centre + half))
-
-
 # -- estimators on distributions whose entropy is known ---------------------------------------
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from collapse.bench.measured import GENERATE, OTHER, OURS, PAPER, TRAINER
-from collapse.experiment import corpus, decoding, models, network, training
+from collapse.experiment import corpus, decoding, loop, models, network, training
 from collapse.experiment.protocol import Protocol
 
 SIZES = {"cpu": (16, 32, 64, 128), "cuda": (64, 128, 256, 512, 1024)}  # batches that are tried
@@ -50,10 +50,8 @@ def ground() -> Ground:
         decoding="sample", top_p=0.9, lr=5e-4, batch=128 if cuda else 16,
         precision="bf16" if cuda else "fp32", epochs=1, selection="last",
     )  # fmt: skip
-    base = models.load(protocol.model)
-    base.model.to(models.device())
-    text = corpus.load_text(protocol.corpus)
-    return Ground(base, corpus.load_blocks(protocol, text, base.tokenizer), protocol)
+    _, base, blocks, _ = loop.prepare(protocol)
+    return Ground(base, blocks, protocol)
 
 
 def kind() -> str:
@@ -162,16 +160,12 @@ def _ctranslate2(ground: Ground, protocol: Protocol, prompts: np.ndarray) -> Cal
 
 
 def _training(ground: Ground, who: str) -> Side:
-    blocks, protocol = ground.blocks.train, ground.protocol
-
-    def turn() -> None:
-        net = copy.deepcopy(ground.base.model)
-        if who == OURS:
-            training.fine_tune(net, blocks, blocks[:1], protocol, 0)
-        else:
-            _trainer(net, blocks, protocol)
-
-    return Side(who, blocks.size, turn)
+    net, blocks, protocol = ground.base.model, ground.blocks.train, ground.protocol
+    turns: dict[str, Callable[[], Any]] = {
+        OURS: lambda: training.fine_tune(copy.deepcopy(net), blocks, blocks[:1], protocol, 0),
+        TRAINER: lambda: _trainer(copy.deepcopy(net), blocks, protocol),
+    }
+    return Side(who, blocks.size, turns[who])
 
 
 def _trainer(net: Any, blocks: np.ndarray, protocol: Protocol) -> None:

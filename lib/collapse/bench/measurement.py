@@ -1,4 +1,4 @@
-"""What `book bench` measures: contests, and how the cost grows; the limits are in `limits`.
+"""What `book bench` measures: contests, how the cost grows, and the limits of the machine.
 
 Everything that is compared is measured in one run, in turns, so that what slows the machine down
 for a while slows all of them down; and each in a process of its own, so that what one leaves behind
@@ -22,11 +22,12 @@ from unittest import mock
 import numpy as np
 import torch
 
-from collapse.bench import contestants, limits
-from collapse.bench.contestants import kind, seconds
+from collapse.bench import contestants
+from collapse.bench.contestants import Ground, best, kind, seconds
 from collapse.bench.measured import OTHER, SCHEMA
 from collapse.experiment import decoding, devices, loop, provenance, training
 from collapse.experiment.protocol import Protocol
+from collapse.pretraining import pretrain
 from collapse.sweeps import plan
 
 COMPARED = ("torch", "transformers", "accelerate", "ctranslate2")  # packages
@@ -41,7 +42,6 @@ def measure() -> dict[str, Any]:
     """Measure all there is to measure here; about a quarter of an hour on two cores."""
     ground = contestants.ground()
     print("limits of the machine", flush=True)
-    allowed = {"operations": limits.products(), "bytes": limits.copies()}
     return {
         "schema": SCHEMA,
         **provenance.describe("bench", []),
@@ -53,8 +53,8 @@ def measure() -> dict[str, Any]:
         "rounds": ROUNDS,
         "block_length": ground.protocol.block_length,
         "batch": ground.protocol.batch,
-        "limits": allowed,
-        "needed": limits.needed(ground),
+        "limits": {"operations": products(), "bytes": copies()},
+        "needed": needed(ground),
         "contests": {name: _race(name) for name in contestants.CONTESTS},
         "same_text": contestants.same_text(ground),
         "growth": growth(ground.protocol) if kind() == "cpu" else {},
@@ -125,22 +125,71 @@ def _run(protocol: Protocol) -> float:
 
 def _sized(width: int, protocol: Protocol) -> tuple[float, Callable[[], float]]:
     """Operations of training on 32 blocks and continuing them, and what gives the seconds."""
-    from transformers import OPTConfig, OPTForCausalLM
-
-    config = OPTConfig(
-        vocab_size=3072, hidden_size=width, word_embed_proj_dim=width, num_hidden_layers=4,
-        num_attention_heads=width // 32, ffn_dim=4 * width, max_position_embeddings=256,
-        dropout=0.0,
-    )  # fmt: skip
-    net = OPTForCausalLM(config).eval()
+    recipe = pretrain.Recipe(layers=4, width=width, heads=width // 32)
+    net = pretrain.untrained(recipe).eval()
     length, number = protocol.block_length, 32
-    blocks = np.random.default_rng(0).integers(4, 3072, (number, length)).astype(np.int32)
+    blocks = np.random.default_rng(0).integers(4, recipe.vocabulary, (number, length), np.int32)
 
     def work() -> None:
         training.fine_tune(net, blocks, blocks[:1], protocol, seed=0)
         decoding.generate(net, blocks, length, protocol, None)
 
-    shape = plan.shape(config.to_dict())
+    shape = plan.shape(net.config.to_dict())
     count = 3 * plan.reading_operations(shape, number, length)
     count += plan.writing_operations(shape, number, length, length)
     return count, partial(seconds, work)
+
+
+# -- what the machine allows, and what a token needs -----------------------------------------
+
+
+def products(size: int = 2048, turns: int = 15) -> float:
+    """Operations a second of a product of large square matrices: the best of some turns."""
+    dtype = torch.bfloat16 if kind() == "cuda" else torch.float32
+    size = size * (4 if kind() == "cuda" else 1)
+    one = torch.randn(size, size, device=kind(), dtype=dtype)
+    out = torch.empty_like(one)
+    return 2 * size**3 / best(lambda: torch.mm(one, one, out=out), turns)
+
+
+def copies(megabytes: int = 256, turns: int = 15) -> float:
+    """Bytes a second, read and written, of copying an array far larger than any cache."""
+    one = torch.ones(megabytes * 2**18, device=kind())
+    out = torch.empty_like(one)
+    return 2 * 4 * one.numel() / best(lambda: out.copy_(one), turns)
+
+
+def needed(ground: Ground) -> dict[str, dict[str, float]]:
+    """`operations` and `bytes` that a token takes at least, in each contest."""
+    length, batch = ground.protocol.block_length, ground.protocol.batch
+    size = 2 if ground.protocol.precision == "bf16" else 4
+    net, shape = ground.base.model, plan.shape(ground.base.model.config.to_dict())
+    found = {}
+    for name, way, beams in (("five beams", "beam", 5), ("sampling", "sample", 1)):
+        rows = decoding.rows_at_once(ground.protocol.replace(decoding=way), net, length)
+        count = plan.writing_operations(shape, rows, length, length, beams)
+        moved = bytes_moved(shape, rows, length, beams, size)
+        found[name] = {"operations": count / (rows * length), "bytes": moved / (rows * length)}
+    # A step of training reads the weights twice, and in the optimiser reads weights, gradients and
+    # two moments, and writes three of them; gradients are written once.
+    found["training"] = {
+        "operations": 3 * plan.reading_operations(shape, batch, length) / (batch * length),
+        "bytes": 10 * plan.weight_bytes(shape) / (batch * length),
+    }
+    return found
+
+
+def bytes_moved(shape: plan.Shape, prompts: int, length: int, beams: int, size: int) -> int:
+    """The fewest bytes between memory and processor to continue a batch by as many tokens.
+
+    All matrices once a token. Keys and values are written once, and read at each step after the
+    first: the prompt's once for all beams, and in each beam those that it wrote at earlier steps.
+
+    `length` is in tokens, of a prompt and of its continuation; `size` is that of a weight, a key or
+    a value in bytes: 4, or 2 in bfloat16.
+    """
+    steps = length - 1
+    written = length + beams * steps
+    read = steps * length + beams * steps * (steps - 1) // 2
+    weights = length * (shape.body + shape.head)
+    return size * (weights + prompts * (written + read) * shape.kv)

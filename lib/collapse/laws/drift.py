@@ -64,14 +64,6 @@ def lost_in_the_end(share: float | Array) -> float | Array:
     return 1 - share
 
 
-def diversity(shares: Array, draws: int, generation: int | Array) -> float | Array:
-    """Expected probability that two draws differ, after n generations.
-
-    (1 - 1/M)^n (1 - sum p^2), the decay of heterozygosity.
-    """
-    return (1 - 1 / draws) ** generation * (1 - np.sum(np.square(shares)))
-
-
 def counts_law(count: int, draws: int, generations: int) -> Array:
     """The exact probabilities of a kind's counts, 0 to M, after each generation: (n + 1, M + 1)."""
     counts = np.arange(draws + 1)
@@ -95,27 +87,6 @@ def lost_by(count: int | Array, generations: int) -> Array:
     for _ in range(generations):
         line.append(math.exp(line[-1] - 1))
     return np.power.outer(np.array(line), np.asarray(count))
-
-
-def loss_times(draws: int) -> Array:
-    """Expected generations until a kind is lost, given that it is, from counts 0 to M - 1: (M,).
-
-    Exact: the chain of counts, conditioned on ending at 0, has transition probabilities P(i, j)
-    (1 - j/M) / (1 - i/M), and its expected time t to get there solves t = 1 + P t. Takes memory
-    and time of M^2 and M^3; the diffusion limit is -2 M q log(q) / (1 - q) (Kimura and Ohta 1969,
-    Genetics 63, 701-709).
-    """
-    counts = np.arange(draws)
-    inside = counts[1:]
-    steps = stats.binom.pmf(inside[None, :], draws, inside[:, None] / draws)
-    steps *= (1 - inside[None, :] / draws) / (1 - inside[:, None] / draws)
-    times = np.linalg.solve(np.eye(draws - 1) - steps, np.ones(draws - 1))
-    return np.concatenate([[0.0], times])
-
-
-def loss_time_limit(share: float | Array, draws: int) -> float | Array:
-    """The limit of `loss_times` for many draws: -2 M q log(q) / (1 - q) generations."""
-    return -2 * draws * share * np.log(share) / (1 - share)
 
 
 # -- Gaussians -------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ Logarithms are natural where a result is in nats (`nll`), to base 2 where it is 
 import math
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
@@ -60,32 +59,6 @@ def kinds_error(incidence: np.ndarray, blocks: int) -> float:
 def counts(tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     """How often each token of the vocabulary occurs: int32, (vocabulary,)."""
     return np.bincount(np.ravel(tokens), minlength=vocabulary).astype(np.int32)
-
-
-def share_interval(share: float, count: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a share that was measured on `count` values (Wilson 1927)."""
-    interval = stats.binomtest(round(share * count), count).proportion_ci(CONFIDENCE, "wilson")
-    return float(interval.low), float(interval.high)
-
-
-def tails(nll: np.ndarray) -> pd.DataFrame:
-    """Both tails of the perplexity of texts, by the generation that wrote them.
-
-    Args:
-        nll: of each block under generation 0, nats a token, (generations, blocks).
-
-    Returns:
-        `generation`; `below` and `above`, the shares of blocks outside the central 98 % of
-        generation 0's own, each with its 95 % interval `_low`, `_high`; `median` perplexity.
-    """
-    nll = nll.astype(np.float64)
-    low, high = np.quantile(nll[0], [0.01, 0.99])
-    shares = {"below": (nll < low).mean(1), "above": (nll > high).mean(1)}
-    table = pd.DataFrame({"generation": np.arange(len(nll)), **shares})
-    for name, values in shares.items():
-        ends = [share_interval(value, nll.shape[1]) for value in values]
-        table[[f"{name}_low", f"{name}_high"]] = ends
-    return table.assign(median=np.exp(np.median(nll, axis=1)))
 
 
 # -- entropy of words, and what corrects its bias ---------------------------------------------

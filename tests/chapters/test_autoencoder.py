@@ -2,7 +2,7 @@
 
 import torch
 
-from collapse.laws import autoencoder
+import why_tails_vanish_autoencoder as autoencoder
 
 
 def test_the_digits_are_pictures_from_0_to_1() -> None:
