@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from scipy import stats
 
 import why_tails_vanish_counts as counts
 import why_tails_vanish_play as play
 from browser import CHROMIUM, OVERFLOW, opened, served
+from collapse.book import widget
 from collapse.experiment import assets
 from collapse.laws import drift
 
@@ -268,6 +270,12 @@ def test_without_scripts_tables_say_the_same(chromium: Any, address: str) -> Non
     assert f"200\t{play.percent(law[-1])}" in page.locator(".play-herd table").inner_text()
     assert page.locator("circle.blue").count() == 10
     context.close()
+
+
+def test_no_word_of_the_data_ends_their_script() -> None:
+    words = ["</script><script>alert(1)</script>", "<!--", "é & \u2028"]
+    [script] = BeautifulSoup(widget.script(words), "html.parser").contents
+    assert json.loads(script.string) == words
 
 
 def test_a_page_that_the_scripts_know_nothing_of_is_left_alone(
