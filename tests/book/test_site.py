@@ -119,6 +119,7 @@ def test_the_book_is_printed_into_one_document(root: Path) -> None:
     build = toy_site(root)
     document = site.pdf(build).read_bytes()
     assert document.startswith(b"%PDF-") and document.rstrip().endswith(b"%%EOF")
+    assert b"file:" not in document  # no link leads to where it was printed
     assert not (build / "html").exists()  # the pages are left as they are
 
 

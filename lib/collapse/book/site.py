@@ -126,6 +126,16 @@ def browser() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+# Links to what is printed lead there; others to files of this machine would lead nowhere.
+_OWN_LINKS = """() => document.querySelectorAll('a[href]').forEach(link => {
+    const to = new URL(link.href), page = to.pathname.split('/').pop().replace('.html', '');
+    if (to.protocol !== 'file:') return;
+    const ids = [decodeURIComponent(to.hash.slice(1)), `document-chapters/${page}`];
+    const id = ids.find(id => id && document.getElementById(id));
+    if (id) link.setAttribute('href', `#${id}`); else link.removeAttribute('href');
+})"""
+
+
 def pdf(build: Path) -> Path:
     """Print all chapters into `build/book.pdf`; return it.
 
@@ -149,6 +159,7 @@ def pdf(build: Path) -> Path:
             "() => Promise.all([...document.images].map(i => { i.loading = 'eager';"
             " return i.decode().catch(() => null); }))"
         )
+        shown.evaluate(_OWN_LINKS)
         shown.pdf(path=made, format="A4", print_background=True, outline=True, tagged=True)
         chromium.close()
     return build / "book.pdf"
