@@ -40,8 +40,7 @@ TINY = """() => [...document.querySelectorAll('article :not(svg *, math *, scrip
         && [...one.childNodes].some(text => text.nodeType === 3 && text.data.trim()))
     .map(one => one.outerHTML.slice(0, 100))"""
 OPEN_ALL = "document.querySelectorAll('article details').forEach(d => { d.open = true; })"
-# The markup of the bibliography is Docutils', whose roles axe holds to be deprecated.
-OURS = {"include": [["article"]], "exclude": [[".citation-list"]]}
+OURS = {"include": [["article"]]}  # the rest is the theme's
 
 
 @dataclass

@@ -251,4 +251,5 @@ def _finish(
     files = Path(app.outdir) / "figures" if own else None
     folder = "../" * page.count("/") + "figures/"
     body = _TABLE.sub(lambda found: tables.marked(found[0], files, folder), context["body"])
+    body = body.replace('role="doc-biblioentry"', 'role="listitem"')  # Docutils' is deprecated
     context["body"] = _FOLD.sub('<details id="page-code" class="', body)
