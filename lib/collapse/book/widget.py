@@ -43,7 +43,7 @@ def frame(
 
 def script(data: Any) -> str:
     """Data for a script, as JSON that no text in it can end."""
-    told = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    told = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     return f'<script type="application/json">{told}</script>'
 
 
