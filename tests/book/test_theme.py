@@ -80,9 +80,9 @@ def test_code_that_a_page_folds_away_stands_once_at_its_end() -> None:
     assert [cell.source for cell in theme.with_code_at_end(prose).cells] == ["# A"]
 
 
-def columns(table: str) -> list[str]:
-    """The classes of a table's cells in its first row of data."""
-    row = BeautifulSoup(tables.marked(table), "html.parser").find_all("tr")[1]
+def columns(table: str, number: int = 1) -> list[str]:
+    """The classes of a table's cells in a row of data, its first if none is named."""
+    row = BeautifulSoup(tables.marked(table), "html.parser").find_all("tr")[number]
     return [" ".join(cell.get("class", [])) for cell in row.find_all(["td", "th"])]
 
 
@@ -100,6 +100,8 @@ def test_columns_of_numbers_are_marked_and_columns_of_words_are_not() -> None:
         "y|2,000|1.13 (one seed)|0.5|7|–",
     )
     assert columns(table) == ["", "number", "number", "number", "", "number"]
+    # Before a remark a line may end, or the table would be wider than the page.
+    assert columns(table, 2)[1:4] == ["number", "number remarked", "number"]
 
 
 def test_a_table_of_words_names_each_cell_for_a_telephone() -> None:

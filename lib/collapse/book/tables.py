@@ -132,6 +132,8 @@ def marked(table: str, files: Path | None = None, folder: str = "") -> str:
         if told and all(_NUMBER.fullmatch(text) for text in told):
             for cell in (name, *cells):
                 _mark(cell, "number")
+                if "(" in cell.get_text():  # a line may end before a remark
+                    _mark(cell, "remarked")
         for cell in cells:
             cell["data-label"] = name.get_text().strip()
             if cell.get_text().strip() in VERDICTS and not cell.select(".verdict"):
