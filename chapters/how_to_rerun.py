@@ -1,5 +1,6 @@
 """What rerunners are told: how to begin, how long it takes, how a run ends, and every parameter."""
 
+import re
 import shlex
 from collections import Counter, defaultdict
 
@@ -36,10 +37,16 @@ def rows() -> list[dict[str, str]]:
             [(about, _)] = Counter(told.values()).most_common(1)
             for choices in (limits_, " or ".join(limits_.rsplit(", ", 1))):
                 about = about.removesuffix(f", {choices}")
-            row = {"parameter": key, "what it is": about, "paper": paper.replace(",", ", ")}
-            row["laptop"] = "" if laptop == paper else laptop.replace(",", ", ")
+            row = {"parameter": key, "what it is": about, "paper": _short(paper)}
+            row["laptop"] = "" if laptop == paper else _short(laptop)
             shown.append(row | {"range": limits_, "chapters": _spans(list(told))})
     return shown
+
+
+def _short(value: str) -> str:
+    """A value whose large numbers are short, and in which a line may end if it is a list."""
+    told = re.sub(r"\d{7,}\.0", lambda found: f"{float(found[0]):.10g}", value)
+    return told.replace("e+", "e").replace(",", ", ")
 
 
 def _row(*cells: str) -> str:
