@@ -51,6 +51,11 @@ READ = {  # how each kind of file of a figure is read, and what must be true of 
 }
 
 
+# Tables that are wider than the page, so that their last columns are out of sight.
+CUT_OFF = """() => [...document.querySelectorAll('article table')].filter(table => {
+    const box = table.closest('.text_html, .pst-scrollable-table-container');
+    return box && box.scrollWidth > box.clientWidth + 1;
+}).map(table => table.id)"""
 LARGEST = 1_000_000  # bytes that a page loads at first, decoded
 LOADED = """() => ['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))
     .reduce((sum, one) => sum + one.decodedBodySize, 0)"""
@@ -63,6 +68,7 @@ def test_a_page_is_whole_and_can_be_read_by_all_on_every_width(
     with opened(chromium, f"{address}/{name}.html") as visit:
         assert 50_000 < visit.page.evaluate(LOADED) <= LARGEST
         assert_whole(visit)
+        assert visit.page.evaluate(CUT_OFF) == []
         visit.page.evaluate("document.querySelectorAll('details.fold').forEach(d => d.open = true)")
         figures = visit.page.locator("main figure").all()
         assert len(figures) == sum(f"chapters/{of}" == name for of in FIGURES.values())
