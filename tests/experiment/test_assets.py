@@ -131,7 +131,7 @@ def test_what_killed_writers_left_is_removed_after_a_day_and_nothing_else(
     with assets.atomic(tmp_path / "sample") as temporary:
         temporary.write_text("whole")
         own, aside = temporary.name, temporary.with_suffix(".old.part").name
-    others = [".download.part", ".mine.1.part", "mine.part", ".mine.old.part"]
+    others = [".download.part", ".mine.1.part", "mine.part", ".mine.old.part", ".a.0123456789ab.b"]
     for name in (own, aside, *others):
         leave(name, 25)
     fresh = own.replace("sample", "other")

@@ -110,7 +110,7 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         with _told(path, "COLLAPSE_CACHE or COLLAPSE_BUILD"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f".*.{'[0-9a-f]' * 12}.*"):  # its own names alone
+            for left in path.parent.glob(f".*.{'[0-9a-f]' * 12}*.part"):  # its own names alone
                 with suppress(OSError):  # another process may remove it, too
                     if time.time() - left.stat().st_mtime > LEFT:
                         _remove(left)
